@@ -1,0 +1,75 @@
+/* The front of the walk, shared by training and detection: bytes -> lines -> records -> log keys and
+ * sessions. One call turns a buffer of whole lines into events, in the order of the lines. */
+#ifndef HAECHI_FRONT_H
+#define HAECHI_FRONT_H
+
+#include <haechi/error.h>
+#include <haechi/format.h>
+#include <haechi/slice.h>
+#include <haechi/template.h>
+
+#define HX_SESSION_NAME_MAX 48
+
+typedef enum hx_session_by {
+    HX_SESSION_BY_FIELDS, /* header fields joined by a blank */
+    HX_SESSION_BY_VALUE,  /* every distinct value in the message that starts with prefix */
+    HX_SESSION_BY_TIME,   /* event time / seconds, and the fields, if any */
+    HX_SESSION_BY_ALL,    /* one session */
+} hx_session_by;
+
+enum {
+    HX_FIELD_HOST = 1,
+    HX_FIELD_PROCESS = 2,
+    HX_FIELD_PID = 4,
+    HX_FIELD_THREAD = 8,
+};
+
+typedef struct hx_session_rule {
+    hx_session_by by;
+    uint32_t fields;  /* HX_FIELD_ bits */
+    char prefix[32];  /* by value; NUL-terminated, not empty */
+    uint32_t seconds; /* by time; at least 1 */
+} hx_session_rule;
+
+/* One event of one session. A line makes one event; by value it makes one for each value in it. */
+typedef struct hx_event {
+    uint64_t session; /* hash of the name; decides the worker */
+    int64_t time_us;  /* event time, or HX_TIME_NONE */
+    uint32_t line;    /* offset of the line in the buffer */
+    uint32_t length;  /* of the line, without its newline */
+    uint32_t key;     /* log key, or HX_KEY_UNSEEN */
+    uint8_t name_len;
+    uint8_t severity;               /* syslog's 0..7, or HX_PRI_NONE */
+    uint8_t first_of_line;          /* 1 for the first event of a line, 0 for further ones */
+    uint8_t unused;
+    char name[HX_SESSION_NAME_MAX]; /* the session's name, zero-padded; a longer one is cut and
+                                       ends in '~' and eight digits of its hash */
+} hx_event;
+
+typedef struct hx_front_counters {
+    uint64_t lines;     /* non-empty lines */
+    uint64_t empty;     /* empty lines: no event */
+    uint64_t malformed; /* header does not fit the format: no event */
+    uint64_t unseen;    /* lines that fit no template */
+} hx_front_counters;
+
+typedef struct hx_front hx_front;
+
+/* One thread's front. It borrows format and matcher, which may serve other threads too. */
+int hx_front_create(const hx_format *format, const hx_matcher *matcher,
+                    const hx_session_rule *rule, hx_front **out, hx_error *err);
+void hx_front_destroy(hx_front *front);
+
+/* Reads lines from buffer until it or the room in events is used up. Returns the number of events;
+ * *consumed is the number of bytes read, always whole lines (the last line of the buffer may lack
+ * its newline). A line's events are never split over two calls. now_us gives the year to timestamps
+ * without one. capacity: at least 64. Adds to *counters. */
+uint32_t hx_front_read(hx_front *front, const char *buffer, uint32_t length, int64_t now_us,
+                       hx_event *events, uint32_t capacity, uint32_t *consumed,
+                       hx_front_counters *counters);
+
+/* The same on sessions whose log keys are known already, a line each: NAME<TAB>KEY KEY KEY. Parses
+ * the head; *keys is the rest after the tab. 0 or HX_EMALFORMED. */
+int hx_front_split_keys(hx_slice line, hx_slice *name, hx_slice *keys);
+
+#endif
