@@ -35,13 +35,14 @@ typedef struct hx_session_rule {
 typedef struct hx_event {
     uint64_t session; /* hash of the name; decides the worker */
     int64_t time_us;  /* event time, or HX_TIME_NONE */
+    int64_t earlier_us; /* largest event time of the lines before it in this call, or HX_TIME_NONE */
     uint32_t line;    /* offset of the line in the buffer */
     uint32_t length;  /* of the line, without its newline */
     uint32_t key;     /* log key, or HX_KEY_UNSEEN */
     uint8_t name_len;
     uint8_t severity;               /* syslog's 0..7, or HX_PRI_NONE */
     uint8_t first_of_line;          /* 1 for the first event of a line, 0 for further ones */
-    uint8_t unused;
+    uint8_t ends_session;           /* 1 where the input itself says that the session is over */
     char name[HX_SESSION_NAME_MAX]; /* the session's name, zero-padded; a longer one is cut and
                                        ends in '~' and eight digits of its hash */
 } hx_event;
@@ -55,7 +56,8 @@ typedef struct hx_front_counters {
 
 typedef struct hx_front hx_front;
 
-/* One thread's front. It borrows format and matcher, which may serve other threads too. */
+/* One thread's front. It borrows format and matcher, which may serve other threads too; a NULL
+ * format means the form HX_FRONT_KEYS below. */
 int hx_front_create(const hx_format *format, const hx_matcher *matcher,
                     const hx_session_rule *rule, hx_front **out, hx_error *err);
 void hx_front_destroy(hx_front *front);
@@ -68,8 +70,15 @@ uint32_t hx_front_read(hx_front *front, const char *buffer, uint32_t length, int
                        hx_event *events, uint32_t capacity, uint32_t *consumed,
                        hx_front_counters *counters);
 
-/* The same on sessions whose log keys are known already, a line each: NAME<TAB>KEY KEY KEY. Parses
- * the head; *keys is the rest after the tab. 0 or HX_EMALFORMED. */
-int hx_front_split_keys(hx_slice line, hx_slice *name, hx_slice *keys);
+/* Where format is the preset "keys", a line is a whole session whose log keys are known already,
+ * NAME<TAB>KEY KEY KEY, and format and matcher are not asked: an event for each key, the last one
+ * with ends_session set. A key that is not a number, or not below key_count, is HX_KEY_UNSEEN. */
+#define HX_FRONT_KEYS "keys"
+
+/* The least room in events that a buffer of this many bytes can never exceed in one call. */
+static inline uint32_t hx_front_capacity(uint32_t length)
+{
+    return length / 2 + 64;
+}
 
 #endif
