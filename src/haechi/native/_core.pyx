@@ -1,0 +1,562 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+"""The C core as Python sees it; _core.pyi is the manual."""
+
+from libc.stdint cimport INT64_MIN, UINT32_MAX, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memchr, memset
+
+import threading
+import time
+
+import numpy as np
+
+
+cdef extern from "haechi/error.h":
+    enum:
+        HX_EINVAL
+        HX_ENOMEM
+    ctypedef struct hx_error:
+        char text[512]
+    const char *hx_strerror(int code) nogil
+
+cdef extern from "haechi/slice.h":
+    ctypedef struct hx_slice:
+        const char *ptr
+        uint32_t len
+
+cdef extern from "haechi/format.h":
+    ctypedef struct hx_record:
+        int64_t time_us
+        hx_slice host
+        hx_slice process
+        hx_slice pid
+        hx_slice thread
+        hx_slice level
+        hx_slice message
+    ctypedef struct hx_format_scratch:
+        int64_t now_us
+    ctypedef struct hx_format
+    int hx_format_create(const char *spec, hx_format **out, hx_error *err) nogil
+    void hx_format_destroy(hx_format *format) nogil
+    int hx_format_parse(const hx_format *format, hx_slice line, hx_format_scratch *scratch,
+                        hx_record *record) nogil
+    const char *hx_format_detect(const hx_slice *lines, uint32_t line_count) nogil
+    const char *hx_format_preset_name(uint32_t i) nogil
+    const char *hx_format_preset_pattern(uint32_t i) nogil
+
+cdef extern from "haechi/template.h":
+    ctypedef struct hx_miner
+    ctypedef struct hx_matcher
+    ctypedef struct hx_match_scratch
+    ctypedef struct hx_miner_config:
+        uint32_t max_templates
+        uint32_t max_tokens
+        uint64_t max_memory_bytes
+    int hx_miner_create(const hx_miner_config *config, hx_miner **out, hx_error *err) nogil
+    void hx_miner_destroy(hx_miner *miner) nogil
+    int hx_miner_learn(hx_miner *miner, hx_slice message) nogil
+    int hx_miner_finish(hx_miner *miner, char **json, size_t *json_len, hx_error *err) nogil
+    int hx_matcher_create(const char *json, size_t json_len, hx_matcher **out, hx_error *err) nogil
+    void hx_matcher_destroy(hx_matcher *matcher) nogil
+    uint32_t hx_matcher_count(const hx_matcher *matcher) nogil
+    const char *hx_matcher_text(const hx_matcher *matcher, uint32_t log_key) nogil
+    int hx_match_scratch_create(const hx_matcher *matcher, hx_match_scratch **out) nogil
+    void hx_match_scratch_destroy(hx_match_scratch *scratch) nogil
+    uint32_t hx_matcher_match(const hx_matcher *matcher, hx_match_scratch *scratch,
+                              hx_slice message) nogil
+
+cdef extern from "haechi/front.h":
+    enum:
+        HX_FIELD_HOST
+        HX_FIELD_PROCESS
+        HX_FIELD_PID
+        HX_FIELD_THREAD
+    ctypedef enum hx_session_by:
+        HX_SESSION_BY_FIELDS
+        HX_SESSION_BY_VALUE
+        HX_SESSION_BY_TIME
+        HX_SESSION_BY_ALL
+    ctypedef struct hx_session_rule:
+        hx_session_by by
+        uint32_t fields
+        char prefix[32]
+        uint32_t seconds
+    ctypedef struct hx_event:
+        uint64_t session
+        int64_t time_us
+        uint32_t line
+        uint32_t length
+        uint32_t key
+        uint8_t name_len
+        uint8_t first_of_line
+        char name[48]
+    ctypedef struct hx_front_counters:
+        uint64_t lines
+        uint64_t empty
+        uint64_t malformed
+        uint64_t unseen
+    ctypedef struct hx_front
+    int hx_front_create(const hx_format *format, const hx_matcher *matcher,
+                        const hx_session_rule *rule, hx_front **out, hx_error *err) nogil
+    void hx_front_destroy(hx_front *front) nogil
+    uint32_t hx_front_read(hx_front *front, const char *buffer, uint32_t length, int64_t now_us,
+                           hx_event *events, uint32_t capacity, uint32_t *consumed,
+                           hx_front_counters *counters) nogil
+
+cdef extern from *:
+    """
+    #define HAECHI_READ_BYTES (1u << 30) /* a read of the front: its offsets have 32 bits */
+    #define HAECHI_READ_EVENTS 4096u
+    """
+    const uint32_t HAECHI_READ_BYTES
+    const uint32_t HAECHI_READ_EVENTS
+
+
+class CoreError(ValueError):
+    def __init__(self, str message, int code):
+        super().__init__(message)
+        self.code = code
+
+
+cdef int check(int rc, hx_error *err) except -1:
+    """The core's refusal as an exception, in its own sentence where it gave one."""
+    cdef const char *text
+    if rc < 0:
+        text = hx_strerror(rc)
+        if err != NULL and err.text[0]:
+            text = err.text
+        raise CoreError(text.decode("utf-8", "replace"), rc)
+    return 0
+
+
+cdef inline const char *start(const uint8_t[::1] data) noexcept nogil:
+    if data.shape[0] == 0:
+        return ""
+    return <const char *>&data[0]
+
+
+cdef inline bint next_line(const char **at, const char *end, hx_slice *line) noexcept nogil:
+    """Cuts the line at *at (without its newline) and moves past it; false at the end."""
+    cdef const char *newline
+    if at[0] >= end:
+        return False
+    newline = <const char *>memchr(at[0], 10, end - at[0])
+    if newline == NULL:
+        newline = end
+    line.ptr = at[0]
+    # A slice has 32 bits of length; what a longer line has past that is not looked at.
+    line.len = <uint32_t>min(newline - at[0], <ssize_t>UINT32_MAX)
+    at[0] = newline + 1
+    return True
+
+
+cdef inline void cut_return(hx_slice *line) noexcept nogil:
+    """A carriage return before the newline is not of the line; the front reads it so, too."""
+    if line.len and line.ptr[line.len - 1] == 13:
+        line.len -= 1
+
+
+cdef inline int64_t now_us() noexcept:
+    return <int64_t>(time.time() * 1e6)
+
+
+cdef Py_ssize_t count_lines(const char *at, const char *end) noexcept nogil:
+    cdef hx_slice line
+    cdef Py_ssize_t n = 0
+    while next_line(&at, end, &line):
+        n += 1
+    return n
+
+
+cdef class Format:
+    """A compiled header format; immutable, so any number of threads may share it."""
+
+    cdef hx_format *ptr
+
+    def __cinit__(self, str spec not None):
+        cdef hx_error err
+        cdef bytes text = spec.encode()
+        if b"\0" in text:
+            raise CoreError("a header format must not hold a NUL byte", HX_EINVAL)
+        err.text[0] = 0
+        check(hx_format_create(text, &self.ptr, &err), &err)
+
+    def __dealloc__(self):
+        hx_format_destroy(self.ptr)
+
+
+def format_presets():
+    cdef uint32_t i = 0
+    presets = {}
+    while hx_format_preset_name(i) != NULL:
+        presets[hx_format_preset_name(i).decode()] = hx_format_preset_pattern(i).decode()
+        i += 1
+    return presets
+
+
+def format_detect(const uint8_t[::1] data not None):
+    cdef const char *at = start(data)
+    cdef const char *end = at + data.shape[0]
+    cdef Py_ssize_t n = min(count_lines(at, end), <Py_ssize_t>UINT32_MAX)
+    cdef hx_slice *lines = <hx_slice *>malloc((n + 1) * sizeof(hx_slice))
+    cdef Py_ssize_t i = 0
+    if lines == NULL:
+        raise MemoryError
+    try:
+        while i < n and next_line(&at, end, &lines[i]):
+            i += 1
+        return hx_format_detect(lines, <uint32_t>n).decode()
+    finally:
+        free(lines)
+
+
+cdef inline bytes to_bytes(hx_slice s):
+    return s.ptr[:s.len] if s.len else b""
+
+
+def parse(const uint8_t[::1] data not None, str format_spec not None):
+    cdef Format format = Format(format_spec)
+    cdef const char *at = start(data)
+    cdef const char *end = at + data.shape[0]
+    cdef hx_format_scratch scratch
+    cdef hx_record record
+    cdef hx_slice line
+    memset(&scratch, 0, sizeof(scratch))
+    scratch.now_us = now_us()
+    times, malformed, messages = [], [], []
+    fields = {name: [] for name in ("host", "process", "pid", "thread", "level")}
+    while next_line(&at, end, &line):
+        cut_return(&line)
+        bad = hx_format_parse(format.ptr, line, &scratch, &record) < 0
+        malformed.append(bad)
+        times.append(INT64_MIN if bad else record.time_us)
+        messages.append(to_bytes(record.message))
+        fields["host"].append(to_bytes(record.host))
+        fields["process"].append(to_bytes(record.process))
+        fields["pid"].append(to_bytes(record.pid))
+        fields["thread"].append(to_bytes(record.thread))
+        fields["level"].append(to_bytes(record.level))
+    return {
+        "time_us": np.array(times, dtype=np.int64),
+        "malformed": np.array(malformed, dtype=np.bool_),
+        "message": messages,
+        "fields": fields,
+    }
+
+
+cdef class Miner:
+    cdef hx_miner *ptr
+    cdef object lock
+
+    def __cinit__(self, uint32_t max_templates=0, uint32_t max_tokens=0, uint64_t max_memory_bytes=0):
+        cdef hx_miner_config config
+        cdef hx_error err
+        config.max_templates = max_templates
+        config.max_tokens = max_tokens
+        config.max_memory_bytes = max_memory_bytes
+        err.text[0] = 0
+        check(hx_miner_create(&config, &self.ptr, &err), &err)
+        self.lock = threading.Lock()
+
+    def __dealloc__(self):
+        hx_miner_destroy(self.ptr)
+
+    def learn(self, const uint8_t[::1] messages not None):
+        cdef const char *at = start(messages)
+        cdef const char *end = at + messages.shape[0]
+        cdef hx_slice line
+        cdef int64_t learned = 0
+        cdef int rc = 0
+        with self.lock:
+            with nogil:
+                while rc == 0 and next_line(&at, end, &line):
+                    rc = hx_miner_learn(self.ptr, line)
+                    learned += rc == 0
+        check(rc, NULL)
+        return learned
+
+    def learn_log(self, const uint8_t[::1] data not None, str format_spec not None):
+        cdef Format format = Format(format_spec)
+        cdef const char *at = start(data)
+        cdef const char *end = at + data.shape[0]
+        cdef hx_format_scratch scratch
+        cdef hx_record record
+        cdef hx_slice line
+        cdef int64_t learned = 0, malformed = 0
+        cdef int rc = 0
+        memset(&scratch, 0, sizeof(scratch))
+        scratch.now_us = now_us()
+        with self.lock:
+            with nogil:
+                while rc == 0 and next_line(&at, end, &line):
+                    cut_return(&line)
+                    if line.len == 0:
+                        continue
+                    if hx_format_parse(format.ptr, line, &scratch, &record) < 0:
+                        malformed += 1
+                        continue
+                    rc = hx_miner_learn(self.ptr, record.message)
+                    learned += rc == 0
+        check(rc, NULL)
+        return learned, malformed
+
+    def finish(self):
+        cdef hx_error err
+        cdef char *json = NULL
+        cdef size_t json_len = 0
+        cdef int rc = 0
+        err.text[0] = 0
+        with self.lock:
+            with nogil:
+                rc = hx_miner_finish(self.ptr, &json, &json_len, &err)
+        check(rc, &err)
+        try:
+            return json[:json_len]
+        finally:
+            free(json)
+
+
+cdef class Matcher:
+    cdef hx_matcher *ptr
+
+    def __cinit__(self, const uint8_t[::1] templates not None):
+        cdef hx_error err
+        err.text[0] = 0
+        check(hx_matcher_create(start(templates), templates.shape[0], &self.ptr, &err), &err)
+
+    def __dealloc__(self):
+        hx_matcher_destroy(self.ptr)
+
+    def __len__(self):
+        return hx_matcher_count(self.ptr)
+
+    def text(self, uint32_t log_key):
+        cdef const char *text = hx_matcher_text(self.ptr, log_key)
+        if text == NULL:
+            raise IndexError(f"log key {log_key} is not below {len(self)}")
+        return text.decode("utf-8", "replace")
+
+    def match(self, const uint8_t[::1] messages not None):
+        cdef const char *at = start(messages)
+        cdef const char *end = at + messages.shape[0]
+        cdef Py_ssize_t n = count_lines(at, end), i = 0
+        # A scratch of its own for each call: two threads may match at once.
+        cdef hx_match_scratch *scratch = NULL
+        cdef hx_slice line
+        keys = np.empty(n, dtype=np.uint32)
+        cdef uint32_t[::1] out = keys
+        check(hx_match_scratch_create(self.ptr, &scratch), NULL)
+        with nogil:
+            while i < n and next_line(&at, end, &line):
+                out[i] = hx_matcher_match(self.ptr, scratch, line)
+                i += 1
+            hx_match_scratch_destroy(scratch)
+        return keys
+
+
+cdef struct columns:
+    size_t n
+    size_t capacity
+    int64_t *line
+    uint32_t *key
+    uint64_t *session
+    int64_t *time_us
+    uint8_t *first
+
+
+cdef int columns_reserve(columns *c, size_t more) noexcept nogil:
+    """Room for more events; HX_ENOMEM leaves what is there as it was."""
+    cdef size_t capacity = max(c.capacity, <size_t>1024)
+    cdef void *grown
+    if c.n + more <= c.capacity:
+        return 0
+    while capacity < c.n + more:
+        capacity *= 2
+    grown = realloc(c.line, capacity * sizeof(int64_t))
+    if grown == NULL:
+        return HX_ENOMEM
+    c.line = <int64_t *>grown
+    grown = realloc(c.key, capacity * sizeof(uint32_t))
+    if grown == NULL:
+        return HX_ENOMEM
+    c.key = <uint32_t *>grown
+    grown = realloc(c.session, capacity * sizeof(uint64_t))
+    if grown == NULL:
+        return HX_ENOMEM
+    c.session = <uint64_t *>grown
+    grown = realloc(c.time_us, capacity * sizeof(int64_t))
+    if grown == NULL:
+        return HX_ENOMEM
+    c.time_us = <int64_t *>grown
+    grown = realloc(c.first, capacity)
+    if grown == NULL:
+        return HX_ENOMEM
+    c.first = <uint8_t *>grown
+    c.capacity = capacity
+    return 0
+
+
+cdef void columns_free(columns *c) noexcept nogil:
+    free(c.line)
+    free(c.key)
+    free(c.session)
+    free(c.time_us)
+    free(c.first)
+
+
+cdef uint32_t whole_lines(const char *at, const char *end) noexcept nogil:
+    """The bytes to hand to the front at once: to the last newline within its bound; 0 where a line
+    is longer than that."""
+    cdef uint32_t n
+    if end - at <= HAECHI_READ_BYTES:
+        return <uint32_t>(end - at)
+    n = HAECHI_READ_BYTES
+    while n and at[n - 1] != 10:
+        n -= 1
+    return n
+
+
+cdef int read_columns(hx_front *front, const char *data, size_t length, int64_t now,
+                      hx_event *events, columns *c, hx_front_counters *counters) noexcept nogil:
+    cdef const char *at = data
+    cdef const char *end = data + length
+    cdef uint32_t n, i, window, consumed
+    cdef size_t base
+    cdef int rc
+    while at < end:
+        window = whole_lines(at, end)
+        base = at - data
+        consumed = 0
+        n = hx_front_read(front, at, window, now, events, HAECHI_READ_EVENTS, &consumed, counters)
+        if consumed == 0:
+            return HX_EINVAL
+        rc = columns_reserve(c, n)
+        if rc < 0:
+            return rc
+        for i in range(n):
+            c.line[c.n + i] = <int64_t>(base + events[i].line)
+            c.key[c.n + i] = events[i].key
+            c.session[c.n + i] = events[i].session
+            c.time_us[c.n + i] = events[i].time_us
+            c.first[c.n + i] = events[i].first_of_line
+        c.n += n
+        at += consumed
+    return 0
+
+
+cdef dict columns_to_arrays(columns *c):
+    if c.n == 0:
+        return {
+            "line": np.empty(0, dtype=np.int64),
+            "key": np.empty(0, dtype=np.uint32),
+            "session": np.empty(0, dtype=np.uint64),
+            "time_us": np.empty(0, dtype=np.int64),
+            "first_of_line": np.empty(0, dtype=np.bool_),
+        }
+    return {
+        "line": np.array(<int64_t[:c.n]>c.line),
+        "key": np.array(<uint32_t[:c.n]>c.key),
+        "session": np.array(<uint64_t[:c.n]>c.session),
+        "time_us": np.array(<int64_t[:c.n]>c.time_us),
+        "first_of_line": np.array(<uint8_t[:c.n]>c.first, dtype=np.bool_),
+    }
+
+
+SESSION_BY = {
+    "fields": HX_SESSION_BY_FIELDS,
+    "value": HX_SESSION_BY_VALUE,
+    "time": HX_SESSION_BY_TIME,
+    "all": HX_SESSION_BY_ALL,
+}
+SESSION_FIELDS = {
+    "host": HX_FIELD_HOST,
+    "process": HX_FIELD_PROCESS,
+    "pid": HX_FIELD_PID,
+    "thread": HX_FIELD_THREAD,
+}
+
+
+cdef int rule_fill(hx_session_rule *rule, str by, fields, str prefix, uint32_t seconds) except -1:
+    memset(rule, 0, sizeof(hx_session_rule))
+    if by not in SESSION_BY:
+        raise CoreError(f"session by {by!r} is none of {', '.join(SESSION_BY)}", HX_EINVAL)
+    rule.by = <hx_session_by><int>SESSION_BY[by]
+    for field in fields:
+        if field not in SESSION_FIELDS:
+            raise CoreError(f"session field {field!r} is none of {', '.join(SESSION_FIELDS)}", HX_EINVAL)
+        rule.fields |= <uint32_t>SESSION_FIELDS[field]
+    text = prefix.encode()
+    if len(text) >= sizeof(rule.prefix) or b"\0" in text:
+        raise CoreError(f"session prefix {prefix!r} is not at most {sizeof(rule.prefix) - 1} bytes", HX_EINVAL)
+    for i, byte in enumerate(text):
+        rule.prefix[<int>i] = <char><uint8_t>byte
+    rule.seconds = seconds
+    return 0
+
+
+cdef class Front:
+    cdef hx_front *ptr
+    cdef hx_event *events
+    cdef Format format  # borrowed by the C front, so it must live as long
+    cdef Matcher matcher  # likewise
+    cdef object lock
+
+    def __cinit__(self, str format_spec not None, Matcher matcher not None, *, str by not None, fields,
+                  str prefix="", uint32_t seconds=0):
+        cdef hx_session_rule rule
+        cdef hx_error err
+        err.text[0] = 0
+        rule_fill(&rule, by, fields, prefix, seconds)
+        self.format = Format(format_spec)
+        self.matcher = matcher
+        self.lock = threading.Lock()
+        self.events = <hx_event *>malloc(HAECHI_READ_EVENTS * sizeof(hx_event))
+        if self.events == NULL:
+            raise MemoryError
+        check(hx_front_create(self.format.ptr, matcher.ptr, &rule, &self.ptr, &err), &err)
+
+    def __dealloc__(self):
+        hx_front_destroy(self.ptr)
+        free(self.events)
+
+    def read(self, const uint8_t[::1] data not None):
+        cdef const char *bytes_ = start(data)
+        cdef size_t length = data.shape[0]
+        cdef hx_front_counters counters
+        cdef columns c
+        cdef int64_t now = now_us()
+        cdef int rc = 0
+        memset(&counters, 0, sizeof(counters))
+        memset(&c, 0, sizeof(c))
+        try:
+            with self.lock:
+                with nogil:
+                    rc = read_columns(self.ptr, bytes_, length, now, self.events, &c, &counters)
+            if rc == HX_EINVAL:
+                raise CoreError("a line is longer than 1 GiB", HX_EINVAL)
+            check(rc, NULL)
+            events = columns_to_arrays(&c)
+        finally:
+            columns_free(&c)
+        events["lines"] = counters.lines
+        events["malformed"] = counters.malformed
+        events["unseen"] = counters.unseen
+        return events
+
+    def session_name(self, const uint8_t[::1] data not None, Py_ssize_t line):
+        cdef const char *at = start(data)
+        cdef const char *end = at + data.shape[0]
+        cdef hx_front_counters counters
+        cdef hx_slice text
+        cdef uint32_t consumed = 0
+        if not 0 <= line < data.shape[0]:
+            raise IndexError(f"line offset {line} is not within the {data.shape[0]} bytes of data")
+        at += line
+        next_line(&at, end, &text)
+        memset(&counters, 0, sizeof(counters))
+        with self.lock:
+            n = hx_front_read(self.ptr, text.ptr, text.len, now_us(), self.events, HAECHI_READ_EVENTS,
+                              &consumed, &counters)
+            if n == 0:
+                raise CoreError(f"the line at offset {line} makes no event", HX_EINVAL)
+            return self.events[0].name[:self.events[0].name_len].decode("utf-8", "replace")
