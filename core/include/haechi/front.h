@@ -65,10 +65,14 @@ void hx_front_destroy(hx_front *front);
 /* Reads lines from buffer until it or the room in events is used up. Returns the number of events;
  * *consumed is the number of bytes read, always whole lines (the last line of the buffer may lack
  * its newline). A line's events are never split over two calls. now_us gives the year to timestamps
- * without one. capacity: at least 64. Adds to *counters. */
+ * without one. capacity: at least 64; a line is read only while hx_front_capacity(its length) events
+ * are free, so a capacity of hx_front_capacity(length) suffices for the whole buffer. Adds to *counters. */
 uint32_t hx_front_read(hx_front *front, const char *buffer, uint32_t length, int64_t now_us,
                        hx_event *events, uint32_t capacity, uint32_t *consumed,
                        hx_front_counters *counters);
+
+/* The shape of a line's message (hx_template_shape): what groups lines that fit no template. */
+uint64_t hx_front_shape(hx_front *front, hx_slice line);
 
 /* Where format is the preset "keys", a line is a whole session whose log keys are known already,
  * NAME<TAB>KEY KEY KEY, and format and matcher are not asked: an event for each key, the last one

@@ -1,0 +1,337 @@
+#include <haechi/front.h>
+
+#include <haechi/hash.h>
+
+#include <stdlib.h>
+
+#define VALUES_PER_LINE_MAX 64 /* distinct values of one line that make an event each */
+
+struct hx_front {
+    const hx_format *format; /* NULL: HX_FRONT_KEYS */
+    const hx_matcher *matcher;
+    hx_match_scratch *match;
+    hx_session_rule rule;
+    uint32_t prefix_len;
+    hx_format_scratch header;
+};
+
+static int check_rule(const hx_session_rule *rule, hx_error *err)
+{
+    switch (rule->by) {
+    case HX_SESSION_BY_FIELDS:
+        if (!rule->fields)
+            return hx_error_set(err, HX_EINVAL, "session.fields: at least one field is needed");
+        return 0;
+    case HX_SESSION_BY_VALUE:
+        if (!rule->prefix[0] || !memchr(rule->prefix, 0, sizeof rule->prefix))
+            return hx_error_set(err, HX_EINVAL, "session.prefix: 1 to %zu bytes are needed",
+                                sizeof rule->prefix - 1);
+        return 0;
+    case HX_SESSION_BY_TIME:
+        if (rule->seconds < 1)
+            return hx_error_set(err, HX_EINVAL, "session.seconds: %u is not at least 1",
+                                rule->seconds);
+        return 0;
+    case HX_SESSION_BY_ALL:
+        return 0;
+    }
+    return hx_error_set(err, HX_EINVAL, "session.by: %d is not a known rule", (int)rule->by);
+}
+
+int hx_front_create(const hx_format *format, const hx_matcher *matcher,
+                    const hx_session_rule *rule, hx_front **out, hx_error *err)
+{
+    hx_front *f;
+    int rc = check_rule(rule, err);
+
+    if (rc)
+        return rc;
+    f = calloc(1, sizeof *f);
+    if (!f)
+        return hx_error_set(err, HX_ENOMEM, "front: out of memory");
+    f->format = format;
+    f->matcher = matcher;
+    f->rule = *rule;
+    f->prefix_len = (uint32_t)strlen(rule->prefix);
+    rc = hx_match_scratch_create(matcher, &f->match);
+    if (rc) {
+        hx_front_destroy(f);
+        return hx_error_set(err, rc, "front: no room to match in");
+    }
+    *out = f;
+    return 0;
+}
+
+void hx_front_destroy(hx_front *front)
+{
+    if (!front)
+        return;
+    hx_match_scratch_destroy(front->match);
+    free(front);
+}
+
+uint64_t hx_front_shape(hx_front *front, hx_slice line)
+{
+    hx_record record;
+
+    if (!front->format || hx_format_parse(front->format, line, &front->header, &record) < 0)
+        return hx_template_shape(front->match, line);
+    return hx_template_shape(front->match, record.message);
+}
+
+/* --- the session's name ------------------------------------------------------------------------ */
+
+typedef struct name_writer {
+    char *text;
+    uint32_t len;
+    uint64_t over; /* hash of the whole name once it does not fit, else 0 */
+} name_writer;
+
+static void name_cut(name_writer *w, hx_slice part)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    w->over = hx_hash_bytes(part.ptr, part.len, w->over ? w->over : hx_hash_bytes(w->text, w->len, 1));
+    w->len = HX_SESSION_NAME_MAX - 1;
+    w->text[w->len - 9] = '~';
+    for (uint32_t i = 0; i < 8; i++)
+        w->text[w->len - 8 + i] = digits[w->over >> (4 * i) & 15];
+}
+
+static inline void name_add(name_writer *w, hx_slice part)
+{
+    uint32_t blank = w->len > 0;
+
+    if (part.len == 0)
+        return;
+    if (__builtin_expect(w->over || w->len + blank + part.len >= HX_SESSION_NAME_MAX, 0)) {
+        name_cut(w, part);
+        return;
+    }
+    if (blank)
+        w->text[w->len++] = ' ';
+    memcpy(w->text + w->len, part.ptr, part.len);
+    w->len += part.len;
+}
+
+static inline void add_fields(name_writer *w, uint32_t fields, const hx_record *record)
+{
+    if (fields & HX_FIELD_HOST)
+        name_add(w, record->host);
+    if (fields & HX_FIELD_PROCESS)
+        name_add(w, record->process);
+    if (fields & HX_FIELD_PID)
+        name_add(w, record->pid);
+    if (fields & HX_FIELD_THREAD)
+        name_add(w, record->thread);
+}
+
+static void add_interval(name_writer *w, const hx_session_rule *rule, int64_t time_us)
+{
+    char digits[24];
+    uint32_t n = sizeof digits;
+    int64_t interval = time_us / 1000000 / rule->seconds;
+    uint64_t v = (uint64_t)(interval < 0 ? -interval : interval);
+
+    if (time_us == HX_TIME_NONE)
+        return;
+    do {
+        digits[--n] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v);
+    if (interval < 0)
+        digits[--n] = '-';
+    name_add(w, hx_slice_make(digits + n, sizeof digits - n));
+}
+
+static inline void finish_name(hx_event *event, name_writer *w)
+{
+    event->name_len = (uint8_t)w->len;
+    event->session = hx_hash_bytes(event->name, w->len, HX_HASH_SEED);
+}
+
+static inline bool is_value_byte(unsigned char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+           c == '-';
+}
+
+/* The next value that starts with the prefix at a place where no value byte stands before it. */
+static hx_slice next_value(const hx_front *f, hx_slice message, uint32_t *at)
+{
+    while (*at < message.len) {
+        const char *hit = memmem(message.ptr + *at, message.len - *at, f->rule.prefix, f->prefix_len);
+        uint32_t start, end;
+
+        if (!hit)
+            break;
+        start = (uint32_t)(hit - message.ptr);
+        end = start + f->prefix_len;
+        while (end < message.len && is_value_byte((unsigned char)message.ptr[end]))
+            end++;
+        *at = end;
+        if (start == 0 || !is_value_byte((unsigned char)message.ptr[start - 1]))
+            return hx_slice_make(message.ptr + start, end - start);
+    }
+    *at = message.len;
+    return (hx_slice){0};
+}
+
+/* Writes an event for each distinct value; at least one event, with the empty name. */
+static uint32_t events_by_value(const hx_front *f, hx_slice message, hx_event *events,
+                                uint32_t capacity)
+{
+    const hx_event head = events[0];
+    uint32_t at = 0, n = 0;
+
+    if (capacity > VALUES_PER_LINE_MAX)
+        capacity = VALUES_PER_LINE_MAX;
+    while (n < capacity) {
+        hx_slice value = next_value(f, message, &at);
+        name_writer w = {events[n].name, 0, 0};
+        uint32_t same = 0;
+
+        if (!value.len)
+            break;
+        events[n] = head;
+        events[n].first_of_line = n == 0;
+        name_add(&w, value);
+        finish_name(&events[n], &w);
+        while (same < n && events[same].session != events[n].session)
+            same++;
+        n += same == n;
+    }
+    if (n == 0) {
+        events[0] = head;
+        finish_name(&events[0], &(name_writer){events[0].name, 0, 0});
+        n = 1;
+    }
+    return n;
+}
+
+static uint32_t events_of_record(const hx_front *f, const hx_record *record, hx_event *events,
+                                 uint32_t capacity)
+{
+    name_writer w = {events[0].name, 0, 0};
+
+    switch (f->rule.by) {
+    case HX_SESSION_BY_VALUE:
+        return events_by_value(f, record->message, events, capacity);
+    case HX_SESSION_BY_TIME:
+        add_interval(&w, &f->rule, record->time_us);
+        /* fallthrough */
+    case HX_SESSION_BY_FIELDS:
+        add_fields(&w, f->rule.fields, record);
+        break;
+    case HX_SESSION_BY_ALL:
+        break;
+    }
+    finish_name(&events[0], &w);
+    return 1;
+}
+
+/* --- sessions whose log keys are known already ------------------------------------------------- */
+
+static uint32_t parse_key(const char *text, const char *end, const char **next, uint32_t key_count)
+{
+    uint64_t key = 0;
+    bool good = true;
+
+    for (; text < end && *text != ' '; text++) {
+        good = good && *text >= '0' && *text <= '9' && key < UINT32_MAX;
+        key = key * 10 + (uint64_t)(*text & 15);
+    }
+    *next = text;
+    return good && key < key_count ? (uint32_t)key : HX_KEY_UNSEEN;
+}
+
+static uint32_t events_of_keys(const hx_front *f, hx_slice line, hx_event *events)
+{
+    const char *end = line.ptr + line.len, *tab = memchr(line.ptr, '\t', line.len), *at;
+    uint32_t n = 0, keys = hx_matcher_count(f->matcher);
+
+    if (!tab)
+        return 0;
+    for (at = tab + 1; at < end;) {
+        hx_event *e = &events[n];
+        name_writer w = {e->name, 0, 0};
+
+        if (*at == ' ') {
+            at++;
+            continue;
+        }
+        *e = events[0];
+        memset(e->name, 0, sizeof e->name);
+        e->first_of_line = n == 0;
+        e->key = parse_key(at, end, &at, keys);
+        name_add(&w, hx_slice_make(line.ptr, (size_t)(tab - line.ptr)));
+        finish_name(e, &w);
+        n++;
+    }
+    if (n)
+        events[n - 1].ends_session = 1;
+    return n;
+}
+
+/* --- lines ------------------------------------------------------------------------------------- */
+
+static void begin_event(hx_event *event, uint32_t line, uint32_t length, int64_t latest_us)
+{
+    memset(event, 0, sizeof *event);
+    event->time_us = HX_TIME_NONE;
+    event->earlier_us = latest_us;
+    event->line = line;
+    event->length = length;
+    event->severity = HX_PRI_NONE;
+    event->first_of_line = 1;
+}
+
+/* The events of one line; 0 where it is malformed. */
+static uint32_t read_line(hx_front *f, hx_slice line, hx_event *events, uint32_t capacity)
+{
+    hx_record record;
+
+    if (!f->format)
+        return events_of_keys(f, line, events);
+    if (hx_format_parse(f->format, line, &f->header, &record) < 0)
+        return 0;
+    events->time_us = record.time_us;
+    events->severity = record.severity;
+    events->key = hx_matcher_match(f->matcher, f->match, record.message);
+    return events_of_record(f, &record, events, capacity);
+}
+
+uint32_t hx_front_read(hx_front *front, const char *buffer, uint32_t length, int64_t now_us,
+                       hx_event *events, uint32_t capacity, uint32_t *consumed,
+                       hx_front_counters *counters)
+{
+    int64_t latest_us = HX_TIME_NONE;
+    uint32_t n = 0, at = 0;
+
+    front->header.now_us = now_us;
+    while (at < length) {
+        const char *newline = memchr(buffer + at, '\n', length - at);
+        uint32_t end = newline ? (uint32_t)(newline - buffer) : length, made;
+        hx_slice line = {buffer + at, end - at};
+
+        if (line.len && line.ptr[line.len - 1] == '\r')
+            line.len--;
+        if (capacity - n < hx_front_capacity(line.len))
+            break;
+        if (line.len) {
+            begin_event(&events[n], at, line.len, latest_us);
+            made = read_line(front, line, events + n, capacity - n);
+            counters->lines++;
+            counters->malformed += made == 0;
+            counters->unseen += made && events[n].key == HX_KEY_UNSEEN;
+            if (made && events[n].time_us > latest_us)
+                latest_us = events[n].time_us;
+            n += made;
+        } else {
+            counters->empty++;
+        }
+        at = end + (newline != NULL);
+    }
+    *consumed = at;
+    return n;
+}

@@ -1,0 +1,149 @@
+#include "detect/session.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+/* Slots beyond max_open for sessions whose end is not yet judged. */
+#define CLOSING_MAX 2048
+/* How many open sessions a victim is the oldest of. */
+#define VICTIM_AMONG 32
+
+int hx_sessions_init(hx_sessions *sessions, uint32_t max_open)
+{
+    uint32_t places = 64;
+
+    memset(sessions, 0, sizeof *sessions);
+    while (places < 2 * (uint64_t)max_open)
+        places *= 2;
+    sessions->slot_count = max_open + CLOSING_MAX;
+    sessions->max_open = max_open;
+    sessions->index_mask = places - 1;
+    sessions->slots = mmap(NULL, (size_t)sessions->slot_count * sizeof(hx_session),
+                           PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (sessions->slots == MAP_FAILED)
+        sessions->slots = NULL;
+    sessions->index = calloc(places, sizeof *sessions->index);
+    sessions->free_slots = calloc(sessions->slot_count, sizeof *sessions->free_slots);
+    if (sessions->slots && sessions->index && sessions->free_slots)
+        return 0;
+    hx_sessions_free(sessions);
+    return HX_ENOMEM;
+}
+
+void hx_sessions_free(hx_sessions *sessions)
+{
+    if (sessions->slots)
+        munmap(sessions->slots, (size_t)sessions->slot_count * sizeof(hx_session));
+    free(sessions->index);
+    free(sessions->free_slots);
+    memset(sessions, 0, sizeof *sessions);
+}
+
+static inline uint32_t tag_of(uint64_t hash)
+{
+    return (uint32_t)(hash >> 32);
+}
+
+uint32_t hx_sessions_find(const hx_sessions *sessions, const hx_event *event)
+{
+    uint32_t at = (uint32_t)event->session & sessions->index_mask, tag = tag_of(event->session);
+
+    for (;; at = (at + 1) & sessions->index_mask) {
+        hx_session_place place = sessions->index[at];
+
+        if (!place.slot)
+            return HX_SESSION_NONE;
+        if (place.tag == tag) {
+            const hx_session *s = &sessions->slots[place.slot - 1];
+
+            /* Names are zero-padded, so all of the room can be compared: no length, no loop. */
+            if (memcmp(s->name, event->name, sizeof s->name) == 0 && s->name_len == event->name_len)
+                return place.slot - 1;
+        }
+    }
+}
+
+uint32_t hx_sessions_open(hx_sessions *sessions, const hx_event *event, uint32_t window,
+                          uint16_t begin)
+{
+    uint32_t at = (uint32_t)event->session & sessions->index_mask, slot;
+    hx_session *s;
+
+    slot = sessions->free_count ? sessions->free_slots[--sessions->free_count] : sessions->touched++;
+    while (sessions->index[at].slot)
+        at = (at + 1) & sessions->index_mask;
+    sessions->index[at] = (hx_session_place){tag_of(event->session), slot + 1};
+    s = &sessions->slots[slot];
+    memset(s, 0, offsetof(hx_session, window));
+    s->hash = event->session;
+    s->watermark_us = s->first_us = s->last_us = HX_TIME_NONE;
+    s->worst_identity = s->last_offset = 0;
+    s->flags = HX_SESSION_OPEN;
+    s->name_len = event->name_len;
+    memcpy(s->name, event->name, sizeof s->name);
+    for (uint32_t i = 0; i < window; i++)
+        s->window[i] = begin;
+    sessions->open++;
+    return slot;
+}
+
+/* Linear probing without tombstones: what follows the hole and may move into it, does. */
+static void index_remove(hx_sessions *sessions, uint32_t hole)
+{
+    uint32_t mask = sessions->index_mask, at = hole;
+
+    for (;;) {
+        uint32_t home;
+
+        at = (at + 1) & mask;
+        if (!sessions->index[at].slot)
+            break;
+        home = (uint32_t)sessions->slots[sessions->index[at].slot - 1].hash & mask;
+        if (((at - home) & mask) >= ((at - hole) & mask)) {
+            sessions->index[hole] = sessions->index[at];
+            hole = at;
+        }
+    }
+    sessions->index[hole] = (hx_session_place){0, 0};
+}
+
+void hx_sessions_unlink(hx_sessions *sessions, uint32_t slot)
+{
+    hx_session *s = &sessions->slots[slot];
+    uint32_t at = (uint32_t)s->hash & sessions->index_mask;
+
+    while (sessions->index[at].slot != slot + 1)
+        at = (at + 1) & sessions->index_mask;
+    index_remove(sessions, at);
+    s->flags = (uint8_t)((s->flags & ~HX_SESSION_OPEN) | HX_SESSION_CLOSING);
+    sessions->open--;
+    sessions->closing++;
+}
+
+void hx_sessions_release(hx_sessions *sessions, uint32_t slot)
+{
+    sessions->slots[slot].flags = 0;
+    sessions->closing--;
+    sessions->free_slots[sessions->free_count++] = slot;
+}
+
+uint32_t hx_sessions_victim(hx_sessions *sessions)
+{
+    uint32_t victim = HX_SESSION_NONE, seen = 0;
+
+    for (uint32_t step = 0; step < sessions->touched && seen < VICTIM_AMONG; step++) {
+        const hx_session *s;
+
+        if (sessions->hand >= sessions->touched)
+            sessions->hand = 0;
+        s = &sessions->slots[sessions->hand];
+        if (s->flags & HX_SESSION_OPEN) {
+            seen++;
+            if (victim == HX_SESSION_NONE ||
+                s->watermark_us < sessions->slots[victim].watermark_us)
+                victim = sessions->hand;
+        }
+        sessions->hand++;
+    }
+    return victim;
+}

@@ -1,0 +1,99 @@
+/* Open sessions: found by name, bounded in number, closed when idle. One thread's.
+ *
+ * A slot has three cache lines: what every event changes, the window, and the name. The table's
+ * memory is mapped when it is made but costs nothing until a slot is first used; freed slots are
+ * used again first, so it stays as small as the load allows. */
+#ifndef HAECHI_DETECT_SESSION_H
+#define HAECHI_DETECT_SESSION_H
+
+#include "detect/memo.h"
+
+#include <haechi/front.h>
+
+#define HX_SESSION_NONE UINT32_MAX
+
+enum {
+    HX_SESSION_OPEN = 1,    /* in the index */
+    HX_SESSION_CLOSING = 2, /* out of the index, its end not yet judged */
+    HX_SESSION_ALERTED = 4, /* has had its alert; further ones are counted as suppressed */
+};
+
+typedef struct hx_session {
+    uint64_t hash;
+    int64_t watermark_us; /* at its last event: the largest event time so far, of any line */
+    int64_t nll_sum_q10;
+    int64_t first_us, last_us; /* event times of its own */
+    uint64_t worst_offset;     /* of the line of the event that surprised most */
+    uint32_t worst_nll_q10;
+    uint32_t events; /* judged */
+    uint32_t worst_input;
+    uint16_t worst_token;
+    uint8_t flags;
+    uint8_t name_len;
+    /* window[0..h-1] oldest first; window[h] is where the next token is put to be judged */
+    uint16_t window[HX_WINDOW_MAX + 1];
+    char name[HX_SESSION_NAME_MAX];
+    uint64_t worst_identity;
+    uint64_t last_offset;
+} hx_session;
+
+_Static_assert(sizeof(hx_session) == 192, "three cache lines");
+
+typedef struct hx_session_place {
+    uint32_t tag;
+    uint32_t slot; /* + 1; 0: empty */
+} hx_session_place;
+
+typedef struct hx_sessions {
+    hx_session *slots;
+    hx_session_place *index;
+    uint32_t *free_slots;
+    uint32_t slot_count, free_count, touched; /* slots below touched have been in use */
+    uint32_t index_mask;
+    uint32_t open, max_open, closing;
+    uint32_t hand; /* where the search for a victim goes on */
+} hx_sessions;
+
+int hx_sessions_init(hx_sessions *sessions, uint32_t max_open);
+void hx_sessions_free(hx_sessions *sessions);
+
+static inline void hx_sessions_prefetch_index(const hx_sessions *s, uint64_t hash)
+{
+    __builtin_prefetch(&s->index[(uint32_t)hash & s->index_mask]);
+}
+
+/* Prefetches the slot that the index names first for this hash: mostly the right one. */
+static inline void hx_sessions_prefetch_slot(const hx_sessions *s, uint64_t hash)
+{
+    uint32_t slot = s->index[(uint32_t)hash & s->index_mask].slot;
+
+    if (slot) {
+        const char *line = (const char *)&s->slots[slot - 1];
+
+        __builtin_prefetch(line, 1);
+        __builtin_prefetch(line + 64, 1);
+        __builtin_prefetch(line + 128, 0);
+    }
+}
+
+/* The slot of an open session, or HX_SESSION_NONE. */
+uint32_t hx_sessions_find(const hx_sessions *sessions, const hx_event *event);
+
+/* A new session of this name, its window filled with begin. There must be room: open < max_open and
+ * a free slot (hx_sessions_has_slot). */
+uint32_t hx_sessions_open(hx_sessions *sessions, const hx_event *event, uint32_t window,
+                          uint16_t begin);
+static inline bool hx_sessions_has_slot(const hx_sessions *s)
+{
+    return s->free_count > 0 || s->touched < s->slot_count;
+}
+
+/* Out of the index: a new session of the same name may open. The slot stays until its release. */
+void hx_sessions_unlink(hx_sessions *sessions, uint32_t slot);
+void hx_sessions_release(hx_sessions *sessions, uint32_t slot);
+
+/* The open session to close when the bound is reached: the least recently active of the next ones
+ * around the table (an approximation of LRU that costs an event nothing). */
+uint32_t hx_sessions_victim(hx_sessions *sessions);
+
+#endif
