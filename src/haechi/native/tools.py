@@ -1,0 +1,216 @@
+"""The core's executables: where they are, and a handle that starts one, waits until it is ready, and never
+leaves it behind."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from haechi.native.control import ControlClient, ControlError
+from haechi.native.stats import StatsError, StatsPage
+
+_PR_SET_PDEATHSIG = 1
+_STDERR_KEPT_BYTES = 64 << 10
+
+
+class ToolError(Exception):
+    """A tool is not there, would not start, or ended otherwise than it should; says what to do about it."""
+
+
+def tool_path(name: str) -> Path:
+    """The executable beside the package (haechi/bin/), else in the build folder that $HAECHI_BUILD names."""
+    installed = Path(__file__).resolve().parent.parent / "bin" / name
+    looked = [installed]
+    if build := os.environ.get("HAECHI_BUILD"):
+        looked += [Path(build) / "core" / "tools" / name, Path(build) / name]
+    for path in looked:
+        if os.access(path, os.X_OK) and path.is_file():
+            return path
+    places = ", ".join(str(path) for path in looked)
+    raise ToolError(
+        f"{name} is not built: not at {places}. Run `make`, or set HAECHI_BUILD to a build folder."
+    )
+
+
+def onnxruntime_library() -> Path:
+    """libonnxruntime.so of the installed onnxruntime wheel. The package is found but not imported: the tools
+    load the library themselves."""
+    spec = importlib.util.find_spec("onnxruntime")
+    if spec is None or not spec.submodule_search_locations:
+        raise ToolError("the Python package onnxruntime is not installed; `make` installs it")
+    for location in spec.submodule_search_locations:
+        found = sorted(Path(location).glob("capi/libonnxruntime.so*"))
+        if found:
+            return found[-1]
+    raise ToolError(f"no libonnxruntime.so in {', '.join(spec.submodule_search_locations)}/capi")
+
+
+def config_in_memory(config: Mapping[str, Any]) -> int:
+    """A file descriptor with the configuration as JSON in it, for a child to open as /dev/fd/N: it has no
+    name that could be left behind or read by another user."""
+    fd = os.memfd_create("haechi-config", 0)
+    os.set_inheritable(fd, True)
+    with os.fdopen(os.dup(fd), "wb") as file:
+        file.write(json.dumps(config, indent=1).encode())
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+class Process:
+    """A running tool. Ends with its `with` block, and with the thread that started it (by the kernel's
+    parent-death signal), so that a killed Python leaves none behind."""
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], config: Mapping[str, Any], stderr: IO[bytes]
+    ) -> None:
+        self._process = process
+        self._config = config
+        self._stderr = stderr
+
+    @classmethod
+    def start(
+        cls,
+        tool: str,
+        config: Mapping[str, Any],
+        *,
+        stdin: int | IO[bytes] = subprocess.DEVNULL,
+        stdout: int | IO[bytes] = subprocess.DEVNULL,
+        ready_s: float = 30.0,
+    ) -> Self:
+        """Starts a tool with a configuration and waits until it answers on its control socket (or, where the
+        configuration names none, until its stats page is there; where neither, not at all). A tool that has
+        ended by then with status 0 had little to do and counts as ready. ToolError with what it said on
+        standard error."""
+        path = tool_path(tool)
+        fd = config_in_memory(config)
+        stderr = tempfile.TemporaryFile()  # noqa: SIM115  (it lives as long as the process)
+        prctl = ctypes.CDLL(None, use_errno=True).prctl
+        try:
+            process = subprocess.Popen(
+                [path, f"/dev/fd/{fd}"],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                pass_fds=[fd],
+                preexec_fn=lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGTERM),
+            )
+        except BaseException:
+            stderr.close()
+            raise
+        finally:
+            os.close(fd)
+        handle = cls(process, config, stderr)
+        try:
+            handle._wait_until_ready(ready_s)
+        except BaseException:
+            handle.stop(timeout_s=1.0)
+            raise
+        return handle
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def name(self) -> str:
+        return Path(os.fsdecode(self._process.args[0])).name  # type: ignore[index,arg-type]
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def stderr_text(self) -> str:
+        """The end of what the tool wrote to standard error so far."""
+        end = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, end - _STDERR_KEPT_BYTES))
+        return self._stderr.read().decode("utf-8", "replace")
+
+    def control(self, timeout_s: float = 10.0) -> ControlClient:
+        """A new connection to the control socket that the configuration names."""
+        return ControlClient(self._config["control_socket"], timeout_s)
+
+    def stats(self) -> StatsPage:
+        """The stats page that the configuration names."""
+        return StatsPage(self._config["stats_page"])
+
+    def wait(self, timeout_s: float | None = None) -> int:
+        """The exit status. ToolError when it still runs after timeout_s; it then goes on running."""
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise ToolError(f"{self.name} (process {self.pid}) still runs after {timeout_s} s") from None
+
+    def finish(self, timeout_s: float | None = None) -> str:
+        """Waits for the end and returns standard error's text; ToolError where the status is not 0."""
+        status = self.wait(timeout_s)
+        if status != 0:
+            raise ToolError(self._ended(status))
+        return self.stderr_text()
+
+    def stop(self, timeout_s: float = 10.0) -> int:
+        """Asks with SIGTERM, insists with SIGKILL after timeout_s; the exit status (negative: a signal's)."""
+        if self.running:
+            self._process.terminate()
+            try:
+                self._process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        return self._process.wait()
+
+    def kill(self) -> None:
+        """SIGKILL at once, as a crash would; for tests of what survives one."""
+        self._process.kill()
+        self._process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        self._stderr.close()
+
+    def _wait_until_ready(self, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        pause_s = 0.002
+        while not self._is_ready():
+            status = self._process.poll()
+            if status is not None:
+                if status != 0:
+                    raise ToolError(self._ended(status))
+                return
+            if time.monotonic() > deadline:
+                raise ToolError(f"{self.name} is not ready after {timeout_s} s. {self._last_words()}")
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 1.5, 0.1)
+
+    def _is_ready(self) -> bool:
+        try:
+            if "control_socket" in self._config:
+                with self.control() as control:
+                    control.ask("stats")
+            elif "stats_page" in self._config:
+                with self.stats() as page:
+                    return page.pid == self.pid
+        except (ControlError, StatsError, FileNotFoundError):
+            return False
+        return True
+
+    def _ended(self, status: int) -> str:
+        how = f"status {status}" if status >= 0 else f"signal {signal.Signals(-status).name}"
+        return f"{self.name} ended with {how}. {self._last_words()}"
+
+    def _last_words(self) -> str:
+        lines = self.stderr_text().strip().splitlines()
+        return "\n".join(lines[-5:]) if lines else "It said nothing on standard error."
