@@ -99,6 +99,8 @@ cdef extern from "haechi/front.h":
     int hx_front_create(const hx_format *format, const hx_matcher *matcher,
                         const hx_session_rule *rule, hx_front **out, hx_error *err) nogil
     void hx_front_destroy(hx_front *front) nogil
+    uint32_t hx_front_capacity(uint32_t length) nogil
+    const char *HX_FRONT_KEYS
     uint32_t hx_front_read(hx_front *front, const char *buffer, uint32_t length, int64_t now_us,
                            hx_event *events, uint32_t capacity, uint32_t *consumed,
                            hx_front_counters *counters) nogil
@@ -106,10 +108,8 @@ cdef extern from "haechi/front.h":
 cdef extern from *:
     """
     #define HAECHI_READ_BYTES (1u << 30) /* a read of the front: its offsets have 32 bits */
-    #define HAECHI_READ_EVENTS 4096u
     """
     const uint32_t HAECHI_READ_BYTES
-    const uint32_t HAECHI_READ_EVENTS
 
 
 class CoreError(ValueError):
@@ -354,6 +354,23 @@ cdef class Matcher:
         return keys
 
 
+cdef struct event_room:
+    hx_event *events
+    uint32_t capacity
+
+
+cdef int event_room_reserve(event_room *room, uint32_t capacity) noexcept nogil:
+    cdef void *grown
+    if capacity <= room.capacity:
+        return 0
+    grown = realloc(room.events, capacity * sizeof(hx_event))
+    if grown == NULL:
+        return HX_ENOMEM
+    room.events = <hx_event *>grown
+    room.capacity = capacity
+    return 0
+
+
 cdef struct columns:
     size_t n
     size_t capacity
@@ -416,30 +433,42 @@ cdef uint32_t whole_lines(const char *at, const char *end) noexcept nogil:
     return n
 
 
+cdef int columns_append(columns *c, const hx_event *events, uint32_t n, size_t base) noexcept nogil:
+    cdef uint32_t i
+    cdef int rc = columns_reserve(c, n)
+    if rc < 0:
+        return rc
+    for i in range(n):
+        c.line[c.n + i] = <int64_t>(base + events[i].line)
+        c.key[c.n + i] = events[i].key
+        c.session[c.n + i] = events[i].session
+        c.time_us[c.n + i] = events[i].time_us
+        c.first[c.n + i] = events[i].first_of_line
+    c.n += n
+    return 0
+
+
 cdef int read_columns(hx_front *front, const char *data, size_t length, int64_t now,
-                      hx_event *events, columns *c, hx_front_counters *counters) noexcept nogil:
+                      event_room *room, columns *c, hx_front_counters *counters) noexcept nogil:
     cdef const char *at = data
     cdef const char *end = data + length
-    cdef uint32_t n, i, window, consumed
-    cdef size_t base
+    cdef const char *next = NULL
+    cdef hx_slice line
+    cdef uint32_t n, window, consumed
     cdef int rc
     while at < end:
         window = whole_lines(at, end)
-        base = at - data
-        consumed = 0
-        n = hx_front_read(front, at, window, now, events, HAECHI_READ_EVENTS, &consumed, counters)
-        if consumed == 0:
+        if window == 0:
             return HX_EINVAL
-        rc = columns_reserve(c, n)
+        consumed = 0
+        n = hx_front_read(front, at, window, now, room.events, room.capacity, &consumed, counters)
+        rc = columns_append(c, room.events, n, at - data)
+        if rc == 0 and consumed == 0:  # the line at hand may make more events than there is room for
+            next = at
+            next_line(&next, end, &line)
+            rc = event_room_reserve(room, hx_front_capacity(line.len))
         if rc < 0:
             return rc
-        for i in range(n):
-            c.line[c.n + i] = <int64_t>(base + events[i].line)
-            c.key[c.n + i] = events[i].key
-            c.session[c.n + i] = events[i].session
-            c.time_us[c.n + i] = events[i].time_us
-            c.first[c.n + i] = events[i].first_of_line
-        c.n += n
         at += consumed
     return 0
 
@@ -496,7 +525,7 @@ cdef int rule_fill(hx_session_rule *rule, str by, fields, str prefix, uint32_t s
 
 cdef class Front:
     cdef hx_front *ptr
-    cdef hx_event *events
+    cdef event_room room
     cdef Format format  # borrowed by the C front, so it must live as long
     cdef Matcher matcher  # likewise
     cdef object lock
@@ -505,19 +534,20 @@ cdef class Front:
                   str prefix="", uint32_t seconds=0):
         cdef hx_session_rule rule
         cdef hx_error err
+        cdef hx_format *format = NULL
         err.text[0] = 0
         rule_fill(&rule, by, fields, prefix, seconds)
-        self.format = Format(format_spec)
         self.matcher = matcher
         self.lock = threading.Lock()
-        self.events = <hx_event *>malloc(HAECHI_READ_EVENTS * sizeof(hx_event))
-        if self.events == NULL:
-            raise MemoryError
-        check(hx_front_create(self.format.ptr, matcher.ptr, &rule, &self.ptr, &err), &err)
+        if format_spec.encode() != HX_FRONT_KEYS:
+            self.format = Format(format_spec)
+            format = self.format.ptr
+        check(event_room_reserve(&self.room, 4096), NULL)
+        check(hx_front_create(format, matcher.ptr, &rule, &self.ptr, &err), &err)
 
     def __dealloc__(self):
         hx_front_destroy(self.ptr)
-        free(self.events)
+        free(self.room.events)
 
     def read(self, const uint8_t[::1] data not None):
         cdef const char *bytes_ = start(data)
@@ -531,7 +561,7 @@ cdef class Front:
         try:
             with self.lock:
                 with nogil:
-                    rc = read_columns(self.ptr, bytes_, length, now, self.events, &c, &counters)
+                    rc = read_columns(self.ptr, bytes_, length, now, &self.room, &c, &counters)
             if rc == HX_EINVAL:
                 raise CoreError("a line is longer than 1 GiB", HX_EINVAL)
             check(rc, NULL)
@@ -548,15 +578,16 @@ cdef class Front:
         cdef const char *end = at + data.shape[0]
         cdef hx_front_counters counters
         cdef hx_slice text
-        cdef uint32_t consumed = 0
+        cdef uint32_t n, consumed = 0
         if not 0 <= line < data.shape[0]:
             raise IndexError(f"line offset {line} is not within the {data.shape[0]} bytes of data")
         at += line
         next_line(&at, end, &text)
         memset(&counters, 0, sizeof(counters))
         with self.lock:
-            n = hx_front_read(self.ptr, text.ptr, text.len, now_us(), self.events, HAECHI_READ_EVENTS,
+            check(event_room_reserve(&self.room, hx_front_capacity(text.len)), NULL)
+            n = hx_front_read(self.ptr, text.ptr, text.len, now_us(), self.room.events, self.room.capacity,
                               &consumed, &counters)
             if n == 0:
                 raise CoreError(f"the line at offset {line} makes no event", HX_EINVAL)
-            return self.events[0].name[:self.events[0].name_len].decode("utf-8", "replace")
+            return self.room.events[0].name[:self.room.events[0].name_len].decode("utf-8", "replace")
