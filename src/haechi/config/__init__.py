@@ -1,0 +1,1 @@
+"""What a user may set: one validated, frozen model per YAML file."""
