@@ -1,17 +1,23 @@
 /* wire: from the bytes of one line or datagram to a record.
  *
- * A format is compiled once, from a preset's name ("iso", "rfc3164", "rfc5424", "hdfs", ...) or from
- * a pattern of the user's, and is immutable afterwards: any number of threads may parse with it.
- * Parsing owns nothing and allocates nothing; the record's slices point into the caller's line.
+ * A format is compiled once, from a preset's name ("iso", "rfc3164", "rfc5424", "hdfs", ...) or
+ * from a pattern of the user's, and is immutable afterwards: any number of threads may parse with
+ * it. Parsing owns nothing and allocates nothing; the record's slices point into the caller's line.
  *
  * Pattern language: literal text and {fields}. A blank in the literal text matches one or more
  * blanks or tabs; "{{" and "}}" are the braces themselves. Fields:
- *   {time:FORMAT}  event time, FORMAT in strptime's letters (%Y %y %m %b %d %e %H %M %S %z %a %j %s,
- *                  %f a fraction of a second of 1 to 9 digits) - without a zone it is UTC
- *   {pri} {level} {host} {process} {pid} {thread} {message}  the record's fields
- *   {skip} or {anything_else}   consumed, not kept
- *   {field?}       may be absent together with the literal that follows it
- * A field runs to the next literal of the pattern; {message} is last and takes the rest.
+ *   {time}         event time as ISO 8601 / RFC 3339 has it (a blank or 'T' between date and time,
+ * '.' or ',' before a fraction, with or without a zone) {time:FORMAT}  event time, FORMAT in
+ * strptime's letters (%Y %y %m %b %d %e %H %I %M %S %p %z %a %j %s, %f a fraction of a second of 1
+ * to 9 digits) - without a zone it is UTC {level} {host} {process} {pid} {thread} {message}  the
+ * record's fields {pri}          "<13>", or after a literal '<' its number alone {tag}          a
+ * syslog tag: "process:", "process[pid]:", "process[pid]", or nothing {skip} or {anything_else}
+ * consumed, not kept {field?}       may be absent together with the literal that follows it A field
+ * runs to the next literal of the pattern; {message} is last and takes the rest.
+ *
+ * A timestamp without a year gets the latest year in which it is not more than 31 days after the
+ * scratch's now_us (and in which its day exists: 29 February); one with two digits, the latest
+ * century likewise; one without a date, today or, where that is over 12 hours ahead, yesterday.
  */
 #ifndef HAECHI_FORMAT_H
 #define HAECHI_FORMAT_H
@@ -20,7 +26,7 @@
 #include <haechi/slice.h>
 
 #define HX_TIME_NONE INT64_MIN /* no event time in the header */
-#define HX_PRI_NONE 255        /* no facility or severity in the header */
+#define HX_PRI_NONE  255       /* no facility or severity in the header */
 
 /* What the header said. Fields that the line does not have are empty slices. */
 typedef struct hx_record {
@@ -34,12 +40,13 @@ typedef struct hx_record {
     hx_slice structured_data; /* RFC 5424, brackets included */
     hx_slice message;         /* what the template miner sees; blanks at both ends are cut */
     uint8_t facility;         /* 0..23 or HX_PRI_NONE */
-    uint8_t severity;         /* 0..7 or HX_PRI_NONE */
+    uint8_t severity; /* 0..7, from the level's word where there is no PRI, or HX_PRI_NONE */
 } hx_record;
 
 /* A caller's scratch, one per thread: remembers the last timestamp's text and its value, because
  * neighbouring lines share theirs. Zero it once. */
 typedef struct hx_format_scratch {
+    uint64_t owner; /* which kind of timestamp the text is of; 0: none yet */
     char text[64];
     uint32_t text_len;
     int64_t time_us;
@@ -56,8 +63,9 @@ void hx_format_destroy(hx_format *format);
 /* The preset's name or the pattern it was created from; lives as long as the format. */
 const char *hx_format_spec(const hx_format *format);
 
-/* One line without its newline. 0, or HX_EMALFORMED with *record zeroed but for
- * record->message = the whole line. Never reads outside [line.ptr, line.ptr + line.len). */
+/* One line without its newline. 0, or HX_EMALFORMED with an empty *record (no time, no PRI, empty
+ * slices) but for record->message = the whole line. Never reads outside [line.ptr, line.ptr +
+ * line.len). */
 int hx_format_parse(const hx_format *format, hx_slice line, hx_format_scratch *scratch,
                     hx_record *record);
 
