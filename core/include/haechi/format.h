@@ -6,14 +6,16 @@
  *
  * Pattern language: literal text and {fields}. A blank in the literal text matches one or more
  * blanks or tabs; "{{" and "}}" are the braces themselves. Fields:
- *   {time}         event time as ISO 8601 / RFC 3339 has it (a blank or 'T' between date and time,
- * '.' or ',' before a fraction, with or without a zone) {time:FORMAT}  event time, FORMAT in
- * strptime's letters (%Y %y %m %b %d %e %H %I %M %S %p %z %a %j %s, %f a fraction of a second of 1
- * to 9 digits) - without a zone it is UTC {level} {host} {process} {pid} {thread} {message}  the
- * record's fields {pri}          "<13>", or after a literal '<' its number alone {tag}          a
- * syslog tag: "process:", "process[pid]:", "process[pid]", or nothing {skip} or {anything_else}
- * consumed, not kept {field?}       may be absent together with the literal that follows it A field
- * runs to the next literal of the pattern; {message} is last and takes the rest.
+ *   {time}         event time in ISO 8601's or RFC 3339's form: a 'T' or a blank before the clock,
+ *                  a fraction after '.' or ',' and a zone where there are any
+ *   {time:FORMAT}  event time by strptime's letters: %Y %y %m %b %d %e %H %I %M %S %p %z %a %j %s,
+ *                  and %f, a fraction of a second of 1 to 9 digits; without a zone it is UTC
+ *   {level} {host} {process} {pid} {thread} {message}  the record's fields
+ *   {pri}          "<13>", or after a literal '<' its number alone
+ *   {tag}          a syslog tag: "process:", "process[pid]:", "process[pid]", or nothing
+ *   {skip} or {anything_else}   consumed, not kept
+ *   {field?}       may be absent together with the literal that follows it
+ * A field runs to the next literal of the pattern; {message} is last and takes the rest.
  *
  * A timestamp without a year gets the latest year in which it is not more than 31 days after the
  * scratch's now_us (and in which its day exists: 29 February); one with two digits, the latest
@@ -40,7 +42,7 @@ typedef struct hx_record {
     hx_slice structured_data; /* RFC 5424, brackets included */
     hx_slice message;         /* what the template miner sees; blanks at both ends are cut */
     uint8_t facility;         /* 0..23 or HX_PRI_NONE */
-    uint8_t severity; /* 0..7, from the level's word where there is no PRI, or HX_PRI_NONE */
+    uint8_t severity;         /* 0..7, of PRI or of the level's word, or HX_PRI_NONE */
 } hx_record;
 
 /* A caller's scratch, one per thread: remembers the last timestamp's text and its value, because
