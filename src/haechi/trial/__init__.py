@@ -1,0 +1,1 @@
+"""Storm and detection joined: what was found of what is known to be there."""
