@@ -1,0 +1,108 @@
+#include "templates.h"
+#include "tree.h"
+
+#include <haechi/hash.h>
+#include <haechi/template.h>
+
+#include <stdlib.h>
+
+struct hx_matcher {
+    hx_templates templates;
+    hx_tree *tree;
+};
+
+struct hx_match_scratch {
+    hx_tree_branch *branches;
+    hx_tokenizer tokenizer;
+};
+
+int hx_matcher_create(const char *json, size_t json_len, hx_matcher **out, hx_error *err)
+{
+    hx_matcher *matcher = calloc(1, sizeof *matcher);
+    uint32_t first, second;
+    int rc;
+
+    *out = NULL;
+    if (!matcher)
+        return hx_error_set(err, HX_ENOMEM, "not enough memory for a matcher");
+    rc = hx_templates_read(&matcher->templates, json, json_len, err);
+    if (!rc) {
+        rc = hx_tree_create(matcher->templates.patterns, matcher->templates.count, &matcher->tree,
+                            &first, &second);
+        if (rc == HX_EMALFORMED)
+            hx_error_set(err, rc, "templates.json: templates %u and %u are the same", first,
+                         second);
+        else if (rc)
+            hx_error_set(err, rc, "not enough memory for %u templates", matcher->templates.count);
+    }
+    if (rc) {
+        hx_matcher_destroy(matcher);
+        return rc;
+    }
+    *out = matcher;
+    return 0;
+}
+
+void hx_matcher_destroy(hx_matcher *matcher)
+{
+    if (!matcher)
+        return;
+    hx_tree_destroy(matcher->tree);
+    hx_templates_free(&matcher->templates);
+    free(matcher);
+}
+
+uint32_t hx_matcher_count(const hx_matcher *matcher)
+{
+    return matcher->templates.count;
+}
+
+const char *hx_matcher_text(const hx_matcher *matcher, uint32_t log_key)
+{
+    return log_key < matcher->templates.count ? matcher->templates.texts[log_key] : NULL;
+}
+
+int hx_match_scratch_create(const hx_matcher *matcher, hx_match_scratch **out)
+{
+    uint32_t max_tokens = matcher->templates.max_tokens;
+    hx_match_scratch *scratch = malloc(sizeof *scratch);
+
+    *out = NULL;
+    if (!scratch)
+        return HX_ENOMEM;
+    scratch->branches = malloc((2 * (size_t)max_tokens + 4) * sizeof *scratch->branches);
+    if (!scratch->branches) {
+        free(scratch);
+        return HX_ENOMEM;
+    }
+    hx_tokenizer_init(&scratch->tokenizer, max_tokens);
+    *out = scratch;
+    return 0;
+}
+
+void hx_match_scratch_destroy(hx_match_scratch *scratch)
+{
+    if (!scratch)
+        return;
+    free(scratch->branches);
+    free(scratch);
+}
+
+uint32_t hx_matcher_match(const hx_matcher *matcher, hx_match_scratch *scratch, hx_slice message)
+{
+    hx_tokenizer_run(&scratch->tokenizer, message);
+    return hx_tree_find(matcher->tree, &scratch->tokenizer, scratch->branches);
+}
+
+uint64_t hx_template_shape(hx_match_scratch *scratch, hx_slice message)
+{
+    hx_tokenizer *t = &scratch->tokenizer;
+    uint64_t hash = HX_HASH_SEED;
+
+    hx_tokenizer_run(t, message);
+    for (uint32_t i = 0; i < t->count; i++)
+        hash = t->tokens[i].is_value
+                   ? hx_hash_u64(hash, 1)
+                   : hx_hash_bytes(t->text + t->tokens[i].start, t->tokens[i].length, hash);
+    return hx_hash_u64(hash, t->cut);
+}

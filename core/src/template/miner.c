@@ -1,0 +1,258 @@
+#include "escape.h"
+#include "mine.h"
+#include "shapes.h"
+#include "templates.h"
+
+#include <haechi/template.h>
+
+#include <stdlib.h>
+
+#define DEFAULT_TEMPLATES    8192
+#define DEFAULT_TOKENS       256
+#define DEFAULT_MEMORY_BYTES (UINT64_C(256) << 20)
+
+struct hx_miner {
+    uint32_t max_templates;
+    hx_shapes shapes;
+    uint32_t symbols[HX_TOKENS_MAX + 1];
+    hx_tokenizer tokenizer;
+};
+
+int hx_miner_create(const hx_miner_config *config, hx_miner **out, hx_error *err)
+{
+    uint32_t max_templates =
+        config && config->max_templates ? config->max_templates : DEFAULT_TEMPLATES;
+    uint32_t max_tokens = config && config->max_tokens ? config->max_tokens : DEFAULT_TOKENS;
+    uint64_t max_bytes =
+        config && config->max_memory_bytes ? config->max_memory_bytes : DEFAULT_MEMORY_BYTES;
+    hx_miner *miner;
+
+    *out = NULL;
+    if (max_templates > HX_TEMPLATES_MAX)
+        return hx_error_set(err, HX_EINVAL, "max_templates: %u is more than %u", max_templates,
+                            HX_TEMPLATES_MAX);
+    if (max_tokens > HX_TOKENS_MAX)
+        return hx_error_set(err, HX_EINVAL, "max_tokens: %u is more than %u", max_tokens,
+                            HX_TOKENS_MAX);
+    miner = malloc(sizeof *miner);
+    if (!miner)
+        return hx_error_set(err, HX_ENOMEM, "not enough memory for a miner");
+    miner->max_templates = max_templates;
+    hx_shapes_init(&miner->shapes, max_bytes);
+    hx_tokenizer_init(&miner->tokenizer, max_tokens);
+    *out = miner;
+    return 0;
+}
+
+void hx_miner_destroy(hx_miner *miner)
+{
+    if (!miner)
+        return;
+    hx_shapes_free(&miner->shapes);
+    free(miner);
+}
+
+/* The bytes of a message that the tokenizer looks at, and one more where there are more, so that
+ * the copy is cut where the message was. */
+static hx_slice seen_part(hx_slice message)
+{
+    if (message.len > HX_SCAN_BYTES)
+        message.len = HX_SCAN_BYTES + 1;
+    return message;
+}
+
+int hx_miner_learn(hx_miner *miner, hx_slice message)
+{
+    int64_t count;
+
+    hx_tokenizer_run(&miner->tokenizer, message);
+    count = hx_shapes_symbols(&miner->shapes, &miner->tokenizer, miner->symbols);
+    if (count < 0)
+        return (int)count;
+    return hx_shapes_add(&miner->shapes, miner->symbols, (uint32_t)count, seen_part(message), 1);
+}
+
+/* The template's text: its example, with <*> where it varies. */
+static void write_text(hx_text *out, hx_tokenizer *tokenizer, hx_slice example,
+                       const uint32_t *symbols, uint32_t count)
+{
+    hx_text text = {0};
+    uint32_t at = 0;
+
+    hx_tokenizer_run(tokenizer, example);
+    for (uint32_t i = 0; i < count && i < tokenizer->count; i++) {
+        const hx_token *token = &tokenizer->tokens[i];
+
+        if (symbols[i] >= HX_SYMBOL_WORDS)
+            continue;
+        if (symbols[i] == HX_SYMBOL_REST)
+            break;
+        hx_escape(&text, hx_slice_make(tokenizer->text + at, token->start - at));
+        hx_text_append(&text, "<*>", 3);
+        at = token->start + token->length;
+    }
+    if (count && symbols[count - 1] == HX_SYMBOL_REST) {
+        uint32_t last =
+            count - 1 ? tokenizer->tokens[count - 2].start + tokenizer->tokens[count - 2].length
+                      : 0;
+        if (last > at)
+            hx_escape(&text, hx_slice_make(tokenizer->text + at, last - at));
+        hx_text_append(&text, " <...>", 6);
+    } else {
+        uint32_t end = example.len < HX_SCAN_BYTES ? example.len : HX_SCAN_BYTES;
+
+        hx_escape(&text, hx_slice_make(tokenizer->text + at, end - at));
+    }
+    out->failed |= text.failed;
+    hx_json_string(out, text.ptr ? text.ptr : "", text.len);
+    hx_text_free(&text);
+}
+
+static void write_token(hx_text *out, const hx_shapes *shapes, uint32_t symbol)
+{
+    static const char *const marks[] = {"\"<*>\"", "\"<#>\"", "\"<...>\""};
+    hx_text word = {0};
+
+    if (symbol < HX_SYMBOL_WORDS) {
+        hx_text_append(out, marks[symbol], strlen(marks[symbol]));
+        return;
+    }
+    hx_escape(&word, hx_shapes_word(shapes, symbol));
+    out->failed |= word.failed;
+    hx_json_string(out, word.ptr ? word.ptr : "", word.len);
+    hx_text_free(&word);
+}
+
+#define EXAMPLE_BYTES 512 /* of an example that the file shows */
+
+static void write_template(hx_text *out, hx_miner *miner, const hx_mined *mined, uint32_t item,
+                           uint32_t shape, uint64_t weight)
+{
+    const hx_mined_template *template = &mined->items[item];
+    const uint32_t *symbols = mined->symbols + template->symbols;
+    const hx_shape *first = &miner->shapes.items[shape];
+    hx_slice example = {miner->shapes.examples + first->example, first->example_len};
+    hx_text escaped = {0};
+
+    hx_text_append(out, "\n{\"text\": ", 10);
+    write_text(out, &miner->tokenizer, example, symbols, template->count);
+    hx_text_print(out, ", \"count\": %llu, \"example\": ", (unsigned long long)weight);
+    hx_escape(&escaped, hx_slice_make(example.ptr,
+                                      example.len < EXAMPLE_BYTES ? example.len : EXAMPLE_BYTES));
+    out->failed |= escaped.failed;
+    hx_json_string(out, escaped.ptr ? escaped.ptr : "", escaped.len);
+    hx_text_free(&escaped);
+    hx_text_append(out, ", \"tokens\": [", 13);
+    for (uint32_t i = 0; i < template->count; i++) {
+        if (i)
+            hx_text_append(out, ", ", 2);
+        write_token(out, &miner->shapes, symbols[i]);
+    }
+    hx_text_append(out, "]}", 2);
+}
+
+/* How the matcher shares the shapes out among the templates: it decides, not the mining. */
+typedef struct hx_share {
+    uint64_t weight;
+    uint32_t first_shape;
+    uint32_t template;
+} hx_share;
+
+static int write_all(hx_miner *miner, const hx_mined *mined, const hx_share *shares, uint32_t count,
+                     hx_text *out)
+{
+    hx_text_print(out, "{\"format\": %d, \"max_tokens\": %u, \"templates\": [", HX_TEMPLATES_FORMAT,
+                  miner->tokenizer.max_tokens);
+    for (uint32_t i = 0; i < count; i++) {
+        if (i)
+            hx_text_append(out, ",", 1);
+        write_template(out, miner, mined, shares[i].template, shares[i].first_shape,
+                       shares[i].weight);
+    }
+    hx_text_append(out, "\n]}\n", 4);
+    return out->failed ? HX_ENOMEM : 0;
+}
+
+static int by_first_shape(const void *a, const void *b)
+{
+    const hx_share *x = a, *y = b;
+
+    return x->first_shape < y->first_shape ? -1 : x->first_shape > y->first_shape;
+}
+
+/* Matches the first message of every shape, in their order. *count: templates that got any. */
+static int share_out(hx_miner *miner, const hx_matcher *matcher, hx_share *shares, uint32_t *count)
+{
+    hx_match_scratch *scratch;
+    int rc = hx_match_scratch_create(matcher, &scratch);
+    uint32_t templates = hx_matcher_count(matcher);
+
+    if (rc)
+        return rc;
+    for (uint32_t i = 0; i < templates; i++)
+        shares[i] = (hx_share){0, UINT32_MAX, i};
+    for (uint32_t i = 0; i < miner->shapes.count; i++) {
+        const hx_shape *shape = &miner->shapes.items[i];
+        uint32_t key = hx_matcher_match(
+            matcher, scratch,
+            hx_slice_make(miner->shapes.examples + shape->example, shape->example_len));
+
+        if (key == HX_KEY_UNSEEN)
+            continue;
+        shares[key].weight += shape->weight;
+        if (shares[key].first_shape == UINT32_MAX)
+            shares[key].first_shape = i;
+    }
+    hx_match_scratch_destroy(scratch);
+    qsort(shares, templates, sizeof *shares, by_first_shape);
+    for (*count = 0; *count < templates && shares[*count].weight; (*count)++)
+        continue;
+    return 0;
+}
+
+static int write_shared(hx_miner *miner, const hx_mined *mined, hx_text *out, hx_error *err)
+{
+    hx_share *shares = calloc(mined->count + (size_t)1, sizeof *shares);
+    hx_matcher *matcher = NULL;
+    uint32_t count = mined->count;
+    int rc = shares ? 0 : HX_ENOMEM;
+
+    for (uint32_t i = 0; !rc && i < mined->count; i++)
+        shares[i] = (hx_share){0, mined->items[i].first_shape, i};
+    if (!rc)
+        rc = write_all(miner, mined, shares, count, out);
+    if (!rc)
+        rc = hx_matcher_create(out->ptr, out->len, &matcher, err);
+    if (!rc)
+        rc = share_out(miner, matcher, shares, &count);
+    hx_matcher_destroy(matcher);
+    if (!rc) {
+        out->len = 0;
+        rc = write_all(miner, mined, shares, count, out);
+    }
+    free(shares);
+    return rc;
+}
+
+int hx_miner_finish(hx_miner *miner, char **json, size_t *json_len, hx_error *err)
+{
+    hx_text out = {0};
+    hx_mined mined;
+    int rc = hx_mine(&miner->shapes, miner->max_templates, &mined);
+
+    *json = NULL;
+    *json_len = 0;
+    if (!rc) {
+        rc = write_shared(miner, &mined, &out, err);
+        hx_mined_free(&mined);
+    }
+    if (rc) {
+        hx_text_free(&out);
+        return rc == HX_ENOMEM ? hx_error_set(err, rc, "not enough memory to mine %u shapes",
+                                              miner->shapes.count)
+                               : rc;
+    }
+    *json = out.ptr;
+    *json_len = out.len;
+    return 0;
+}

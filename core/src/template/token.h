@@ -1,0 +1,79 @@
+/* Cutting a message into tokens, for miner and matcher alike.
+ *
+ * Bytes that make a word: letters, digits, '_' '/' '\' '+' '$' '%' '@' and everything from 0x80 up;
+ * '.' and '-' too where they stand between two such bytes. All other bytes separate words and count
+ * for nothing else. A word is a value when it holds a digit or an '@', when it begins with a slash
+ * (a path), or when it is the dotted host of host:port. Runs of hexadecimal digits with two colons
+ * or more (times, MAC and IPv6 addresses) are one value. Values that touch, or that a comma
+ * separates, are one value, and a value takes a unit that follows it ("1.5 KB"). */
+#ifndef HAECHI_TEMPLATE_TOKEN_H
+#define HAECHI_TEMPLATE_TOKEN_H
+
+#include <haechi/slice.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#define HX_SCAN_BYTES   8192 /* of a message that count; the rest is tail */
+#define HX_SCAN_BLOCKS  (HX_SCAN_BYTES / 64)
+#define HX_TOKENS_MAX   4096 /* most that a configuration may ask for */
+#define HX_WORD_PADDING 64   /* zero bytes kept behind the text, so that words load whole */
+
+typedef struct hx_token {
+    uint16_t start;
+    uint16_t length;
+    uint32_t is_value;
+} hx_token;
+
+/* One bit a byte, 64 bytes a word; the block after the last is all zero. */
+typedef struct hx_byte_classes {
+    uint64_t core[HX_SCAN_BLOCKS + 1];  /* part of a word wherever it stands */
+    uint64_t join[HX_SCAN_BLOCKS + 1];  /* part of a word between two core bytes */
+    uint64_t digit[HX_SCAN_BLOCKS + 1]; /* makes its word a value */
+    uint64_t colon[HX_SCAN_BLOCKS + 1];
+    uint64_t dot[HX_SCAN_BLOCKS + 1];
+} hx_byte_classes;
+
+typedef struct hx_tokenizer {
+    uint32_t max_tokens;
+    uint32_t count; /* tokens of the last message */
+    bool cut;       /* the last message had more tokens, or more bytes, than count */
+    void (*classify)(const char *text, uint32_t blocks, hx_byte_classes *classes);
+    hx_byte_classes classes;
+    uint16_t starts[HX_SCAN_BYTES / 2 + 8];
+    uint16_t ends[HX_SCAN_BYTES / 2 + 8];
+    uint8_t values[HX_SCAN_BYTES / 2 + 8];
+    hx_token tokens[HX_TOKENS_MAX];
+    char text[HX_SCAN_BYTES + HX_WORD_PADDING]; /* the message, zero bytes behind it */
+} hx_tokenizer;
+
+void hx_tokenizer_init(hx_tokenizer *tokenizer, uint32_t max_tokens);
+
+/* Fills count, cut, tokens and text. Reads message and nothing around it. */
+void hx_tokenizer_run(hx_tokenizer *tokenizer, hx_slice message);
+
+/* The first sixteen bytes of a word, zero-padded: with the length, all there is to compare for most
+ * words. The text must have sixteen readable bytes at word. */
+typedef struct hx_word_head {
+    uint64_t a, b;
+} hx_word_head;
+
+extern const uint64_t hx_word_mask[17][2];
+
+static inline hx_word_head hx_word_head_load(const char *word, uint32_t length)
+{
+    const uint64_t *mask = hx_word_mask[length < 16 ? length : 16];
+    hx_word_head head;
+
+    memcpy(&head, word, sizeof head);
+    head.a &= mask[0];
+    head.b &= mask[1];
+    return head;
+}
+
+/* classify() for this machine, and its twin in plain C that tests compare it with. */
+void hx_classify_plain(const char *text, uint32_t blocks, hx_byte_classes *classes);
+void (*hx_classify_best(void))(const char *text, uint32_t blocks, hx_byte_classes *classes);
+
+#endif
