@@ -11,8 +11,8 @@ import click
 from haechi import __version__
 from haechi.cli.outcome import FAILED, INTERRUPTED, WRONG_USAGE
 
-# A verb's module is imported when the verb is called: what one needs (PyTorch takes seconds) the others do not
-# wait for, and neither does --help.
+# A verb's module is imported when the verb is called: what one needs (PyTorch takes seconds) the others do
+# not wait for, and neither does --help.
 VERBS = {
     "demo": "train on a made log, search it for made anomalies, print the scorecard",
     "train": "learn from logs what normal looks like, and write a bundle",

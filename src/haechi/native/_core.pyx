@@ -204,8 +204,9 @@ def format_detect(const uint8_t[::1] data not None):
         raise MemoryError
     try:
         while i < n and next_line(&at, end, &lines[i]):
-            i += 1
-        return hx_format_detect(lines, <uint32_t>n).decode()
+            cut_return(&lines[i])
+            i += lines[i].len > 0
+        return hx_format_detect(lines, <uint32_t>i).decode()
     finally:
         free(lines)
 
