@@ -133,71 +133,125 @@ static uint32_t cut_words(hx_tokenizer *t, uint32_t blocks)
     return n_ends;
 }
 
-/* Units that a number takes with it, as four little-endian bytes. */
-static bool is_unit(const char *word, uint32_t length)
+#define LETTERS(a, b, c, d)                                                                        \
+    ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
+
+/* A word of at most four bytes as one number. */
+static uint32_t letters_of(const char *word, uint32_t length)
 {
     uint32_t letters;
 
-    if (length > 4)
-        return false;
     memcpy(&letters, word, sizeof letters);
-    if (length < 4)
-        letters &= (UINT32_C(1) << (length * 8)) - 1;
-#define UNIT(a, b, c, d)                                                                           \
-    ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
-    switch (letters) {
-    case UNIT('B', 0, 0, 0):
-    case UNIT('K', 'B', 0, 0):
-    case UNIT('M', 'B', 0, 0):
-    case UNIT('G', 'B', 0, 0):
-    case UNIT('T', 'B', 0, 0):
-    case UNIT('k', 'B', 0, 0):
-    case UNIT('K', 'i', 'B', 0):
-    case UNIT('M', 'i', 'B', 0):
-    case UNIT('G', 'i', 'B', 0):
-    case UNIT('T', 'i', 'B', 0):
-    case UNIT('s', 0, 0, 0):
-    case UNIT('m', 's', 0, 0):
-    case UNIT('u', 's', 0, 0):
-    case UNIT('n', 's', 0, 0):
-    case UNIT('s', 'e', 'c', 0):
-    case UNIT('s', 'e', 'c', 's'):
-    case UNIT('m', 'i', 'n', 0):
-    case UNIT('m', 'i', 'n', 's'):
-    case UNIT('h', 'r', 's', 0):
+    return length < 4 ? letters & ((UINT32_C(1) << (length * 8)) - 1) : letters;
+}
+
+static bool is_date_word(const char *word, uint32_t length)
+{
+    if (length != 3)
+        return false;
+    switch (letters_of(word, 3)) {
+    case LETTERS('M', 'o', 'n', 0):
+    case LETTERS('T', 'u', 'e', 0):
+    case LETTERS('W', 'e', 'd', 0):
+    case LETTERS('T', 'h', 'u', 0):
+    case LETTERS('F', 'r', 'i', 0):
+    case LETTERS('S', 'a', 't', 0):
+    case LETTERS('S', 'u', 'n', 0):
+    case LETTERS('J', 'a', 'n', 0):
+    case LETTERS('F', 'e', 'b', 0):
+    case LETTERS('M', 'a', 'r', 0):
+    case LETTERS('A', 'p', 'r', 0):
+    case LETTERS('M', 'a', 'y', 0):
+    case LETTERS('J', 'u', 'n', 0):
+    case LETTERS('J', 'u', 'l', 0):
+    case LETTERS('A', 'u', 'g', 0):
+    case LETTERS('S', 'e', 'p', 0):
+    case LETTERS('O', 'c', 't', 0):
+    case LETTERS('N', 'o', 'v', 0):
+    case LETTERS('D', 'e', 'c', 0):
         return true;
     default:
         return false;
     }
-#undef UNIT
 }
 
-/* Whether the value that ends at from and the value that starts at to are one. */
-static bool touch(const char *text, uint32_t from, uint32_t to)
+/* What a number takes with it: units, and what belongs to a time. */
+static bool is_unit(const char *word, uint32_t length)
 {
-    bool blank = false;
-
-    for (uint32_t i = from; i < to; i++) {
-        if (text[i] == ',')
-            return true;
-        blank |= text[i] == ' ' || text[i] == '\t';
+    if (length > 4)
+        return false;
+    switch (letters_of(word, length)) {
+    case LETTERS('B', 0, 0, 0):
+    case LETTERS('K', 'B', 0, 0):
+    case LETTERS('M', 'B', 0, 0):
+    case LETTERS('G', 'B', 0, 0):
+    case LETTERS('T', 'B', 0, 0):
+    case LETTERS('k', 'B', 0, 0):
+    case LETTERS('K', 'i', 'B', 0):
+    case LETTERS('M', 'i', 'B', 0):
+    case LETTERS('G', 'i', 'B', 0):
+    case LETTERS('T', 'i', 'B', 0):
+    case LETTERS('s', 0, 0, 0):
+    case LETTERS('m', 's', 0, 0):
+    case LETTERS('u', 's', 0, 0):
+    case LETTERS('n', 's', 0, 0):
+    case LETTERS('s', 'e', 'c', 0):
+    case LETTERS('s', 'e', 'c', 's'):
+    case LETTERS('m', 'i', 'n', 0):
+    case LETTERS('m', 'i', 'n', 's'):
+    case LETTERS('h', 'r', 's', 0):
+    case LETTERS('A', 'M', 0, 0):
+    case LETTERS('P', 'M', 0, 0):
+    case LETTERS('U', 'T', 'C', 0):
+    case LETTERS('G', 'M', 'T', 0):
+    case LETTERS('C', 'E', 'T', 0):
+    case LETTERS('C', 'E', 'S', 'T'):
+    case LETTERS('P', 'S', 'T', 0):
+    case LETTERS('P', 'D', 'T', 0):
+    case LETTERS('M', 'S', 'T', 0):
+    case LETTERS('M', 'D', 'T', 0):
+    case LETTERS('C', 'S', 'T', 0):
+    case LETTERS('C', 'D', 'T', 0):
+    case LETTERS('E', 'S', 'T', 0):
+    case LETTERS('E', 'D', 'T', 0):
+    case LETTERS('J', 'S', 'T', 0):
+    case LETTERS('K', 'S', 'T', 0):
+        return true;
+    default:
+        return is_date_word(word, length);
     }
-    return !blank;
 }
 
-static bool extends_value(const char *text, const hx_token *value, uint32_t start, uint32_t end,
-                          bool is_value)
+static uint32_t end_of(const hx_token *token)
 {
-    uint32_t value_end = (uint32_t)value->start + value->length;
+    return (uint32_t)token->start + token->length;
+}
 
-    if (is_value)
-        return touch(text, value_end, start);
-    return start == value_end + 1 && text[value_end] == ' ' && is_unit(text + start, end - start);
+/* Whether the word from start to end belongs to the value before it. */
+static bool extends_value(const char *text, const hx_token *value, uint32_t start, uint32_t end)
+{
+    return start == end_of(value) + 1 && text[start - 1] == ' ' &&
+           is_unit(text + start, end - start);
+}
+
+/* Takes back the month and day names before a value at start. Returns where the value begins then.
+ */
+static uint32_t take_date_words(hx_tokenizer *t, uint32_t *count, uint32_t start)
+{
+    while (*count) {
+        const hx_token *before = &t->tokens[*count - 1];
+
+        if (before->is_value || start - end_of(before) > 2 ||
+            !is_date_word(t->text + before->start, before->length))
+            break;
+        start = before->start;
+        --*count;
+    }
+    return start;
 }
 
 static void make_tokens(hx_tokenizer *t, uint32_t words)
 {
-    hx_token *last = NULL; /* the token before, where it is a value */
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < words; i++) {
@@ -205,17 +259,21 @@ static void make_tokens(hx_tokenizer *t, uint32_t words)
         char first = t->text[start];
         bool is_value = t->values[i] || first == '/' || first == '\\';
 
-        if (last && extends_value(t->text, last, start, end, is_value)) {
-            last->length = (uint16_t)(end - last->start);
-            continue;
+        if (is_value)
+            start = take_date_words(t, &count, start);
+        if (count && t->tokens[count - 1].is_value) {
+            hx_token *last = &t->tokens[count - 1];
+
+            if (is_value || extends_value(t->text, last, start, end)) {
+                last->length = (uint16_t)(end - last->start);
+                continue;
+            }
         }
         if (count == t->max_tokens) {
             t->cut = true;
             break;
         }
-        t->tokens[count] = (hx_token){(uint16_t)start, (uint16_t)(end - start), is_value};
-        last = is_value ? &t->tokens[count] : NULL;
-        count++;
+        t->tokens[count++] = (hx_token){(uint16_t)start, (uint16_t)(end - start), is_value};
     }
     t->count = count;
 }
