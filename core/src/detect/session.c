@@ -63,27 +63,42 @@ uint32_t hx_sessions_find(const hx_sessions *sessions, const hx_event *event)
     }
 }
 
-uint32_t hx_sessions_open(hx_sessions *sessions, const hx_event *event, uint32_t window,
-                          uint16_t begin)
+static uint32_t take_slot(hx_sessions *sessions, uint64_t hash)
 {
-    uint32_t at = (uint32_t)event->session & sessions->index_mask, slot;
-    hx_session *s;
+    uint32_t at = (uint32_t)hash & sessions->index_mask, slot;
 
     slot = sessions->free_count ? sessions->free_slots[--sessions->free_count] : sessions->touched++;
     while (sessions->index[at].slot)
         at = (at + 1) & sessions->index_mask;
-    sessions->index[at] = (hx_session_place){tag_of(event->session), slot + 1};
-    s = &sessions->slots[slot];
+    sessions->index[at] = (hx_session_place){tag_of(hash), slot + 1};
+    sessions->open++;
+    return slot;
+}
+
+uint32_t hx_sessions_open(hx_sessions *sessions, const hx_event *event, uint32_t window,
+                          uint16_t begin)
+{
+    uint32_t slot = take_slot(sessions, event->session);
+    hx_session *s = &sessions->slots[slot];
+
     memset(s, 0, offsetof(hx_session, window));
     s->hash = event->session;
     s->watermark_us = s->first_us = s->last_us = HX_TIME_NONE;
-    s->worst_identity = s->last_offset = 0;
+    s->last_offset = 0;
+    s->last_input = 0;
     s->flags = HX_SESSION_OPEN;
     s->name_len = event->name_len;
     memcpy(s->name, event->name, sizeof s->name);
     for (uint32_t i = 0; i < window; i++)
         s->window[i] = begin;
-    sessions->open++;
+    return slot;
+}
+
+uint32_t hx_sessions_restore(hx_sessions *sessions, const hx_session *saved)
+{
+    uint32_t slot = take_slot(sessions, saved->hash);
+
+    sessions->slots[slot] = *saved;
     return slot;
 }
 

@@ -33,8 +33,9 @@ typedef struct hx_session {
     /* window[0..h-1] oldest first; window[h] is where the next token is put to be judged */
     uint16_t window[HX_WINDOW_MAX + 1];
     char name[HX_SESSION_NAME_MAX];
-    uint64_t worst_identity;
-    uint64_t last_offset;
+    uint64_t last_offset; /* of the line of its last event */
+    uint32_t last_input;
+    uint32_t unused;
 } hx_session;
 
 _Static_assert(sizeof(hx_session) == 192, "three cache lines");
@@ -87,6 +88,9 @@ static inline bool hx_sessions_has_slot(const hx_sessions *s)
 {
     return s->free_count > 0 || s->touched < s->slot_count;
 }
+
+/* Puts a session of a checkpoint back as it was; the same room is needed. */
+uint32_t hx_sessions_restore(hx_sessions *sessions, const hx_session *saved);
 
 /* Out of the index: a new session of the same name may open. The slot stays until its release. */
 void hx_sessions_unlink(hx_sessions *sessions, uint32_t slot);

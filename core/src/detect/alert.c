@@ -1,0 +1,284 @@
+#include "detect/alert.h"
+
+#include <haechi/hash.h>
+
+#include <math.h>
+
+#define EXPECTED_SHOWN 3
+#define LINE_BYTES_SHOWN 4096
+
+static hx_slice token_text(const hx_bundle *b, uint32_t token)
+{
+    if (token < b->log_keys)
+        return hx_slice_str(hx_matcher_text(b->matcher, token));
+    if (token == b->deeplog.begin)
+        return HX_SLICE_LIT("(begin of session)");
+    if (token == b->deeplog.end)
+        return HX_SLICE_LIT("(end of session)");
+    return HX_SLICE_LIT("(unseen)");
+}
+
+static void make_id(const hx_alert *a, uint64_t id[2])
+{
+    for (uint64_t part = 0; part < 2; part++) {
+        uint64_t h = hx_hash_bytes(a->session.ptr, a->session.len, HX_HASH_SEED + part);
+
+        h = hx_hash_u64(h, (uint64_t)a->kind);
+        h = hx_hash_bytes(a->source, strlen(a->source), h);
+        h = hx_hash_u64(h, a->identity);
+        h = hx_hash_u64(h, a->offset);
+        id[part] = hx_hash_u64(h, (uint64_t)a->time_us);
+    }
+}
+
+static bool is_deeplog(const hx_alert *a)
+{
+    return a->kind == HX_ALERT_EVENT || a->kind == HX_ALERT_SESSION;
+}
+
+static double score_of(const hx_alert *a, const hx_bundle *b)
+{
+    switch (a->kind) {
+    case HX_ALERT_EVENT:
+        return b->deeplog.likelihood ? (double)a->nll_q10 / HX_NLL_ONE : (double)a->rank;
+    case HX_ALERT_SESSION:
+        return a->mean_nll;
+    case HX_ALERT_NEW_KEY:
+    case HX_ALERT_NEW_SHAPE:
+        break;
+    }
+    return 1;
+}
+
+static double threshold_of(const hx_alert *a, const hx_bundle *b)
+{
+    switch (a->kind) {
+    case HX_ALERT_EVENT:
+        return b->deeplog.likelihood ? b->deeplog.event_nll : (double)b->deeplog.top_k;
+    case HX_ALERT_SESSION:
+        return b->deeplog.session_nll;
+    case HX_ALERT_NEW_KEY:
+    case HX_ALERT_NEW_SHAPE:
+        break;
+    }
+    return 0;
+}
+
+/* How bad: what the line itself says of it (syslog's severity), and how far over the limit it is. */
+static const char *severity_of(const hx_alert *a, const hx_bundle *b)
+{
+    double limit = threshold_of(a, b);
+    bool far = is_deeplog(a) && (a->token == b->deeplog.unseen ||
+                                 (limit > 0 && score_of(a, b) >= 2 * limit));
+
+    if (a->severity <= 2)
+        return "critical";
+    if (a->severity == 3 || far)
+        return "high";
+    if (a->severity == 7)
+        return "low";
+    return "medium";
+}
+
+/* The likeliest tokens after the window, best first. Returns how many. */
+static uint32_t likeliest(const hx_alert *a, const hx_bundle *b, uint32_t best[EXPECTED_SHOWN])
+{
+    uint32_t n = 0;
+
+    for (uint32_t t = 0; a->row && t < b->deeplog.classes; t++) {
+        uint32_t at = n;
+
+        if (t == b->deeplog.begin || t == b->deeplog.unseen)
+            continue;
+        while (at > 0 && a->row[t] > a->row[best[at - 1]])
+            at--;
+        if (at >= EXPECTED_SHOWN)
+            continue;
+        if (n < EXPECTED_SHOWN)
+            n++;
+        for (uint32_t i = n - 1; i > at; i--)
+            best[i] = best[i - 1];
+        best[at] = t;
+    }
+    return n;
+}
+
+static void put_expected(const hx_alert *a, const hx_bundle *b, hx_text *out)
+{
+    uint32_t best[EXPECTED_SHOWN], n = likeliest(a, b, best);
+
+    hx_text_json_key(out, "expected");
+    hx_text_str(out, "[");
+    for (uint32_t i = 0; i < n; i++) {
+        hx_text_str(out, i ? ", {" : "{");
+        hx_text_json_key(out, "log_key");
+        if (best[i] < b->log_keys)
+            hx_text_printf(out, "%u", best[i]);
+        else
+            hx_text_str(out, "null");
+        hx_text_json_key(out, "probability");
+        hx_text_json_number(out, exp((double)a->row[best[i]]));
+        hx_text_json_key(out, "template");
+        hx_text_json_string(out, token_text(b, best[i]));
+        hx_text_str(out, "}");
+    }
+    hx_text_str(out, "]");
+}
+
+static void put_before(const hx_alert *a, const hx_bundle *b, hx_text *out)
+{
+    bool first = true;
+
+    hx_text_json_key(out, "before");
+    hx_text_str(out, "[");
+    for (uint32_t i = 0; a->window && i < b->window; i++) {
+        if (a->window[i] == b->deeplog.begin)
+            continue;
+        if (!first)
+            hx_text_str(out, ", ");
+        first = false;
+        hx_text_json_string(out, token_text(b, a->window[i]));
+    }
+    hx_text_str(out, "]");
+}
+
+static void put_lines(const hx_alert *a, hx_text *out)
+{
+    hx_slice shown = a->line;
+
+    if (shown.len > LINE_BYTES_SHOWN)
+        shown.len = LINE_BYTES_SHOWN;
+    hx_text_json_key(out, "lines");
+    hx_text_str(out, "[{");
+    hx_text_json_key(out, "source");
+    hx_text_json_string(out, hx_slice_str(a->source));
+    hx_text_json_key(out, "offset");
+    hx_text_printf(out, "%llu", (unsigned long long)a->offset);
+    hx_text_json_key(out, "text");
+    if (a->line.len)
+        hx_text_json_string(out, shown);
+    else
+        hx_text_str(out, "null");
+    if (a->line.len > shown.len) {
+        hx_text_json_key(out, "length");
+        hx_text_printf(out, "%u", a->line.len);
+    }
+    hx_text_str(out, "}]");
+}
+
+/* --- the sentence ------------------------------------------------------------------------------ */
+
+static void say_quoted(hx_text *say, hx_slice s)
+{
+    hx_text_str(say, "\"");
+    hx_text_bytes(say, s.ptr, s.len);
+    hx_text_str(say, "\"");
+}
+
+static void say_event(const hx_alert *a, const hx_bundle *b, hx_text *say)
+{
+    uint32_t best[EXPECTED_SHOWN], n = likeliest(a, b, best);
+
+    if (a->token == b->deeplog.unseen) {
+        hx_text_str(say, "The line is of a kind that was never seen in training");
+    } else if (a->token == b->deeplog.end) {
+        hx_text_str(say, "The session ended where it does not usually end");
+    } else {
+        hx_text_str(say, "The event ");
+        say_quoted(say, token_text(b, a->token));
+        hx_text_str(say, " is not expected here");
+    }
+    if (b->deeplog.likelihood && a->token != b->deeplog.unseen)
+        hx_text_printf(say, " (probability %.2g, the limit is %.2g)",
+                       exp(-(double)a->nll_q10 / HX_NLL_ONE), exp(-b->deeplog.event_nll));
+    else if (!b->deeplog.likelihood)
+        hx_text_printf(say, " (it is not among the %u likeliest)", b->deeplog.top_k);
+    if (n) {
+        hx_text_str(say, "; expected was ");
+        say_quoted(say, token_text(b, best[0]));
+        hx_text_printf(say, " (%.2g)", exp((double)a->row[best[0]]));
+    }
+    hx_text_str(say, ".");
+}
+
+static void say_reason(const hx_alert *a, const hx_bundle *b, hx_text *say)
+{
+    switch (a->kind) {
+    case HX_ALERT_EVENT:
+        say_event(a, b, say);
+        return;
+    case HX_ALERT_SESSION:
+        hx_text_printf(say,
+                       "The session is unusual as a whole: %.3g nats of surprise an event over %u "
+                       "events (the limit is %.3g); the most surprising was ",
+                       a->mean_nll, a->events, b->deeplog.session_nll);
+        say_quoted(say, token_text(b, a->worst_token));
+        hx_text_str(say, ".");
+        return;
+    case HX_ALERT_NEW_KEY:
+        hx_text_str(say, "This kind of line was never trained on");
+        break;
+    case HX_ALERT_NEW_SHAPE:
+        hx_text_str(say, "The line fits no template that is known");
+        break;
+    }
+    if (a->since)
+        hx_text_printf(say, "; %llu more have come since it was last reported",
+                       (unsigned long long)a->since);
+    hx_text_str(say, ".");
+}
+
+void hx_alert_render(const hx_alert *alert, const hx_bundle *bundle, hx_text *out, uint64_t id[2])
+{
+    hx_text say = {0};
+
+    make_id(alert, id);
+    hx_text_str(out, "{");
+    hx_text_json_key(out, "id");
+    hx_text_printf(out, "\"%016llx%016llx\"", (unsigned long long)id[0], (unsigned long long)id[1]);
+    hx_text_json_key(out, "time");
+    hx_text_json_time(out, alert->time_us);
+    hx_text_json_key(out, "detector");
+    hx_text_str(out, is_deeplog(alert) ? "\"deeplog\"" : "\"new_event\"");
+    hx_text_json_key(out, "rule");
+    hx_text_str(out, alert->kind == HX_ALERT_SESSION     ? "\"session_likelihood\""
+                     : alert->kind == HX_ALERT_NEW_KEY   ? "\"untrained_key\""
+                     : alert->kind == HX_ALERT_NEW_SHAPE ? "\"no_template\""
+                     : bundle->deeplog.likelihood        ? "\"event_likelihood\""
+                                                         : "\"top_k\"");
+    hx_text_json_key(out, "score");
+    hx_text_json_number(out, score_of(alert, bundle));
+    hx_text_json_key(out, "threshold");
+    hx_text_json_number(out, threshold_of(alert, bundle));
+    hx_text_json_key(out, "stage");
+    hx_text_printf(out, "%d", alert->stage);
+    hx_text_json_key(out, "severity");
+    hx_text_printf(out, "\"%s\"", severity_of(alert, bundle));
+    hx_text_json_key(out, "session");
+    hx_text_json_string(out, alert->session);
+    hx_text_json_key(out, "log_key");
+    if (alert->key < bundle->log_keys)
+        hx_text_printf(out, "%u", alert->key);
+    else
+        hx_text_str(out, "null");
+    hx_text_json_key(out, "template");
+    if (alert->key < bundle->log_keys)
+        hx_text_json_string(out, token_text(bundle, alert->key));
+    else
+        hx_text_str(out, "null");
+    if (!is_deeplog(alert)) {
+        hx_text_json_key(out, "since_last_report");
+        hx_text_printf(out, "%llu", (unsigned long long)alert->since);
+    }
+    put_expected(alert, bundle, out);
+    put_before(alert, bundle, out);
+    put_lines(alert, out);
+    hx_text_json_key(out, "bundle");
+    hx_text_printf(out, "\"%s\"", bundle->digest);
+    say_reason(alert, bundle, &say);
+    hx_text_json_key(out, "reason");
+    hx_text_json_string(out, hx_slice_make(say.ptr, say.len));
+    hx_text_str(out, "}\n");
+    out->failed |= say.failed;
+    hx_text_free(&say);
+}

@@ -1,0 +1,181 @@
+#include "detect/alert.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+int hx_alert_sink_open(hx_alert_sink *sink, const char *path, hx_error *err)
+{
+    struct stat st;
+
+    memset(sink, 0, sizeof *sink);
+    pthread_mutex_init(&sink->lock, NULL);
+    sink->owned = strcmp(path, "-") != 0;
+    /* Readable too: a restart looks up what is already there. */
+    sink->fd = sink->owned ? open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0640) : 1;
+    if (sink->fd < 0)
+        return hx_error_set(err, HX_EIO, "alerts: %s: %s", path, strerror(errno));
+    sink->file = sink->owned && fstat(sink->fd, &st) == 0 && S_ISREG(st.st_mode);
+    return 0;
+}
+
+void hx_alert_sink_close(hx_alert_sink *sink)
+{
+    if (sink->owned && sink->fd >= 0)
+        close(sink->fd);
+    free(sink->known);
+    sink->known = NULL;
+    sink->fd = -1;
+    pthread_mutex_destroy(&sink->lock);
+}
+
+uint64_t hx_alert_sink_position(hx_alert_sink *sink)
+{
+    struct stat st;
+    uint64_t position;
+
+    /* Under the lock, so that it never lies within a line. */
+    pthread_mutex_lock(&sink->lock);
+    position = sink->file && fstat(sink->fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+    pthread_mutex_unlock(&sink->lock);
+    return position;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    return memcmp(a, b, 2 * sizeof(uint64_t));
+}
+
+/* The id in a line that this program wrote: {"id": "<32 hexadecimal digits>", ... */
+static bool line_id(const char *line, size_t len, uint64_t id[2])
+{
+    static const char head[] = "{\"id\": \"";
+    char hex[17] = {0};
+    char *end;
+
+    if (len < sizeof head - 1 + 32 || memcmp(line, head, sizeof head - 1) != 0)
+        return false;
+    for (int part = 0; part < 2; part++) {
+        memcpy(hex, line + sizeof head - 1 + 16 * part, 16);
+        id[part] = strtoull(hex, &end, 16);
+        if (*end)
+            return false;
+    }
+    return true;
+}
+
+static int note_ids(hx_alert_sink *sink, const char *bytes, size_t len)
+{
+    size_t room = 0;
+
+    for (size_t at = 0; at < len;) {
+        const char *newline = memchr(bytes + at, '\n', len - at);
+        size_t line_len = newline ? (size_t)(newline - bytes) - at : len - at;
+        uint64_t id[2];
+
+        if (newline && line_id(bytes + at, line_len, id)) {
+            if (sink->known_count == room) {
+                void *grown;
+
+                room = room ? 2 * room : 64;
+                grown = realloc(sink->known, room * sizeof *sink->known);
+                if (!grown)
+                    return HX_ENOMEM;
+                sink->known = grown;
+            }
+            memcpy(sink->known[sink->known_count++], id, sizeof id);
+        }
+        at += line_len + 1;
+    }
+    if (sink->known_count)
+        qsort(sink->known, sink->known_count, sizeof *sink->known, compare_ids);
+    return 0;
+}
+
+int hx_alert_sink_resume(hx_alert_sink *sink, const char *path, uint64_t position, hx_error *err)
+{
+    uint64_t end = hx_alert_sink_position(sink);
+    char *bytes;
+    size_t len, got = 0;
+    int rc = 0;
+
+    if (!sink->file || end <= position)
+        return 0;
+    len = (size_t)(end - position);
+    bytes = malloc(len);
+    if (!bytes)
+        return hx_error_set(err, HX_ENOMEM, "alerts: %s: out of memory", path);
+    while (got < len) {
+        ssize_t n = pread(sink->fd, bytes + got, len - got, (off_t)(position + got));
+
+        if (n <= 0)
+            break;
+        got += (size_t)n;
+    }
+    if (got == len) {
+        const char *last = memrchr(bytes, '\n', len);
+        uint64_t whole = last ? position + (uint64_t)(last - bytes) + 1 : position;
+
+        rc = note_ids(sink, bytes, len);
+        if (!rc && whole < end && ftruncate(sink->fd, (off_t)whole) != 0)
+            rc = HX_EIO;
+    } else {
+        rc = HX_EIO;
+    }
+    free(bytes);
+    return rc ? hx_error_set(err, rc, "alerts: %s: %s", path,
+                             rc == HX_EIO ? strerror(errno) : hx_strerror(rc))
+              : 0;
+}
+
+bool hx_alert_sink_knows(const hx_alert_sink *sink, const uint64_t id[2])
+{
+    return sink->known_count &&
+           bsearch(id, sink->known, sink->known_count, sizeof *sink->known, compare_ids);
+}
+
+static bool worth_waiting(int error)
+{
+    return error == ENOSPC || error == EDQUOT || error == EAGAIN || error == EINTR || error == EIO;
+}
+
+int hx_alert_sink_write(hx_alert_sink *sink, const char *bytes, size_t len,
+                        const _Atomic bool *give_up)
+{
+    const struct timespec pause = {0, 50000000};
+    time_t said = 0;
+    int rc = 0;
+
+    pthread_mutex_lock(&sink->lock);
+    while (len) {
+        ssize_t n = write(sink->fd, bytes, len);
+
+        if (n > 0) {
+            bytes += n;
+            len -= (size_t)n;
+            continue;
+        }
+        if (!worth_waiting(errno) || (errno != EINTR && atomic_load(give_up))) {
+            fprintf(stderr, "haechi-detect: alerts cannot be written: %s\n", strerror(errno));
+            rc = HX_EIO;
+            break;
+        }
+        if (errno == EINTR)
+            continue;
+        atomic_fetch_add(&sink->retries, 1);
+        if (time(NULL) >= said + 10) {
+            said = time(NULL);
+            fprintf(stderr, "haechi-detect: alerts cannot be written (%s): waiting, nothing is lost\n",
+                    strerror(errno));
+        }
+        nanosleep(&pause, NULL);
+    }
+    pthread_mutex_unlock(&sink->lock);
+    return rc;
+}

@@ -1,0 +1,108 @@
+#include "detect/batch.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#define AHEAD_MAX_US (INT64_C(86400) * 1000000)
+
+static void *map(size_t bytes)
+{
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static void unmap(void *p, size_t bytes)
+{
+    if (p)
+        munmap(p, bytes);
+}
+
+int hx_batch_init(hx_batch *batch, uint32_t capacity, uint32_t workers)
+{
+    size_t events = hx_front_capacity(capacity);
+
+    memset(batch, 0, sizeof *batch);
+    batch->capacity = capacity;
+    batch->buffer = map(capacity);
+    batch->events = map(events * sizeof *batch->events);
+    batch->novel = map(events * sizeof *batch->novel);
+    batch->owned_count = calloc(workers, sizeof *batch->owned_count);
+    if (workers > 1)
+        batch->owned = map(workers * events * sizeof *batch->owned);
+    if (batch->buffer && batch->events && batch->novel && batch->owned_count &&
+        (workers == 1 || batch->owned))
+        return 0;
+    hx_batch_free(batch, workers);
+    return HX_ENOMEM;
+}
+
+void hx_batch_free(hx_batch *batch, uint32_t workers)
+{
+    size_t events = hx_front_capacity(batch->capacity);
+
+    unmap(batch->buffer, batch->capacity);
+    unmap(batch->events, events * sizeof *batch->events);
+    unmap(batch->novel, events * sizeof *batch->novel);
+    unmap(batch->owned, workers * events * sizeof *batch->owned);
+    free(batch->owned_count);
+    memset(batch, 0, sizeof *batch);
+}
+
+/* A clock that runs ahead must not move the watermark so far that every session looks idle. */
+static void bound_times(hx_batch *batch, hx_event *event)
+{
+    int64_t limit = batch->chunk.arrival_us + AHEAD_MAX_US;
+
+    if (event->time_us == HX_TIME_NONE && batch->arrival_time)
+        event->time_us = event->earlier_us = batch->chunk.arrival_us;
+    if (__builtin_expect(event->time_us > limit, 0)) {
+        event->time_us = limit;
+        batch->clock_ahead += event->first_of_line;
+    }
+    if (event->earlier_us > limit)
+        event->earlier_us = limit;
+    if (event->time_us > batch->latest_us)
+        batch->latest_us = event->time_us;
+}
+
+static void note_novel(hx_batch *batch, hx_front *front, uint32_t i)
+{
+    const hx_event *e = &batch->events[i];
+    uint64_t id;
+
+    if (e->key == HX_KEY_UNSEEN)
+        id = hx_front_shape(front, hx_slice_make(batch->buffer + e->line, e->length));
+    else
+        id = batch->bundle->key_hash[e->key];
+    batch->novel[batch->novel_count++] = (hx_novel){id, i};
+}
+
+void hx_batch_read(hx_batch *batch, hx_front *front, uint32_t workers)
+{
+    const hx_bundle *bundle = batch->bundle;
+    const size_t room = hx_front_capacity(batch->capacity);
+    uint32_t consumed;
+
+    memset(&batch->counted, 0, sizeof batch->counted);
+    batch->novel_count = 0;
+    batch->clock_ahead = 0;
+    batch->latest_us = HX_TIME_NONE;
+    memset(batch->owned_count, 0, workers * sizeof *batch->owned_count);
+    batch->event_count =
+        hx_front_read(front, batch->buffer, batch->chunk.length, batch->chunk.arrival_us, batch->events,
+                      (uint32_t)room, &consumed, &batch->counted);
+    for (uint32_t i = 0; i < batch->event_count; i++) {
+        hx_event *e = &batch->events[i];
+
+        bound_times(batch, e);
+        if ((e->first_of_line || !bundle->format) && hx_bundle_token(bundle, e->key) == bundle->deeplog.unseen)
+            note_novel(batch, front, i);
+        if (workers > 1) {
+            uint32_t owner = hx_batch_owner(e->session, workers);
+
+            batch->owned[owner * room + batch->owned_count[owner]++] = i;
+        }
+    }
+}

@@ -1,0 +1,339 @@
+#include "detect/judge.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define LINE_AGAIN_MAX 4096
+
+static inline bool anomalous(const hx_deeplog *dl, uint16_t token, hx_surprise s)
+{
+    if (dl->likelihood)
+        return s.nll_q10 > dl->event_limit_q10;
+    return token == dl->unseen || s.rank >= dl->top_k;
+}
+
+/* --- from an event to an item ------------------------------------------------------------------ */
+
+/* The pending row of this window; a new one where it is not there. */
+static uint32_t pending_row(hx_worker *w, const uint16_t *window)
+{
+    uint32_t bytes = w->bundle->window * (uint32_t)sizeof *window, row;
+    uint64_t hash = hx_hash_bytes(window, bytes, HX_HASH_SEED);
+
+    /* Linear: at most HX_PENDING_MAX, and only on the way to the model. */
+    for (row = 0; row < w->pending_count; row++)
+        if (w->pending_hash[row] == hash && memcmp(w->pending[row], window, bytes) == 0)
+            return row;
+    memcpy(w->pending[row], window, bytes);
+    w->pending_hash[row] = hash;
+    w->pending_count++;
+    w->model_windows++;
+    return row;
+}
+
+static void keep_evidence(hx_worker *w, hx_item *item, const uint16_t *window)
+{
+    memcpy(w->evidence[w->evidence_count], window, w->bundle->window * sizeof *window);
+    item->evidence = w->evidence_count++;
+}
+
+static inline bool is_full(const hx_worker *w)
+{
+    return w->item_count == HX_ITEMS_MAX || w->pending_count == HX_PENDING_MAX ||
+           w->evidence_count == HX_EVIDENCE_MAX;
+}
+
+static bool over_bound(const hx_worker *w)
+{
+    return w->model_broken || (w->shared->max_model_windows &&
+                               w->model_windows >= w->shared->max_model_windows);
+}
+
+void hx_judge_event(hx_worker *worker, uint32_t slot, uint16_t token, uint32_t event,
+                    hx_item_kind kind)
+{
+    hx_worker *w = worker;
+    const hx_deeplog *dl = &w->bundle->deeplog;
+    const uint32_t h = w->bundle->window;
+    uint16_t *window = w->sessions.slots[slot].window;
+    hx_item *item;
+
+    if (__builtin_expect(is_full(w), 0))
+        hx_judge_settle(w);
+    item = &w->items[w->item_count++];
+    *item = (hx_item){slot, event, HX_NO_ROW, HX_NOWHERE, {0, 0}, token, (uint8_t)kind};
+    if (kind == HX_ITEM_RELEASE || !dl->enabled)
+        return;
+    window[h] = token;
+    if (token == dl->unseen) {
+        item->surprise = (hx_surprise){dl->unseen_nll_q10, UINT16_MAX};
+        w->count[HX_STAT_UNSEEN_EVENTS]++;
+        keep_evidence(w, item, window);
+    } else {
+        uint64_t hash = hx_memo_hash(&w->memo, window);
+
+        w->count[HX_STAT_WINDOWS]++;
+        if (hx_memo_get(&w->memo, hash, window, &item->surprise)) {
+            w->count[HX_STAT_MEMO_HITS]++;
+            if (__builtin_expect(anomalous(dl, token, item->surprise), 0))
+                keep_evidence(w, item, window);
+        } else if (over_bound(w)) {
+            item->kind = kind == HX_ITEM_END ? HX_ITEM_UNSCORED_END : HX_ITEM_UNSCORED;
+        } else {
+            item->row = pending_row(w, window);
+        }
+    }
+    memmove(window, window + 1, h * sizeof *window);
+}
+
+/* --- the model --------------------------------------------------------------------------------- */
+
+static int run_model(hx_worker *w, const uint16_t (*windows)[HX_WINDOW_MAX], uint32_t count,
+                     float *rows)
+{
+    const uint32_t h = w->bundle->window;
+    hx_error err = {{0}};
+    int rc;
+
+    for (uint32_t r = 0; r < count; r++)
+        for (uint32_t i = 0; i < h; i++)
+            w->tokens[r * h + i] = windows[r][i];
+    rc = hx_model_run(w->bundle->deeplog.model, w->tokens, count, rows, &err);
+    if (rc && !w->model_broken) {
+        fprintf(stderr, "haechi-detect: %s: events it should judge are counted as unscored\n", err.text);
+        w->model_broken = true;
+    }
+    return rc;
+}
+
+static hx_surprise surprise_of(const hx_deeplog *dl, const float *row, uint16_t token)
+{
+    const float own = row[token];
+    double nll = -(double)own;
+    uint32_t rank = 0;
+
+    for (uint32_t t = 0; t < dl->classes; t++)
+        rank += row[t] > own && t != dl->begin && t != dl->unseen;
+    if (!(nll < dl->unseen_nll))
+        nll = dl->unseen_nll;
+    if (nll < 0)
+        nll = 0;
+    return (hx_surprise){(uint32_t)floor(nll * HX_NLL_ONE + 0.5),
+                         (uint16_t)(rank < UINT16_MAX ? rank : UINT16_MAX)};
+}
+
+static void answer_pending(hx_worker *w)
+{
+    const hx_deeplog *dl = &w->bundle->deeplog;
+    uint16_t key[HX_WINDOW_MAX + 1];
+    int rc;
+
+    if (!w->pending_count)
+        return;
+    rc = run_model(w, w->pending, w->pending_count, w->rows);
+    w->count[HX_STAT_MODEL_RUNS]++;
+    w->count[HX_STAT_MODEL_WINDOWS] += w->pending_count;
+    for (uint32_t i = 0; i < w->item_count; i++) {
+        hx_item *item = &w->items[i];
+
+        if (item->row == HX_NO_ROW)
+            continue;
+        if (rc) {
+            item->kind = item->kind == HX_ITEM_END ? HX_ITEM_UNSCORED_END : HX_ITEM_UNSCORED;
+            continue;
+        }
+        item->surprise = surprise_of(dl, w->rows + (size_t)item->row * dl->classes, item->token);
+        memcpy(key, w->pending[item->row], w->bundle->window * sizeof *key);
+        key[w->bundle->window] = item->token;
+        hx_memo_put(&w->memo, hx_memo_hash(&w->memo, key), key, item->surprise);
+    }
+}
+
+/* --- alerts ------------------------------------------------------------------------------------ */
+
+void hx_judge_emit(hx_worker *worker, const hx_alert *alert)
+{
+    size_t before = worker->out.len;
+    uint64_t id[2];
+
+    hx_alert_render(alert, worker->bundle, &worker->out, id);
+    if (hx_alert_sink_knows(worker->shared->sink, id)) {
+        worker->out.len = before;
+        worker->count[HX_STAT_ALERTS_KNOWN]++;
+        return;
+    }
+    worker->count[HX_STAT_ALERTS]++;
+}
+
+/* The bytes of an earlier line, read again from its file: only where the line found there belongs to
+ * the session, because the file may have been rotated meanwhile. buffer: LINE_AGAIN_MAX bytes. */
+static hx_slice line_again(hx_worker *w, const hx_session *s, const char *source, uint64_t offset,
+                           char *buffer)
+{
+    hx_event events[256];
+    hx_front_counters ignored = {0};
+    hx_slice line = {0};
+    uint32_t consumed, count;
+    int fd = strcmp(source, "-") == 0 ? -1 : open(source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t n = fd < 0 ? -1 : pread(fd, buffer, LINE_AGAIN_MAX, (off_t)offset);
+    const char *newline;
+
+    if (fd >= 0)
+        close(fd);
+    if (n <= 0)
+        return line;
+    newline = memchr(buffer, '\n', (size_t)n);
+    line = hx_slice_make(buffer, newline ? (size_t)(newline - buffer) : (size_t)n);
+    if (hx_front_capacity(line.len) > 256)
+        line.len = 256;
+    count = hx_front_read(w->front, line.ptr, line.len, w->batch->chunk.arrival_us, events, 256,
+                          &consumed, &ignored);
+    for (uint32_t i = 0; i < count; i++)
+        if (events[i].name_len == s->name_len && memcmp(events[i].name, s->name, s->name_len) == 0)
+            return hx_slice_make(buffer, newline ? (size_t)(newline - buffer) : (size_t)n);
+    return (hx_slice){0};
+}
+
+/* What the model expected: its answer is at hand for a pending window, and is asked for again, this
+ * one time, for a remembered one. */
+static void add_expectation(hx_worker *w, const hx_item *item, hx_alert *alert)
+{
+    if (item->row != HX_NO_ROW) {
+        alert->window = w->pending[item->row];
+        alert->row = w->rows + (size_t)item->row * w->bundle->deeplog.classes;
+        alert->stage = 2;
+        return;
+    }
+    alert->stage = 1;
+    if (item->evidence == HX_NOWHERE)
+        return;
+    alert->window = w->evidence[item->evidence];
+    if (!w->model_broken && run_model(w, &w->evidence[item->evidence], 1, w->one_row) == 0)
+        alert->row = w->one_row;
+}
+
+static void emit_deeplog(hx_worker *w, const hx_item *item, hx_session *s, hx_alert_kind kind)
+{
+    const hx_batch *batch = w->batch;
+    char buffer[LINE_AGAIN_MAX];
+    hx_alert alert = {
+        .kind = kind,
+        .session = hx_slice_make(s->name, s->name_len),
+        .key = item->token < w->bundle->log_keys ? item->token : HX_KEY_UNSEEN,
+        .token = item->token,
+        .nll_q10 = item->surprise.nll_q10,
+        .rank = item->surprise.rank,
+        .events = s->events,
+        .mean_nll = (double)s->nll_sum_q10 / HX_NLL_ONE / (s->events ? s->events : 1),
+        .worst_token = s->worst_token,
+        .severity = HX_PRI_NONE,
+    };
+
+    add_expectation(w, item, &alert);
+    if (item->event != HX_NO_EVENT) {
+        const hx_event *e = &batch->events[item->event];
+
+        alert.time_us = e->time_us;
+        alert.key = e->key;
+        alert.severity = e->severity;
+        alert.source = batch->source;
+        alert.identity = batch->chunk.identity;
+        alert.offset = batch->chunk.offset + e->line;
+        alert.line = hx_slice_make(batch->buffer + e->line, e->length);
+    } else {
+        /* The end has no line: the last one stands for it, the worst one for a whole session. */
+        bool whole = kind == HX_ALERT_SESSION;
+
+        alert.time_us = s->last_us;
+        alert.source =
+            hx_source_input_name(w->shared->source, whole ? s->worst_input : s->last_input);
+        alert.offset = whole ? s->worst_offset : s->last_offset;
+        alert.line = line_again(w, s, alert.source, alert.offset, buffer);
+        if (whole && s->worst_token < w->bundle->log_keys)
+            alert.key = s->worst_token;
+    }
+    hx_judge_emit(w, &alert);
+}
+
+/* --- verdicts ---------------------------------------------------------------------------------- */
+
+static void note_worst(hx_worker *w, hx_session *s, const hx_item *item)
+{
+    s->worst_nll_q10 = item->surprise.nll_q10;
+    s->worst_token = item->token;
+    if (item->event == HX_NO_EVENT) {
+        s->worst_offset = s->last_offset;
+        s->worst_input = s->last_input;
+    } else {
+        s->worst_offset = w->batch->chunk.offset + w->batch->events[item->event].line;
+        s->worst_input = w->batch->chunk.input;
+    }
+}
+
+static void alert_once(hx_worker *w, const hx_item *item, hx_session *s, hx_alert_kind kind)
+{
+    if (s->flags & HX_SESSION_ALERTED) {
+        w->count[HX_STAT_ALERTS_SUPPRESSED]++;
+        return;
+    }
+    s->flags |= HX_SESSION_ALERTED;
+    emit_deeplog(w, item, s, kind);
+}
+
+static void judge_item(hx_worker *w, const hx_item *item, hx_session *s)
+{
+    const hx_deeplog *dl = &w->bundle->deeplog;
+
+    s->nll_sum_q10 += item->surprise.nll_q10;
+    if (s->events++ == 0 || item->surprise.nll_q10 > s->worst_nll_q10)
+        note_worst(w, s, item);
+    if (__builtin_expect(anomalous(dl, item->token, item->surprise), 0))
+        alert_once(w, item, s, HX_ALERT_EVENT);
+}
+
+static void judge_session(hx_worker *w, const hx_item *item, hx_session *s)
+{
+    const hx_deeplog *dl = &w->bundle->deeplog;
+
+    if (dl->likelihood && !(s->flags & HX_SESSION_ALERTED) &&
+        (double)s->nll_sum_q10 > dl->session_nll * HX_NLL_ONE * (double)s->events)
+        alert_once(w, item, s, HX_ALERT_SESSION);
+}
+
+void hx_judge_settle(hx_worker *worker)
+{
+    hx_worker *w = worker;
+
+    answer_pending(w);
+    for (uint32_t i = 0; i < w->item_count; i++) {
+        const hx_item *item = &w->items[i];
+        hx_session *s = &w->sessions.slots[item->slot];
+
+        switch ((hx_item_kind)item->kind) {
+        case HX_ITEM_EVENT:
+            if (w->bundle->deeplog.enabled)
+                judge_item(w, item, s);
+            break;
+        case HX_ITEM_END:
+            if (w->bundle->deeplog.enabled) {
+                judge_item(w, item, s);
+                judge_session(w, item, s);
+            }
+            hx_sessions_release(&w->sessions, item->slot);
+            break;
+        case HX_ITEM_UNSCORED_END:
+            judge_session(w, item, s);
+            /* fallthrough */
+        case HX_ITEM_RELEASE:
+            w->count[HX_STAT_UNSCORED] += item->kind == HX_ITEM_UNSCORED_END;
+            hx_sessions_release(&w->sessions, item->slot);
+            break;
+        case HX_ITEM_UNSCORED:
+            w->count[HX_STAT_UNSCORED]++;
+            break;
+        }
+    }
+    w->item_count = w->pending_count = w->evidence_count = 0;
+}

@@ -1,0 +1,85 @@
+/* Inside a worker: the events of a batch that wait for the model's answer or for their verdict. */
+#ifndef HAECHI_DETECT_JUDGE_H
+#define HAECHI_DETECT_JUDGE_H
+
+#include "detect/worker.h"
+
+/* Windows that one run of the model takes. Larger batches are no faster with a small LSTM on one
+ * thread, and cost more memory. */
+#define HX_PENDING_MAX 64
+#define HX_ITEMS_MAX 4096
+#define HX_EVIDENCE_MAX 256
+#define HX_NO_EVENT UINT32_MAX
+#define HX_NO_ROW UINT32_MAX
+#define HX_NOWHERE UINT32_MAX
+
+typedef enum hx_item_kind {
+    HX_ITEM_EVENT,    /* an event of a session */
+    HX_ITEM_END,      /* its end mark; the session is judged as a whole and released */
+    HX_ITEM_RELEASE,  /* dropped without an end: evicted, or cut by the end of the input */
+    HX_ITEM_UNSCORED, /* an event that the bound on model runs left out */
+    HX_ITEM_UNSCORED_END,
+} hx_item_kind;
+
+typedef struct hx_item {
+    uint32_t slot;
+    uint32_t event;    /* index in the batch, or HX_NO_EVENT */
+    uint32_t row;      /* of the pending windows, or HX_NO_ROW: the answer is known */
+    uint32_t evidence; /* where the window of a known, anomalous answer is kept, or HX_NOWHERE */
+    hx_surprise surprise;
+    uint16_t token;
+    uint8_t kind;
+} hx_item;
+
+struct hx_worker {
+    const hx_worker_shared *shared;
+    uint32_t index;
+    hx_front *front;
+    uint64_t front_epoch; /* ahead of epoch while older batches are still to be judged */
+    const hx_bundle *bundle;
+    uint64_t epoch;
+
+    hx_sessions sessions;
+    hx_memo memo;
+    hx_novelty novelty;
+    int64_t watermark_us;
+    int64_t swept_us; /* watermark of the last search for idle sessions */
+
+    hx_batch *batch; /* the one being judged */
+    hx_item items[HX_ITEMS_MAX];
+    uint32_t item_count;
+    uint16_t pending[HX_PENDING_MAX][HX_WINDOW_MAX];
+    uint64_t pending_hash[HX_PENDING_MAX];
+    uint32_t pending_count;
+    uint16_t evidence[HX_EVIDENCE_MAX][HX_WINDOW_MAX];
+    uint32_t evidence_count;
+    uint32_t model_windows; /* of this batch */
+    int64_t *tokens;        /* [HX_PENDING_MAX][window] */
+    float *rows;            /* [HX_PENDING_MAX][classes] */
+    float *one_row;         /* [classes]: an answer looked up again for an alert */
+    hx_text out;            /* alerts, written at the end of the batch */
+    bool model_broken;      /* said once */
+
+    uint64_t count[HX_STAT_SESSIONS_OPEN]; /* copied to the stats page after each batch */
+    hx_histogram *batch_ns, *alert_latency_us;
+};
+
+/* Puts an event of an open session, or its end, among the items. */
+void hx_judge_event(hx_worker *worker, uint32_t slot, uint16_t token, uint32_t event,
+                    hx_item_kind kind);
+
+/* Runs the model for what is pending, gives every item its verdict in order, and empties the list. */
+void hx_judge_settle(hx_worker *worker);
+
+/* Renders an alert unless it was written before the crash this run recovers from. */
+void hx_judge_emit(hx_worker *worker, const hx_alert *alert);
+
+/* [key_count + 3]: what each token of another bundle, whose templates have these hashes, is in this
+ * one. A key is the same where its template's text is. To be freed; NULL when out of memory. */
+uint16_t *hx_worker_token_map(const hx_bundle *bundle, const uint64_t *key_hash, uint32_t key_count);
+
+/* A session's window of old_window tokens into the bundle's vocabulary and length. */
+void hx_worker_translate(hx_session *session, const uint16_t *map, uint32_t old_window,
+                         const hx_bundle *bundle);
+
+#endif

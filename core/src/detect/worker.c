@@ -1,0 +1,446 @@
+#include "detect/judge.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+/* How many events ahead the session table's lines are asked for: enough to hide a memory access
+ * behind the work on the events between. */
+#define AHEAD_INDEX 16
+#define AHEAD_SLOT 8
+
+const hx_stat_def hx_worker_stat_defs[HX_WORKER_STATS] = {
+    [HX_STAT_LINES] = {"lines", HX_STAT_COUNTER},
+    [HX_STAT_EMPTY] = {"empty_lines", HX_STAT_COUNTER},
+    [HX_STAT_MALFORMED] = {"malformed_lines", HX_STAT_COUNTER},
+    [HX_STAT_UNSEEN_LINES] = {"unseen_lines", HX_STAT_COUNTER},
+    [HX_STAT_CLOCK_AHEAD] = {"clock_ahead_lines", HX_STAT_COUNTER},
+    [HX_STAT_BYTES] = {"bytes", HX_STAT_COUNTER},
+    [HX_STAT_BATCHES] = {"batches", HX_STAT_COUNTER},
+    [HX_STAT_EVENTS] = {"events", HX_STAT_COUNTER},
+    [HX_STAT_UNSEEN_EVENTS] = {"unseen_events", HX_STAT_COUNTER},
+    [HX_STAT_WINDOWS] = {"windows", HX_STAT_COUNTER},
+    [HX_STAT_MEMO_HITS] = {"memo_hits", HX_STAT_COUNTER},
+    [HX_STAT_MODEL_WINDOWS] = {"model_windows", HX_STAT_COUNTER},
+    [HX_STAT_MODEL_RUNS] = {"model_runs", HX_STAT_COUNTER},
+    [HX_STAT_MEMO_EVICTED] = {"memo_evicted", HX_STAT_COUNTER},
+    [HX_STAT_UNSCORED] = {"unscored", HX_STAT_COUNTER},
+    [HX_STAT_SESSIONS_OPENED] = {"sessions_opened", HX_STAT_COUNTER},
+    [HX_STAT_SESSIONS_ENDED] = {"sessions_ended", HX_STAT_COUNTER},
+    [HX_STAT_SESSIONS_EVICTED] = {"sessions_evicted", HX_STAT_COUNTER},
+    [HX_STAT_SESSIONS_CUT] = {"sessions_cut", HX_STAT_COUNTER},
+    [HX_STAT_ALERTS] = {"alerts", HX_STAT_COUNTER},
+    [HX_STAT_ALERTS_SUPPRESSED] = {"alerts_suppressed", HX_STAT_COUNTER},
+    [HX_STAT_ALERTS_KNOWN] = {"alerts_known", HX_STAT_COUNTER},
+    [HX_STAT_NOVELTIES_SUPPRESSED] = {"novelties_suppressed", HX_STAT_COUNTER},
+    [HX_STAT_SESSIONS_OPEN] = {"sessions_open", HX_STAT_GAUGE},
+    [HX_STAT_BATCH_NS] = {"batch_ns", HX_STAT_HISTOGRAM},
+    [HX_STAT_ALERT_LATENCY_US] = {"alert_latency_us", HX_STAT_HISTOGRAM},
+};
+
+static uint64_t now_ns(clockid_t clock)
+{
+    struct timespec t;
+
+    clock_gettime(clock, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* --- making and changing ----------------------------------------------------------------------- */
+
+static int make_room(hx_worker *w, const hx_bundle *bundle, hx_error *err)
+{
+    size_t classes = bundle->deeplog.classes;
+    int64_t *tokens = calloc((size_t)HX_PENDING_MAX * bundle->window, sizeof *tokens);
+    float *rows = calloc(HX_PENDING_MAX * classes, sizeof *rows);
+    float *one_row = calloc(classes, sizeof *one_row);
+
+    if (!tokens || !rows || !one_row) {
+        free(tokens);
+        free(rows);
+        free(one_row);
+        return hx_error_set(err, HX_ENOMEM, "worker: out of memory");
+    }
+    free(w->tokens);
+    free(w->rows);
+    free(w->one_row);
+    w->tokens = tokens;
+    w->rows = rows;
+    w->one_row = one_row;
+    return 0;
+}
+
+static int make_front(hx_worker *w, const hx_bundle *bundle, uint64_t epoch, hx_error *err)
+{
+    hx_front *front;
+    int rc;
+
+    if (w->front && w->front_epoch == epoch)
+        return 0;
+    rc = hx_front_create(bundle->format, bundle->matcher, &bundle->rule, &front, err);
+    if (rc)
+        return rc;
+    hx_front_destroy(w->front);
+    w->front = front;
+    w->front_epoch = epoch;
+    return 0;
+}
+
+int hx_worker_create(const hx_worker_shared *shared, uint32_t index, const hx_bundle *bundle,
+                     hx_worker **out, hx_error *err)
+{
+    hx_worker *w = calloc(1, sizeof *w);
+    uint32_t max_open = (bundle->max_open + shared->workers - 1) / shared->workers;
+    int rc;
+
+    if (!w)
+        return hx_error_set(err, HX_ENOMEM, "worker: out of memory");
+    w->shared = shared;
+    w->index = index;
+    w->bundle = bundle;
+    w->watermark_us = w->swept_us = HX_TIME_NONE;
+    w->batch_ns = hx_stats_histogram(shared->stats, index, HX_STAT_BATCH_NS);
+    w->alert_latency_us = hx_stats_histogram(shared->stats, index, HX_STAT_ALERT_LATENCY_US);
+    rc = make_front(w, bundle, 0, err);
+    if (!rc)
+        rc = make_room(w, bundle, err);
+    if (!rc && (hx_sessions_init(&w->sessions, max_open) ||
+                hx_memo_init(&w->memo, bundle->window, shared->memo_entries) ||
+                hx_novelty_init(&w->novelty, shared->max_shapes)))
+        rc = hx_error_set(err, HX_ENOMEM, "worker: no memory for %u sessions and %u memo entries",
+                          max_open, shared->memo_entries);
+    if (rc) {
+        hx_worker_destroy(w);
+        return rc;
+    }
+    *out = w;
+    return 0;
+}
+
+void hx_worker_destroy(hx_worker *worker)
+{
+    if (!worker)
+        return;
+    hx_front_destroy(worker->front);
+    hx_sessions_free(&worker->sessions);
+    hx_memo_free(&worker->memo);
+    hx_novelty_free(&worker->novelty);
+    free(worker->tokens);
+    free(worker->rows);
+    free(worker->one_row);
+    hx_text_free(&worker->out);
+    free(worker);
+}
+
+typedef struct key_place {
+    uint64_t hash;
+    uint16_t token;
+} key_place;
+
+static int compare_places(const void *a, const void *b)
+{
+    uint64_t x = ((const key_place *)a)->hash, y = ((const key_place *)b)->hash;
+
+    return x < y ? -1 : x > y;
+}
+
+uint16_t *hx_worker_token_map(const hx_bundle *bundle, const uint64_t *key_hash, uint32_t key_count)
+{
+    uint16_t *map = calloc((size_t)key_count + 3, sizeof *map);
+    key_place *places = calloc((size_t)bundle->log_keys + 1, sizeof *places);
+
+    if (!map || !places) {
+        free(map);
+        free(places);
+        return NULL;
+    }
+    for (uint32_t k = 0; k < bundle->log_keys; k++)
+        places[k] = (key_place){bundle->key_hash[k], bundle->token_of_key[k]};
+    qsort(places, bundle->log_keys, sizeof *places, compare_places);
+    for (uint32_t k = 0; k < key_count; k++) {
+        const key_place want = {key_hash[k], 0};
+        const key_place *found =
+            bsearch(&want, places, bundle->log_keys, sizeof *places, compare_places);
+
+        map[k] = found ? found->token : bundle->deeplog.unseen;
+    }
+    map[key_count] = bundle->deeplog.begin;
+    map[key_count + 1] = bundle->deeplog.end;
+    map[key_count + 2] = bundle->deeplog.unseen;
+    free(places);
+    return map;
+}
+
+void hx_worker_translate(hx_session *s, const uint16_t *map, uint32_t old_window,
+                         const hx_bundle *bundle)
+{
+    uint16_t old[HX_WINDOW_MAX];
+    uint32_t h = bundle->window;
+
+    memcpy(old, s->window, old_window * sizeof *old);
+    for (uint32_t i = 0; i < h; i++) {
+        uint32_t back = h - i; /* 1: the newest */
+
+        s->window[i] = back <= old_window ? map[old[old_window - back]] : bundle->deeplog.begin;
+    }
+    s->worst_token = map[s->worst_token];
+}
+
+/* Between two batches, and with nothing pending. Open sessions go on: their windows are translated,
+ * the memo starts empty. */
+static int adopt(hx_worker *w, const hx_bundle *bundle, uint64_t epoch, hx_error *err)
+{
+    const hx_bundle *old = w->bundle;
+    uint16_t *map = hx_worker_token_map(bundle, old->key_hash, old->log_keys);
+    hx_memo memo;
+    int rc;
+
+    if (!map || hx_memo_init(&memo, bundle->window, w->shared->memo_entries)) {
+        free(map);
+        return hx_error_set(err, HX_ENOMEM, "worker: no memory to take up bundle %s", bundle->digest);
+    }
+    rc = make_front(w, bundle, epoch, err);
+    if (!rc)
+        rc = make_room(w, bundle, err);
+    if (rc) {
+        hx_memo_free(&memo);
+        free(map);
+        return rc;
+    }
+    for (uint32_t slot = 0; slot < w->sessions.touched; slot++)
+        if (w->sessions.slots[slot].flags & HX_SESSION_OPEN)
+            hx_worker_translate(&w->sessions.slots[slot], map, old->window, bundle);
+    free(map);
+    memo.evictions = w->memo.evictions;
+    hx_memo_free(&w->memo);
+    w->memo = memo;
+    w->bundle = bundle;
+    w->epoch = epoch;
+    w->model_broken = false;
+    return 0;
+}
+
+uint64_t hx_worker_epoch(const hx_worker *worker)
+{
+    return worker->epoch;
+}
+
+/* --- sessions ---------------------------------------------------------------------------------- */
+
+static void close_session(hx_worker *w, uint32_t slot, hx_item_kind kind)
+{
+    hx_sessions_unlink(&w->sessions, slot);
+    w->count[kind == HX_ITEM_END ? HX_STAT_SESSIONS_ENDED : HX_STAT_SESSIONS_CUT]++;
+    hx_judge_event(w, slot, w->bundle->deeplog.end, HX_NO_EVENT, kind);
+}
+
+static inline bool is_idle(const hx_worker *w, const hx_session *s, int64_t watermark_us)
+{
+    return s->watermark_us != HX_TIME_NONE && watermark_us != HX_TIME_NONE &&
+           watermark_us - s->watermark_us > w->bundle->idle_us;
+}
+
+/* Ends every session that is idle at this watermark. When it runs changes nothing but when an alert
+ * is written: an event that comes after the idle time opens a new session in any case. */
+static void sweep(hx_worker *w, int64_t watermark_us)
+{
+    if (watermark_us == HX_TIME_NONE ||
+        (w->swept_us != HX_TIME_NONE && watermark_us - w->swept_us < w->bundle->idle_us / 4))
+        return;
+    w->swept_us = watermark_us;
+    for (uint32_t slot = 0; slot < w->sessions.touched; slot++) {
+        const hx_session *s = &w->sessions.slots[slot];
+
+        if ((s->flags & HX_SESSION_OPEN) && is_idle(w, s, watermark_us))
+            close_session(w, slot, HX_ITEM_END);
+        /* The closing ones hold slots until they are judged. */
+        if (w->sessions.closing >= HX_ITEMS_MAX / 4)
+            hx_judge_settle(w);
+    }
+}
+
+static uint32_t open_session(hx_worker *w, const hx_event *e)
+{
+    if (w->sessions.open == w->sessions.max_open) {
+        uint32_t victim = hx_sessions_victim(&w->sessions);
+
+        w->count[HX_STAT_SESSIONS_EVICTED]++;
+        w->count[HX_STAT_SESSIONS_CUT]--;
+        close_session(w, victim, HX_ITEM_RELEASE);
+    }
+    if (!hx_sessions_has_slot(&w->sessions))
+        hx_judge_settle(w);
+    w->count[HX_STAT_SESSIONS_OPENED]++;
+    return hx_sessions_open(&w->sessions, e, w->bundle->window, w->bundle->deeplog.begin);
+}
+
+static void take_event(hx_worker *w, const hx_event *e, uint32_t index, int64_t base_us)
+{
+    int64_t before_us = e->earlier_us > base_us ? e->earlier_us : base_us;
+    uint32_t slot;
+    hx_session *s;
+
+    sweep(w, before_us);
+    slot = hx_sessions_find(&w->sessions, e);
+    if (slot != HX_SESSION_NONE &&
+        __builtin_expect(is_idle(w, &w->sessions.slots[slot], before_us), 0)) {
+        close_session(w, slot, HX_ITEM_END);
+        slot = HX_SESSION_NONE;
+    }
+    if (slot == HX_SESSION_NONE)
+        slot = open_session(w, e);
+    s = &w->sessions.slots[slot];
+    s->watermark_us = e->time_us > before_us ? e->time_us : before_us;
+    if (s->first_us == HX_TIME_NONE)
+        s->first_us = e->time_us;
+    s->last_us = e->time_us;
+    s->last_offset = w->batch->chunk.offset + e->line;
+    s->last_input = w->batch->chunk.input;
+    w->count[HX_STAT_EVENTS]++;
+    hx_judge_event(w, slot, hx_bundle_token(w->bundle, e->key), index, HX_ITEM_EVENT);
+    if (e->ends_session)
+        close_session(w, slot, HX_ITEM_END);
+}
+
+static void take_events(hx_worker *w, const hx_batch *batch)
+{
+    const uint32_t workers = w->shared->workers;
+    const uint32_t *owned =
+        workers > 1 ? batch->owned + (size_t)w->index * hx_front_capacity(batch->capacity) : NULL;
+    const uint32_t n = owned ? batch->owned_count[w->index] : batch->event_count;
+    const hx_event *events = batch->events;
+    const int64_t base_us = w->watermark_us;
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t at = owned ? owned[i] : i;
+
+        if (i + AHEAD_INDEX < n)
+            hx_sessions_prefetch_index(
+                &w->sessions, events[owned ? owned[i + AHEAD_INDEX] : i + AHEAD_INDEX].session);
+        if (i + AHEAD_SLOT < n)
+            hx_sessions_prefetch_slot(
+                &w->sessions, events[owned ? owned[i + AHEAD_SLOT] : i + AHEAD_SLOT].session);
+        take_event(w, &events[at], at, base_us);
+    }
+}
+
+/* --- novelties --------------------------------------------------------------------------------- */
+
+static void take_novelties(hx_worker *w, const hx_batch *batch)
+{
+    const int64_t repeat_us =
+        w->shared->repeat_us >= 0 ? w->shared->repeat_us : w->bundle->repeat_us;
+
+    for (uint32_t i = 0; i < batch->novel_count; i++) {
+        const hx_novel *n = &batch->novel[i];
+        const hx_event *e = &batch->events[n->event];
+        hx_alert alert = {
+            .kind = e->key == HX_KEY_UNSEEN ? HX_ALERT_NEW_SHAPE : HX_ALERT_NEW_KEY,
+            .stage = 1,
+            .time_us = e->time_us,
+            .session = hx_slice_make(e->name, e->name_len),
+            .key = e->key,
+            .severity = e->severity,
+            .source = batch->source,
+            .identity = batch->chunk.identity,
+            .offset = batch->chunk.offset + e->line,
+            .line = hx_slice_make(batch->buffer + e->line, e->length),
+        };
+
+        if (hx_batch_owner(n->id, w->shared->workers) != w->index)
+            continue;
+        if (hx_novelty_note(&w->novelty, n->id, e->time_us, repeat_us, &alert.since))
+            hx_judge_emit(w, &alert);
+        else
+            w->count[HX_STAT_NOVELTIES_SUPPRESSED]++;
+    }
+}
+
+/* --- a batch ----------------------------------------------------------------------------------- */
+
+int hx_worker_read(hx_worker *worker, hx_batch *batch, hx_error *err)
+{
+    /* A front for a new bundle; the sessions follow when the worker judges the same batch. */
+    int rc = make_front(worker, batch->bundle, batch->bundle_epoch, err);
+
+    if (rc)
+        return rc;
+    hx_batch_read(batch, worker->front, worker->shared->workers);
+    worker->count[HX_STAT_LINES] += batch->counted.lines;
+    worker->count[HX_STAT_EMPTY] += batch->counted.empty;
+    worker->count[HX_STAT_MALFORMED] += batch->counted.malformed;
+    worker->count[HX_STAT_UNSEEN_LINES] += batch->counted.unseen;
+    worker->count[HX_STAT_CLOCK_AHEAD] += batch->clock_ahead;
+    worker->count[HX_STAT_BYTES] += batch->chunk.length;
+    worker->count[HX_STAT_BATCHES]++;
+    return 0;
+}
+
+/* The end of the input: what is idle or told to end, ends; the rest is cut, and not judged as if it
+ * had ended. */
+static void finish_sessions(hx_worker *w, bool close_all)
+{
+    for (uint32_t slot = 0; slot < w->sessions.touched; slot++) {
+        const hx_session *s = &w->sessions.slots[slot];
+        bool ends = close_all || is_idle(w, s, w->watermark_us);
+
+        if (!(s->flags & HX_SESSION_OPEN))
+            continue;
+        close_session(w, slot, ends ? HX_ITEM_END : HX_ITEM_RELEASE);
+        if (w->sessions.closing >= HX_ITEMS_MAX / 4)
+            hx_judge_settle(w);
+    }
+    hx_judge_settle(w);
+}
+
+static int write_alerts(hx_worker *w, hx_error *err)
+{
+    int64_t late_us = (int64_t)(now_ns(CLOCK_REALTIME) / 1000) - w->batch->chunk.arrival_us;
+    int rc;
+
+    if (w->out.failed)
+        return hx_error_set(err, HX_ENOMEM, "alerts: out of memory");
+    if (!w->out.len)
+        return 0;
+    rc = hx_alert_sink_write(w->shared->sink, w->out.ptr, w->out.len, w->shared->give_up);
+    for (size_t at = 0; at < w->out.len; at++)
+        if (w->out.ptr[at] == '\n' && w->batch->chunk.length)
+            hx_histogram_record(w->alert_latency_us, (uint64_t)(late_us > 0 ? late_us : 0));
+    w->out.len = 0;
+    return rc ? hx_error_set(err, rc, "alerts: cannot be written") : 0;
+}
+
+static void publish(hx_worker *w, uint64_t started_ns)
+{
+    w->count[HX_STAT_MEMO_EVICTED] = w->memo.evictions;
+    for (uint32_t i = 0; i < HX_STAT_SESSIONS_OPEN; i++)
+        hx_stat_set(hx_stats_value(w->shared->stats, w->index, i), w->count[i]);
+    hx_stat_set(hx_stats_value(w->shared->stats, w->index, HX_STAT_SESSIONS_OPEN), w->sessions.open);
+    hx_histogram_record(w->batch_ns, now_ns(CLOCK_MONOTONIC) - started_ns);
+}
+
+int hx_worker_judge(hx_worker *worker, hx_batch *batch, hx_error *err)
+{
+    hx_worker *w = worker;
+    uint64_t started_ns = now_ns(CLOCK_MONOTONIC);
+    int rc = 0;
+
+    if (batch->bundle_epoch != w->epoch)
+        rc = adopt(w, batch->bundle, batch->bundle_epoch, err);
+    if (rc)
+        return rc;
+    w->batch = batch;
+    w->model_windows = 0;
+    take_events(w, batch);
+    if (batch->latest_us > w->watermark_us)
+        w->watermark_us = batch->latest_us;
+    if (batch->tick_us > w->watermark_us)
+        w->watermark_us = batch->tick_us;
+    sweep(w, w->watermark_us);
+    hx_judge_settle(w);
+    take_novelties(w, batch);
+    if (batch->last && (batch->close_all || !batch->checkpoint))
+        finish_sessions(w, batch->close_all);
+    rc = write_alerts(w, err);
+    publish(w, started_ns);
+    return rc;
+}
