@@ -23,9 +23,37 @@ class ConfigError(Exception):
 S = TypeVar("S", bound=BaseModel)
 
 
-def load_yaml(path: Path | str, model: type[S]) -> S:
-    """The file's settings; keys that it leaves out have their defaults, and an empty file has all of them.
-    ConfigError when it cannot be read, is not YAML, or does not fit the model."""
+COMMAND_LINE = "command line"
+
+
+def load_yaml(path: Path | str | None, model: type[S], options: Mapping[str, Any] | None = None) -> S:
+    """The file's settings (path None: of no file); keys that it leaves out have their defaults, and an empty
+    file has all of them. Options are the command line's and win over the file, key by key. ConfigError when
+    it cannot be read, is not YAML, or does not fit the model."""
+    values, lines = _read(path) if path is not None else ({}, {})
+    options = options or {}
+    for key, option in options.items():
+        below = values.get(key)
+        values[key] = {**below, **option} if isinstance(option, dict) and isinstance(below, dict) else option
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        complaints: dict[Place, list[str]] = {}
+        for detail in error.errors():
+            place = _place(detail, values)
+            complaints.setdefault(place, []).append(_complaint(detail, place, model))
+    messages = []
+    for place, of_place in complaints.items():
+        of_option = path is None or (place and place[0] in options)
+        source = COMMAND_LINE if of_option else str(path)
+        line = f" (line {lines[place]})" if place in lines and not of_option else ""
+        key = ".".join(str(part) for part in place)
+        messages.append(f"{source}: {key + ': ' if key else ''}{'; '.join(of_place)}{line}")
+    raise ConfigError("\n".join(messages))
+
+
+def _read(path: Path | str) -> tuple[dict[Any, Any], dict[Place, int]]:
+    """The file's values, and the lines they stand in."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
@@ -43,27 +71,7 @@ def load_yaml(path: Path | str, model: type[S]) -> S:
         values = {}
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: holds {_shown(values)}, not keys with values")
-    return validate(values, model, source=str(path), lines=lines)
-
-
-def validate(
-    values: Mapping[str, Any], model: type[S], *, source: str, lines: Mapping[Place, int] | None = None
-) -> S:
-    """The same for values that came from elsewhere (the command line); source is what messages start with."""
-    try:
-        return model.model_validate(dict(values))
-    except ValidationError as error:
-        complaints: dict[Place, list[str]] = {}
-        for detail in error.errors():
-            place = _place(detail, values)
-            complaints.setdefault(place, []).append(_complaint(detail, place, model))
-    messages = []
-    for place, of_place in complaints.items():
-        line = (lines or {}).get(place)
-        where = f" (line {line})" if line is not None else ""
-        key = ".".join(str(part) for part in place)
-        messages.append(f"{source}: {key + ': ' if key else ''}{'; '.join(of_place)}{where}")
-    raise ConfigError("\n".join(messages))
+    return values, lines
 
 
 def _place(detail: ErrorDetails, values: Mapping[str, Any]) -> Place:

@@ -1,0 +1,65 @@
+"""haechi detect: settings and options to one JSON configuration, and the engine in this process's place."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from haechi.cli.outcome import refusals
+from haechi.config.detect import DetectConfig
+from haechi.config.load import ConfigError, load_yaml
+from haechi.native.tools import ToolError, config_in_memory, onnxruntime_library, tool_path
+
+
+@click.command("detect")
+@click.argument("logs", metavar="[LOG]...", nargs=-1)
+@click.option("--bundle", help="What training made: the bundle's folder.")
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Settings (configs/detect.yaml explains them); options here win over it.",
+)
+@click.option(
+    "-o", "--output", "alerts", metavar="ALERTS", help="File that alerts are appended to, - for stdout."
+)
+@click.option("--follow/--no-follow", default=None, help="Go on as files grow, rotate and appear.")
+@click.option("--from-end", is_flag=True, default=None, help="With --follow: skip what is there already.")
+@click.option(
+    "--polling", is_flag=True, default=None, help="With --follow: look on a schedule, without inotify."
+)
+@click.option("--format", metavar="FORMAT", help="Header format, where not the one trained on.")
+@click.option("--workers", type=int, help="Threads that judge.")
+@click.option("--pin", metavar="CPU,CPU...", help="A processor for each worker to stay on.")
+@click.option("--checkpoint", metavar="DIR", help="Where to note what is done, to go on from after any end.")
+@click.option("--stats-page", metavar="FILE", help="Map counters and latencies to this file.")
+@click.option("--control-socket", metavar="SOCKET", help="Take commands on this Unix socket.")
+@click.option("--onnxruntime", metavar="LIBRARY", help="libonnxruntime.so, where not the Python package's.")
+@click.option("--json", "as_json", is_flag=True, help="The closing summary as one JSON object.")
+def command(
+    logs: tuple[str, ...], config: Path | None, pin: str | None, checkpoint: str | None, **options: Any
+) -> None:
+    """Report what is not normal in LOG (files, quoted globs, - for standard input), an alert a line.
+
+    The summary at the end goes to standard error.
+
+    \b
+    haechi detect app.log --bundle bundles/latest -o alerts.jsonl
+    haechi detect --follow "/var/log/app*.log" --bundle bundles/latest --checkpoint state
+    """
+    as_json = options.pop("as_json")
+    if logs:
+        options["sources"] = list(logs)
+    if pin is not None:
+        options["pin"] = pin.split(",")
+    if checkpoint is not None:
+        options["checkpoint"] = {"path": checkpoint}
+    given = {key: value for key, value in options.items() if value is not None}
+    with refusals(ToolError, wrong_usage=(ConfigError,)):
+        settings = load_yaml(config, DetectConfig, given)
+        engine = tool_path("haechi-detect")
+        rendered = settings.engine_config(settings.onnxruntime or onnxruntime_library())
+        # The engine takes this process's place: signals, standard streams and the exit status are its own.
+        os.execv(engine, [engine.name, f"/dev/fd/{config_in_memory(rendered | {'json': as_json})}"])
