@@ -89,9 +89,14 @@ wanted() {
     echo "$root $(cat pyproject.toml constraints.txt deploy/setup.sh | sha256sum)"
 }
 
+# Whole, and made for this very folder: its scripts hold absolute paths.
+environment_is_usable() {
+    [ ! -e "$cut" ] && .venv/bin/python -m pip --version >/dev/null 2>&1 &&
+        grep -qF " $root/.venv" .venv/pyvenv.cfg
+}
+
 install_environment() {
-    if [ -e "$cut" ] || ! .venv/bin/python -m pip --version >/dev/null 2>&1 ||
-        [ "$(sed -n 's/ .*//p' "$stamp" 2>/dev/null)" != "$root" ] && [ -e "$stamp" ]; then
+    if ! environment_is_usable; then
         say "making .venv with $($1 --version)"
         "$1" -m venv --clear .venv
     fi

@@ -74,7 +74,7 @@ def core_tests_tsan(options: argparse.Namespace) -> Count:
 
 
 def run_meson_tests(build: str, setup: Sequence[str], arguments: Sequence[str]) -> Count:
-    """Sets the build folder up where it is not there yet, builds, runs; a failed build counts as one failure."""
+    """Sets the build folder up where it is not there yet, builds, runs; a failed build is one failure."""
     if not built(build, setup):
         return Count(failed=1)
     log = ROOT / build / "meson-logs" / "testlog.json"
