@@ -1,0 +1,1 @@
+"""The bundle: what training makes and detection loads (docs/bundle.md)."""

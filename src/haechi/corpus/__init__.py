@@ -1,0 +1,1 @@
+"""Log files -> log keys -> sessions -> windows, with the code that detection runs."""

@@ -1,0 +1,111 @@
+"""Fitting a next-log-key model to distinct, weighted windows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from haechi.config.training import FitConfig, ModelConfig
+from haechi.corpus.vocabulary import Vocabulary
+from haechi.corpus.windows import Windows
+from haechi.models.deeplog import DeepLog
+
+OnStep = Callable[[int, int, float], None]
+"""Called with the steps done, the steps in all, and the running loss in nats."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Distinct (window, next token) pairs: int64 [n, window], int64 [n], float32 [n] with mean 1."""
+
+    window: torch.Tensor
+    token: torch.Tensor
+    weight: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.token)
+
+
+def examples(
+    windows: Windows, count: npt.NDArray[np.int64], vocabulary: Vocabulary, power: float
+) -> Examples:
+    """What to learn from: the pairs that occur, each weighted by count to this power.
+
+    A pair whose token is unseen is left out: nothing is to be learned about when the unknown comes.
+    """
+    kept = np.flatnonzero((count > 0) & (windows.token_of != vocabulary.unseen))
+    weight = count[kept].astype(np.float64) ** power
+    return Examples(
+        window=torch.from_numpy(windows.contexts[windows.context_of[kept]]),
+        token=torch.from_numpy(windows.token_of[kept].astype(np.int64)),
+        weight=torch.from_numpy((weight / weight.mean()).astype(np.float32)),
+    )
+
+
+def steps_of(count: int, config: FitConfig) -> int:
+    """Optimiser steps for this many examples."""
+    per_epoch = -(-count // config.batch)
+    return min(max(config.epochs * per_epoch, config.min_steps), config.max_steps)
+
+
+def fit(
+    data: Examples,
+    vocabulary: Vocabulary,
+    shape: ModelConfig,
+    config: FitConfig,
+    seed: int,
+    device: torch.device,
+    on_step: OnStep | None = None,
+) -> DeepLog:
+    """A fitted model on the CPU, in evaluation mode.
+
+    All randomness comes from generators seeded here, and the arithmetic of one fit does not depend on
+    others that run at the same time, so the result is a function of the arguments.
+    """
+    draw = torch.Generator().manual_seed(seed)
+    model = DeepLog(vocabulary.size, shape, draw)
+    if device.type != "cpu":
+        model.dropout.generator = torch.Generator(device).manual_seed(seed)
+    model.to(device).train()
+    steps = steps_of(len(data), config)
+    optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=max(steps, 2))
+    batches = _Batches(data, config.batch, draw)
+    running = 0.0
+    for step in range(1, steps + 1):
+        chosen = batches.next()
+        window = _hide(data.window[chosen], config.unseen_ratio, vocabulary, draw).to(device)
+        token, weight = data.token[chosen].to(device), data.weight[chosen].to(device)
+        nll = -model(window).gather(1, token[:, None])[:, 0]
+        loss = (nll * weight).mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        optimiser.step()
+        schedule.step()
+        if on_step and (step % 20 == 0 or step == steps):
+            running = loss.item() if running == 0 else 0.8 * running + 0.2 * loss.item()
+            on_step(step, steps, running)
+    return model.to("cpu").eval()
+
+
+class _Batches:
+    """Indices of one batch after the other: every example once, then all again in a new order."""
+
+    def __init__(self, data: Examples, batch: int, draw: torch.Generator) -> None:
+        self._n, self._batch, self._draw = len(data), min(batch, len(data)), draw
+        self._order = torch.empty(0, dtype=torch.int64)
+
+    def next(self) -> torch.Tensor:
+        if len(self._order) == 0:
+            self._order = torch.randperm(self._n, generator=self._draw)
+        chosen, self._order = self._order[: self._batch], self._order[self._batch :]
+        return chosen
+
+
+def _hide(window: torch.Tensor, ratio: float, vocabulary: Vocabulary, draw: torch.Generator) -> torch.Tensor:
+    """Some input keys replaced by unseen: else its embedding would stay the random one it began with."""
+    hidden = (torch.rand(window.shape, generator=draw) < ratio) & (window != vocabulary.begin)
+    return window.masked_fill(hidden, vocabulary.unseen)

@@ -1,0 +1,234 @@
+"""`haechi train`: log files in, a bundle out."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import haechi
+from haechi.bundle import store
+from haechi.bundle.manifest import Corpus, DeepLog, Manifest, NewEvent, Parser
+from haechi.bundle.manifest import SessionRule as ManifestSession
+from haechi.bundle.store import TEMPLATES, BundleError, entry_of
+from haechi.config.training import TrainingConfig
+from haechi.corpus.choice import choose, choose_idle_s
+from haechi.corpus.logs import CorpusError, Logs, SessionRule, choose_format, mine, read, sample
+from haechi.corpus.sessions import Sessions, cut
+from haechi.native import _core
+from haechi.train.error import TrainError
+from haechi.train.learn import Learned, learn
+from haechi.train.progress import SilentProgress, TrainingProgress
+
+MODEL_FILE = "deeplog.onnx"
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What was made, and from what. notes are sentences that the user should read."""
+
+    bundle: Path
+    digest: str
+    lines: int
+    malformed: int
+    sessions: int
+    events: int
+    log_keys: int
+    windows_distinct: int
+    format: str
+    session_rule: str
+    idle_s: int
+    event_nll: float
+    session_nll: float
+    validation: dict[str, Any]
+    seconds: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Material:
+    """What a manifest says besides the model."""
+
+    corpus: Corpus
+    format: str
+    session: ManifestSession
+    templates: bytes
+    log_keys: int
+
+
+def run(
+    logs: Sequence[Path],
+    output: Path,
+    config: TrainingConfig,
+    progress: TrainingProgress | None = None,
+    parent: str | None = None,
+) -> TrainResult:
+    """Learns from the log files, in this order, and writes output/<digest>.
+
+    parent: the digest of the bundle this one follows. TrainError where the logs, or the place for the
+    bundle, are of no use.
+    """
+    began = time.monotonic()
+    progress = progress or SilentProgress()
+    try:
+        material, sessions, events = _read_logs(logs, config, progress)
+        learned = learn(sessions, material.log_keys, config, progress)
+        manifest = manifest_of(material, learned, config, parent)
+        bundle = store.write(output, manifest, {TEMPLATES: material.templates, MODEL_FILE: learned.onnx_file})
+    except (CorpusError, BundleError, _core.CoreError) as error:
+        raise TrainError(str(error)) from error
+    detector = manifest.deeplog
+    return TrainResult(
+        bundle=bundle.path,
+        digest=bundle.digest,
+        lines=events.lines,
+        malformed=events.malformed,
+        sessions=sessions.total,
+        events=sessions.events,
+        log_keys=material.log_keys,
+        windows_distinct=learned.windows_distinct,
+        format=material.format,
+        session_rule=str(_rule(material.session)),
+        idle_s=material.session.idle_s,
+        event_nll=detector.event_nll,
+        session_nll=detector.session_nll,
+        validation=detector.validation,
+        seconds=time.monotonic() - began,
+        notes=tuple(_notes(learned, events, config)),
+    )
+
+
+def _read_logs(
+    logs: Sequence[Path], config: TrainingConfig, progress: TrainingProgress
+) -> tuple[_Material, Sessions, Logs]:
+    if not logs:
+        raise TrainError("no log files were named")
+    progress.stage("reading")
+    head = sample(logs)
+    format_spec = choose_format(head, config.format)
+    progress.stage("mining templates")
+    templates = mine(logs, format_spec, config.miner.max_templates, config.miner.max_tokens)
+    matcher = _core.Matcher(templates)
+    if len(matcher) == 0:
+        raise TrainError(f"no line of the logs fits the header format {format_spec!r}")
+    rule = _chosen_rule(logs, head, format_spec, matcher, config)
+    progress.stage(f"sessions by {rule}")
+    events = read(logs, format_spec, matcher, rule)
+    idle_s = config.session.idle_s if config.session.idle_s != "auto" else choose_idle_s(events.stream)
+    sessions = cut(events.stream, idle_s)
+    span = events.time_us
+    material = _Material(
+        corpus=Corpus(
+            sources=tuple(path.name for path in logs),
+            lines=events.lines,
+            malformed=events.malformed,
+            sessions=sessions.total,
+            time_from=_rfc3339(span[0]) if span else None,
+            time_to=_rfc3339(span[1]) if span else None,
+        ),
+        format=format_spec,
+        session=ManifestSession(
+            by=rule.by,
+            fields=rule.fields,
+            prefix=rule.prefix,
+            seconds=rule.seconds,
+            idle_s=idle_s,
+            max_open=config.session.max_open,
+        ),
+        templates=templates,
+        log_keys=len(matcher),
+    )
+    return material, sessions, events
+
+
+def _chosen_rule(
+    logs: Sequence[Path], head: bytes, format_spec: str, matcher: _core.Matcher, config: TrainingConfig
+) -> SessionRule:
+    chosen = config.session
+    match chosen.by:
+        case "auto":
+            return choose(logs, head, format_spec, matcher).rule
+        case "fields":
+            return SessionRule("fields", fields=chosen.fields)
+        case "value":
+            return SessionRule("value", prefix=chosen.prefix)
+        case "time":
+            return SessionRule("time", fields=chosen.fields, seconds=chosen.seconds)
+    return SessionRule("all")
+
+
+def manifest_of(
+    material: _Material, learned: Learned, config: TrainingConfig, parent: str | None
+) -> Manifest:
+    """Everything the engine needs to know, and what the thresholds rest on."""
+    vocabulary, calibration = learned.vocabulary, learned.calibration
+    return Manifest(
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        haechi=haechi.__version__,
+        parent=parent,
+        files={TEMPLATES: entry_of(material.templates), MODEL_FILE: entry_of(learned.onnx_file)},
+        corpus=material.corpus,
+        parser=Parser(format=material.format),
+        log_keys=material.log_keys,
+        session=material.session,
+        window=config.window.size,
+        detectors=(
+            NewEvent(trained_keys=vocabulary.trained_keys, repeat_s=config.new_event.repeat_s),
+            DeepLog(
+                file=MODEL_FILE,
+                begin=vocabulary.begin,
+                end=vocabulary.end,
+                unseen=vocabulary.unseen,
+                rule=config.threshold.rule,
+                top_k=config.threshold.top_k,
+                unseen_nll=config.threshold.unseen_nll,
+                event_nll=calibration.rule.event_nll,
+                session_nll=calibration.rule.session_nll,
+                validation={
+                    "sessions": calibration.sessions,
+                    "alert_ratio": calibration.alert_ratio,
+                    "budget": config.threshold.budget,
+                    "confidence": config.threshold.confidence,
+                    "flagged": calibration.flagged,
+                    "allowed": calibration.allowed,
+                    "folds": config.threshold.folds,
+                    "export_difference": learned.export_difference,
+                },
+            ),
+        ),
+    )
+
+
+def _rule(session: ManifestSession) -> SessionRule:
+    return SessionRule(session.by, session.fields, session.prefix, session.seconds)
+
+
+def _rfc3339(time_us: int) -> str:
+    return datetime.fromtimestamp(time_us // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _notes(learned: Learned, events: Logs, config: TrainingConfig) -> list[str]:
+    calibration = learned.calibration
+    notes = []
+    if events.malformed:
+        share = events.malformed / max(events.lines, 1)
+        notes.append(
+            f"{events.malformed} lines ({share:.1%}) did not fit the header format and were left out."
+        )
+    if learned.cut_into_pieces:
+        notes.append(
+            "The logs hold few sessions, so long ones were cut into stretches: the false-alarm budget is a "
+            f"share of {calibration.sessions} such stretches."
+        )
+    if not calibration.held:
+        notes.append(
+            f"{calibration.sessions} sessions are too few to show that at most {config.threshold.budget:.2%} "
+            "of normal ones are flagged; the thresholds lie above everything seen in them. Train on more logs."
+        )
+    if calibration.flagged > calibration.allowed:
+        notes.append(
+            f"{calibration.flagged} of {calibration.sessions} normal sessions are flagged, because they hold "
+            "events that the rest of the logs lacks. Train on more logs to have fewer such alerts."
+        )
+    return notes

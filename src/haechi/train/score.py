@@ -1,0 +1,127 @@
+"""The reference scorer: docs/bundle.md's "Scores" and "Rules" in numpy over ONNX Runtime.
+
+Thresholds come from it, and the engine's verdicts are compared with it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from haechi.corpus.sessions import Sessions
+from haechi.corpus.vocabulary import Vocabulary
+from haechi.corpus.windows import Windows, window
+
+NLL_UNITS = 1024  # an NLL is a whole number of 1/1024 nats
+BATCH = 256
+WORST_RANK = np.iinfo(np.int32).max  # of an unseen event: outside every top k
+
+
+@dataclass(frozen=True)
+class SessionScores:
+    """What the rules look at; one entry a session.
+
+    event_nll  int64, the largest NLL of an event in 1/1024 nats
+    mean_nll   float64, the mean over the events in nats, an exact quotient of two integers
+    rank       int32, the largest rank
+    """
+
+    event_nll: npt.NDArray[np.int64]
+    mean_nll: npt.NDArray[np.float64]
+    rank: npt.NDArray[np.int32]
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["SessionScores"]) -> "SessionScores":
+        """The scores of several sets of sessions, one after the other."""
+        return cls(
+            np.concatenate([part.event_nll for part in parts]),
+            np.concatenate([part.mean_nll for part in parts]),
+            np.concatenate([part.rank for part in parts]),
+        )
+
+
+class Model:
+    """deeplog.onnx in ONNX Runtime, one thread, as the engine runs it."""
+
+    def __init__(self, onnx_file: bytes) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = ort.InferenceSession(onnx_file, options, providers=["CPUExecutionProvider"])
+
+    def log_probability(self, windows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """int64 [n, window] -> float32 [n, tokens]."""
+        (result,) = self._session.run(["log_probability"], {"window": windows})
+        return np.asarray(result, dtype=np.float32)
+
+
+def quantise(nll: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
+    """Nats -> whole units of 1/1024 nat, halves up."""
+    return np.floor(nll.astype(np.float64) * NLL_UNITS + 0.5).astype(np.int64)
+
+
+def score_windows(
+    model: Model, windows: Windows, vocabulary: Vocabulary, unseen_nll: float
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """NLL (1/1024 nats) and rank of every distinct (window, token) pair; each window asked once."""
+    nll = np.empty(len(windows.context_of), dtype=np.int64)
+    rank = np.empty(len(windows.context_of), dtype=np.int32)
+    for start in range(0, len(windows.contexts), BATCH):
+        answer = model.log_probability(windows.contexts[start : start + BATCH])
+        low, high = np.searchsorted(windows.context_of, [start, start + len(answer)])
+        pairs = slice(int(low), int(high))
+        row = answer[windows.context_of[pairs] - start]
+        token = windows.token_of[pairs]
+        of_token = row[np.arange(len(token)), token]
+        nll[pairs] = quantise(np.minimum(-of_token.astype(np.float64), unseen_nll))
+        likelier = row > of_token[:, None]
+        likelier[:, [vocabulary.begin, vocabulary.unseen]] = False
+        rank[pairs] = likelier.sum(axis=1)
+    unseen = windows.token_of == vocabulary.unseen
+    nll[unseen] = quantise(np.array([unseen_nll]))[0]
+    rank[unseen] = WORST_RANK
+    return nll, rank
+
+
+def score_sessions(
+    windows: Windows, pair_nll: npt.NDArray[np.int64], pair_rank: npt.NDArray[np.int32], sessions: int
+) -> SessionScores:
+    """Events gathered into sessions. A session with no judged event scores 0."""
+    nll, rank = pair_nll[windows.pair_of], pair_rank[windows.pair_of]
+    events = np.bincount(windows.session_of, minlength=sessions)
+    total = np.zeros(sessions, dtype=np.int64)
+    np.add.at(total, windows.session_of, nll)
+    largest = np.zeros(sessions, dtype=np.int64)
+    np.maximum.at(largest, windows.session_of, nll)
+    worst = np.zeros(sessions, dtype=np.int32)
+    np.maximum.at(worst, windows.session_of, rank)
+    return SessionScores(largest, total / np.maximum(events, 1) / NLL_UNITS, worst)
+
+
+def score(
+    model: Model, sessions: Sessions, vocabulary: Vocabulary, size: int, unseen_nll: float
+) -> SessionScores:
+    """The scores of these sessions; the end of a session counts where the session is closed."""
+    windows = window(sessions, vocabulary, size)
+    nll, rank = score_windows(model, windows, vocabulary, unseen_nll)
+    return score_sessions(windows, nll, rank, len(sessions))
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A bundle's rule and thresholds, applied."""
+
+    rule: str
+    top_k: int
+    event_nll: float
+    session_nll: float
+
+    def anomalous(self, scores: SessionScores, closed: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """bool [sessions]. The mean is judged at a session's end only."""
+        if self.rule == "topk":
+            return np.asarray(scores.rank >= self.top_k)
+        by_event = scores.event_nll > self.event_nll * NLL_UNITS
+        return np.asarray(by_event | (closed & (scores.mean_nll > self.session_nll)))

@@ -1,0 +1,118 @@
+"""Thresholds from normal sessions and a false-alarm budget; no label of an anomaly is ever looked at."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from haechi.config.training import ThresholdConfig
+from haechi.train.score import NLL_UNITS, Rule, SessionScores
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The rule as it goes into the bundle, and what it rests on.
+
+    sessions   validation sessions, repetitions included
+    flagged    how many of them the rule flags
+    allowed    how many it was allowed to flag
+    held       whether so many sessions can show the budget at this confidence at all
+    """
+
+    rule: Rule
+    sessions: int
+    flagged: int
+    allowed: int
+    held: bool
+
+    @property
+    def alert_ratio(self) -> float:
+        return self.flagged / self.sessions if self.sessions else 0.0
+
+
+def allowed_alarms(sessions: int, budget: float, confidence: float) -> int:
+    """The most flagged sessions among this many that show the true share is within the budget; -1: none
+    would.
+
+    If the true share were the budget, so few or fewer would be seen with probability at most 1 -
+    confidence: the one-sided Clopper-Pearson bound (Biometrika 26, 1934), by summing the binomial
+    distribution.
+    """
+    total, allowed = 0.0, -1
+    log_term = sessions * math.log1p(-budget)
+    odds = math.log(budget) - math.log1p(-budget)
+    while allowed < sessions:
+        total += math.exp(log_term)
+        if total > 1 - confidence:
+            break
+        allowed += 1
+        log_term += math.log((sessions - allowed) / (allowed + 1)) + odds if allowed < sessions else 0.0
+    return allowed
+
+
+def calibrate(
+    scores: SessionScores,
+    count: npt.NDArray[np.int64],
+    closed: npt.NDArray[np.bool_],
+    config: ThresholdConfig,
+) -> Calibration:
+    """Thresholds of the likelihood rule, from scores of normal sessions [n] that occurred count [n] times.
+
+    The event and the session threshold get the same share of the alarms and are lowered together for as
+    long as the sessions flagged by either are not more than allowed: neither is preferred, because which of
+    them an anomaly trips is not known beforehand. With no alarm allowed they lie just above the largest
+    normal value. An unseen event is an alarm at any threshold, so more than allowed can be flagged;
+    Calibration says how many. The top-k rule has its k from the configuration, and its alarms on the same
+    sessions are reported.
+    """
+    sessions = int(count.sum())
+    shown = allowed_alarms(sessions, config.budget, config.confidence)
+    allowed = max(shown, 0)
+    event = _Steps(scores.event_nll / NLL_UNITS, count, config.unseen_nll)
+    session = _Steps(scores.mean_nll[closed], count[closed], config.unseen_nll)
+
+    def rule_for(share: int) -> Rule:
+        return Rule(config.rule, config.top_k, event.threshold(share), session.threshold(share))
+
+    def flagged(rule: Rule) -> int:
+        return int(count[rule.anomalous(scores, closed)].sum())
+
+    rule = rule_for(0)
+    if config.rule == "likelihood":
+        low, high = 0, allowed + 1  # flagged(high) is more than allowed, or not known yet
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if flagged(rule_for(middle)) <= allowed else (low, middle)
+        rule = rule_for(low)
+    return Calibration(rule, sessions, flagged(rule), allowed, shown >= 0)
+
+
+class _Steps:
+    """The distinct values of a score below its cap, and how many sessions lie above each.
+
+    What reaches the cap (an unseen event) is above every threshold, as it is for the paper's rule.
+    """
+
+    def __init__(self, value: npt.NDArray[np.float64], count: npt.NDArray[np.int64], cap: float) -> None:
+        self._cap = cap
+        self._value, at = np.unique(value, return_inverse=True)
+        weight = np.bincount(at, weights=count, minlength=len(self._value))
+        below = self._value < cap
+        self._value, weight = self._value[below], weight[below]
+        self._above = weight[::-1].cumsum()[::-1] - weight
+
+    def threshold(self, alarms: int) -> float:
+        """Midway between two neighbouring values, so that at most this many sessions below the cap lie above.
+
+        Over the largest value, where there is no neighbour, by a tenth of how far it lies above the median,
+        and never up to the cap.
+        """
+        if len(self._value) == 0:
+            return self._cap / 2
+        place = int(np.argmax(self._above <= alarms))
+        low = float(self._value[place])
+        if place + 1 < len(self._value):
+            return (low + float(self._value[place + 1])) / 2
+        beyond = max((low - float(np.median(self._value))) / 10, 1 / NLL_UNITS)
+        return min(low + beyond, (low + self._cap) / 2)
