@@ -16,6 +16,7 @@ static uint8_t byte_class(uint8_t c)
     case '+':
     case '$':
     case '%':
+    case '~':
         return CORE;
     case '@':
         return CORE | DIGIT;
@@ -104,7 +105,8 @@ __attribute__((target("avx2"))) static void classify_avx2(const char *text, uint
 
             core[half] = any_bit(c, ROW_DIGIT | ROW_A_TO_O | ROW_P_TO_Z | ROW_SIGN |
                                         ROW_UNDERSCORE | ROW_AT) |
-                         (uint32_t)_mm256_movemask_epi8(bytes);
+                         (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(
+                             bytes, _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('~'))));
             digit[half] = any_bit(c, ROW_DIGIT | ROW_AT);
             join[half] = (uint32_t)_mm256_movemask_epi8(_mm256_slli_epi16(c, 3));
             colon[half] = (uint32_t)_mm256_movemask_epi8(_mm256_slli_epi16(c, 1));

@@ -70,7 +70,7 @@ int hx_match_scratch_create(const hx_matcher *matcher, hx_match_scratch **out)
     *out = NULL;
     if (!scratch)
         return HX_ENOMEM;
-    scratch->branches = malloc((2 * (size_t)max_tokens + 4) * sizeof *scratch->branches);
+    scratch->branches = malloc(HX_TREE_BRANCHES(max_tokens) * sizeof *scratch->branches);
     if (!scratch->branches) {
         free(scratch);
         return HX_ENOMEM;

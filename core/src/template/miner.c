@@ -1,4 +1,5 @@
 #include "escape.h"
+#include "groups.h"
 #include "mine.h"
 #include "shapes.h"
 #include "templates.h"
@@ -14,7 +15,8 @@
 struct hx_miner {
     uint32_t max_templates;
     hx_shapes shapes;
-    uint32_t symbols[HX_TOKENS_MAX + 1];
+    uint32_t symbols[HX_TOKENS_MAX + 1]; /* of the message being learned */
+    uint32_t firsts[HX_TOKENS_MAX + 2];
     hx_tokenizer tokenizer;
 };
 
@@ -72,36 +74,77 @@ int hx_miner_learn(hx_miner *miner, hx_slice message)
     return hx_shapes_add(&miner->shapes, miner->symbols, (uint32_t)count, seen_part(message), 1);
 }
 
-/* The template's text: its example, with <*> where it varies. */
-static void write_text(hx_text *out, hx_tokenizer *tokenizer, hx_slice example,
-                       const uint32_t *symbols, uint32_t count)
+/* Whether a token is what a symbol stands for. */
+static bool symbol_fits(const hx_shapes *shapes, uint32_t symbol, const hx_tokenizer *message,
+                        uint32_t at)
 {
-    hx_text text = {0};
-    uint32_t at = 0;
+    const hx_token *token = &message->tokens[at];
 
-    hx_tokenizer_run(tokenizer, example);
-    for (uint32_t i = 0; i < count && i < tokenizer->count; i++) {
-        const hx_token *token = &tokenizer->tokens[i];
+    if (!hx_symbol_is_word(symbol))
+        return symbol != HX_SYMBOL_VALUE || token->is_value;
+    return !token->is_value &&
+           hx_slice_equal(hx_shapes_word(shapes, symbol),
+                          (hx_slice){message->text + token->start, token->length});
+}
 
-        if (symbols[i] >= HX_SYMBOL_WORDS)
-            continue;
-        if (symbols[i] == HX_SYMBOL_REST)
+/* Where in the message's tokens each symbol begins; firsts[count] is the end. The message fits. */
+static void align(const hx_shapes *shapes, const uint32_t *symbols, uint32_t count,
+                  const hx_tokenizer *message, uint32_t *firsts)
+{
+    uint32_t span = 0, span_end = 0;
+
+    for (uint32_t i = 0, at = 0;;) {
+        firsts[i] = at;
+        if (i == count ? at == message->count : symbols[i] == HX_SYMBOL_REST)
             break;
-        hx_escape(&text, hx_slice_make(tokenizer->text + at, token->start - at));
-        hx_text_append(&text, "<*>", 3);
-        at = token->start + token->length;
+        if (i < count && at < message->count && symbol_fits(shapes, symbols[i], message, at)) {
+            if (symbols[i] == HX_SYMBOL_SPAN) {
+                span = i + 1;
+                span_end = at + 1;
+            }
+            i++;
+            at++;
+        } else if (span && span_end < message->count) {
+            i = span;
+            at = ++span_end;
+        } else {
+            break;
+        }
     }
-    if (count && symbols[count - 1] == HX_SYMBOL_REST) {
-        uint32_t last =
-            count - 1 ? tokenizer->tokens[count - 2].start + tokenizer->tokens[count - 2].length
-                      : 0;
-        if (last > at)
-            hx_escape(&text, hx_slice_make(tokenizer->text + at, last - at));
-        hx_text_append(&text, " <...>", 6);
-    } else {
-        uint32_t end = example.len < HX_SCAN_BYTES ? example.len : HX_SCAN_BYTES;
+    firsts[count] = message->count;
+}
 
-        hx_escape(&text, hx_slice_make(tokenizer->text + at, end - at));
+static uint32_t end_of(const hx_tokenizer *message, uint32_t token)
+{
+    return (uint32_t)message->tokens[token].start + message->tokens[token].length;
+}
+
+/* The template's text: its first message, with <*> where it varies. */
+static void write_text(hx_text *out, hx_miner *miner, hx_slice example, const uint32_t *symbols,
+                       uint32_t count)
+{
+    hx_tokenizer *message = &miner->tokenizer;
+    uint32_t end = example.len < HX_SCAN_BYTES ? example.len : HX_SCAN_BYTES, at = 0;
+    bool has_rest = count && symbols[count - 1] == HX_SYMBOL_REST;
+    hx_text text = {0};
+
+    hx_tokenizer_run(message, example);
+    align(&miner->shapes, symbols, count, message, miner->firsts);
+    for (uint32_t i = 0; i < count - has_rest; i++) {
+        uint32_t first = miner->firsts[i], last = miner->firsts[i + 1] - 1;
+
+        if (hx_symbol_is_word(symbols[i]))
+            continue;
+        hx_escape(&text, hx_slice_make(message->text + at, message->tokens[first].start - at));
+        hx_text_append(&text, "<*>", 3);
+        at = end_of(message, last);
+    }
+    if (has_rest) {
+        end = miner->firsts[count - 1] ? end_of(message, miner->firsts[count - 1] - 1) : 0;
+        hx_escape(&text, hx_slice_make(message->text + at, end - at));
+        hx_text_append(&text, " <...>" + (end == 0), 6 - (size_t)(end == 0));
+    } else {
+        hx_escape(&text, hx_slice_make(message->text + at, end - at));
     }
     out->failed |= text.failed;
     hx_json_string(out, text.ptr ? text.ptr : "", text.len);
@@ -110,7 +153,12 @@ static void write_text(hx_text *out, hx_tokenizer *tokenizer, hx_slice example,
 
 static void write_token(hx_text *out, const hx_shapes *shapes, uint32_t symbol)
 {
-    static const char *const marks[] = {"\"<*>\"", "\"<#>\"", "\"<...>\""};
+    static const char *const marks[] = {
+        [HX_SYMBOL_VALUE] = "\"<#>\"",
+        [HX_SYMBOL_ANY] = "\"<*>\"",
+        [HX_SYMBOL_SPAN] = "\"<+>\"",
+        [HX_SYMBOL_REST] = "\"<...>\"",
+    };
     hx_text word = {0};
 
     if (symbol < HX_SYMBOL_WORDS) {
@@ -135,7 +183,7 @@ static void write_template(hx_text *out, hx_miner *miner, const hx_mined *mined,
     hx_text escaped = {0};
 
     hx_text_append(out, "\n{\"text\": ", 10);
-    write_text(out, &miner->tokenizer, example, symbols, template->count);
+    write_text(out, miner, example, symbols, template->count);
     hx_text_print(out, ", \"count\": %llu, \"example\": ", (unsigned long long)weight);
     hx_escape(&escaped, hx_slice_make(example.ptr,
                                       example.len < EXAMPLE_BYTES ? example.len : EXAMPLE_BYTES));

@@ -7,10 +7,11 @@
 
 /* A symbol is a token of a shape or of a template: one of these, or a word's number. */
 enum {
-    HX_SYMBOL_ANY = 0,
-    HX_SYMBOL_VALUE = 1,
-    HX_SYMBOL_REST = 2,
-    HX_SYMBOL_WORDS = 3, /* the first word */
+    HX_SYMBOL_VALUE = 1, /* one value */
+    HX_SYMBOL_ANY = 2,   /* one word or value */
+    HX_SYMBOL_SPAN = 3,  /* one or more words or values */
+    HX_SYMBOL_REST = 4,  /* whatever is left; last of its template */
+    HX_SYMBOL_WORDS = 5, /* the first word */
 };
 
 typedef struct hx_shape {

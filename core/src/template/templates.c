@@ -73,6 +73,8 @@ static int read_step(const char *token, hx_tokenizer *tokenizer, char **words, h
         step->kind = HX_STEP_ANY;
     else if (strcmp(token, "<#>") == 0)
         step->kind = HX_STEP_VALUE;
+    else if (strcmp(token, "<+>") == 0)
+        step->kind = HX_STEP_SPAN;
     else if (strcmp(token, "<...>") == 0)
         step->kind = HX_STEP_REST;
     if (step->kind != HX_STEP_WORD)
@@ -102,7 +104,8 @@ static int read_template(hx_templates *t, const cJSON *item, hx_tokenizer *token
         if (pattern->count && step[-1].kind == HX_STEP_REST)
             return wrong(err, ".tokens goes on after <...>", at);
         if (read_step(token->valuestring, tokenizer, words, step))
-            return wrong(err, ".tokens holds a string that is neither one word nor <*>, <#>, <...>",
+            return wrong(err,
+                         ".tokens holds a string that is neither one word nor <#>, <*>, <+>, <...>",
                          at);
         pattern->count++;
     }

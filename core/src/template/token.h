@@ -1,6 +1,7 @@
 /* Cutting a message into tokens, for miner and matcher alike.
  *
- * Bytes that make a word: letters, digits, '_' '/' '\' '+' '$' '%' '@' and everything from 0x80 up;
+ * Bytes that make a word: letters, digits, '_' '/' '\' '+' '$' '%' '~' '@' and everything from 0x80
+ * up;
  * '.' and '-' too where they stand between two such bytes. All other bytes separate words and count
  * for nothing else. A word is a value when it holds a digit or an '@', when it begins with a slash
  * (a path), or when it is the dotted host of host:port. Runs of hexadecimal digits with two colons

@@ -8,8 +8,8 @@
 #define LEAF UINT32_C(0x80000000) /* a reference with this bit is a template, else a node */
 
 typedef struct hx_node {
-    uint32_t value, any; /* references, or NONE */
-    uint32_t end, rest;  /* templates that end, or whose rest begins, here; or NONE */
+    uint32_t value, any, span; /* references, or NONE */
+    uint32_t end, rest;        /* templates that end, or whose rest begins, here; or NONE */
 } hx_node;
 
 typedef struct hx_edge {
@@ -91,7 +91,7 @@ static uint32_t add_child(hx_building *b, uint32_t from, uint32_t to, uint32_t d
     if (to - from == 1)
         return b->order[from] | LEAF;
     node = tree->n_nodes++;
-    tree->nodes[node] = (hx_node){NONE, NONE, NONE, NONE};
+    tree->nodes[node] = (hx_node){NONE, NONE, NONE, NONE, NONE};
     b->todo[b->n_todo++] = (hx_range){from, to, depth, node};
     return node;
 }
@@ -121,6 +121,8 @@ static void build_node(hx_building *b, hx_range range)
             to++;
         if (step->kind == HX_STEP_REST)
             tree->nodes[range.node].rest = b->order[from];
+        else if (step->kind == HX_STEP_SPAN)
+            tree->nodes[range.node].span = add_child(b, from, to, range.depth + 1);
         else if (step->kind == HX_STEP_ANY)
             tree->nodes[range.node].any = add_child(b, from, to, range.depth + 1);
         else if (step->kind == HX_STEP_VALUE)
@@ -241,67 +243,126 @@ static uint32_t find_edge(const hx_tree *tree, uint32_t node, const char *word, 
     }
 }
 
-static bool rest_fits(const hx_pattern *pattern, const hx_tokenizer *m, uint32_t depth)
+static bool token_fits(const hx_step *step, const hx_tokenizer *m, uint32_t at)
 {
-    for (; depth < pattern->count; depth++) {
-        const hx_step *step = &pattern->steps[depth];
-        const hx_token *token = &m->tokens[depth];
+    const hx_token *token = &m->tokens[at];
+    const char *word = m->text + token->start;
 
-        if (step->kind == HX_STEP_REST)
-            return true;
-        if (depth == m->count)
-            return false;
-        if (step->kind == HX_STEP_WORD) {
-            hx_word_head head = hx_word_head_load(m->text + token->start, token->length);
+    if (step->kind == HX_STEP_WORD) {
+        hx_word_head head = hx_word_head_load(word, token->length);
 
-            if (token->is_value || !same_word(&head, m->text + token->start, token->length,
-                                              &step->head, step->word, step->length))
-                return false;
-        } else if (step->kind == HX_STEP_VALUE && !token->is_value) {
-            return false;
-        }
+        return !token->is_value &&
+               same_word(&head, word, token->length, &step->head, step->word, step->length);
     }
-    return depth == m->count && !m->cut;
+    return step->kind != HX_STEP_VALUE || token->is_value;
+}
+
+/* Whether the steps from step on fit the tokens from token on. A span takes as little as it can;
+ * when a later token does not fit, the last span takes one more (no earlier one needs to). */
+static bool rest_fits(const hx_pattern *pattern, const hx_tokenizer *m, uint32_t step,
+                      uint32_t token)
+{
+    uint32_t span_step = 0, span_token = 0;
+
+    for (;;) {
+        if (step == pattern->count) {
+            if (token == m->count && !m->cut)
+                return true;
+        } else if (pattern->steps[step].kind == HX_STEP_REST) {
+            return true;
+        } else if (token < m->count && token_fits(&pattern->steps[step], m, token)) {
+            if (pattern->steps[step].kind == HX_STEP_SPAN) {
+                span_step = step + 1;
+                span_token = token + 1;
+            }
+            step++;
+            token++;
+            continue;
+        }
+        if (!span_step || span_token >= m->count)
+            return false;
+        step = span_step;
+        token = ++span_token;
+    }
+}
+
+/* A walk through the tree: where it stands, and the branches it has left aside. */
+typedef struct hx_walk {
+    hx_tree_branch *branches;
+    uint32_t n_branches;
+    uint32_t ref, step, token;
+} hx_walk;
+
+static void leave_aside(hx_walk *walk, uint32_t ref, uint32_t step, uint32_t token, bool is_span)
+{
+    if (ref != NONE)
+        walk->branches[walk->n_branches++] = (hx_tree_branch){ref, step, token, is_span};
+}
+
+/* Goes back to the last branch left aside. */
+static bool take_branch(hx_walk *walk, uint32_t tokens)
+{
+    hx_tree_branch *branch;
+
+    if (!walk->n_branches)
+        return false;
+    branch = &walk->branches[walk->n_branches - 1];
+    walk->ref = branch->ref;
+    walk->step = branch->step;
+    walk->token = branch->token;
+    if (branch->is_span && branch->token < tokens)
+        branch->token++;
+    else
+        walk->n_branches--;
+    return true;
+}
+
+/* From a node to the child that the next token leads to; NONE in ref where there is none. */
+static void descend(const hx_tree *tree, const hx_tokenizer *m, hx_walk *walk)
+{
+    const hx_node *node = &tree->nodes[walk->ref];
+    const hx_token *token = &m->tokens[walk->token];
+    uint32_t child = token->is_value
+                         ? node->value
+                         : find_edge(tree, walk->ref, m->text + token->start, token->length);
+
+    walk->step++;
+    walk->token++;
+    leave_aside(walk, node->span, walk->step, walk->token, true);
+    if (child == NONE)
+        child = node->any;
+    else
+        leave_aside(walk, node->any, walk->step, walk->token, false);
+    walk->ref = child;
 }
 
 uint32_t hx_tree_find(const hx_tree *tree, const hx_tokenizer *m, hx_tree_branch *branches)
 {
-    uint32_t n_branches = 0, ref = tree->root, depth = 0;
+    hx_walk walk = {.branches = branches, .ref = tree->root};
 
-    for (;;) {
-        if (ref != NONE && ref & LEAF) {
-            if (rest_fits(&tree->patterns[ref & ~LEAF], m, depth))
-                return ref & ~LEAF;
-            ref = NONE;
-        }
-        if (ref == NONE) {
-            if (!n_branches)
+    for (uint32_t visits = 0; visits < HX_TREE_VISITS; visits++) {
+        if (walk.ref == NONE) {
+            if (!take_branch(&walk, m->count))
                 return NONE;
-            ref = branches[--n_branches].ref;
-            depth = branches[n_branches].depth;
-            continue;
-        }
-        const hx_node *node = &tree->nodes[ref];
+        } else if (walk.ref & LEAF) {
+            uint32_t found = walk.ref & ~LEAF;
 
-        if (node->rest != NONE)
-            branches[n_branches++] = (hx_tree_branch){node->rest | LEAF, depth};
-        if (depth == m->count) {
-            if (node->end != NONE && !m->cut)
-                return node->end;
-            ref = NONE;
-            continue;
-        }
-        const hx_token *token = &m->tokens[depth];
-        uint32_t child = token->is_value
-                             ? node->value
-                             : find_edge(tree, ref, m->text + token->start, token->length);
-        depth++;
-        if (child == NONE) {
-            ref = node->any;
+            if (rest_fits(&tree->patterns[found], m, walk.step, walk.token))
+                return found;
+            walk.ref = NONE;
         } else {
-            if (node->any != NONE)
-                branches[n_branches++] = (hx_tree_branch){node->any, depth};
-            ref = child;
+            const hx_node *node = &tree->nodes[walk.ref];
+
+            if (node->rest != NONE)
+                leave_aside(&walk, node->rest | LEAF, walk.step, walk.token, false);
+            if (walk.token < m->count) {
+                descend(tree, m, &walk);
+            } else {
+                if (node->end != NONE && !m->cut)
+                    return node->end;
+                walk.ref = NONE;
+            }
         }
     }
+    return NONE;
 }

@@ -11,6 +11,7 @@ typedef enum hx_step_kind {
     HX_STEP_WORD,
     HX_STEP_VALUE, /* one value */
     HX_STEP_ANY,   /* one word or value */
+    HX_STEP_SPAN,  /* one or more words or values */
     HX_STEP_REST,  /* whatever is left, also nothing; last of its template */
 } hx_step_kind;
 
@@ -28,11 +29,19 @@ typedef struct hx_pattern {
 
 typedef struct hx_tree hx_tree;
 
-/* One entry for each branch left aside on the way down; 2 * max_tokens + 2 are enough. */
+/* A branch left aside on the way down. A node leaves three at most. */
 typedef struct hx_tree_branch {
     uint32_t ref;
-    uint32_t depth;
+    uint32_t step;  /* of the pattern */
+    uint32_t token; /* of the message */
+    bool is_span;   /* ref may also begin one token later */
 } hx_tree_branch;
+
+#define HX_TREE_BRANCHES(max_tokens) (3 * ((size_t)(max_tokens) + 2))
+
+/* Nodes looked at for one message. Only templates with several spans, made for it, ask for more;
+ * such a message then counts as one that fits none. */
+#define HX_TREE_VISITS 65536
 
 /* Borrows patterns and what they point to. HX_EMALFORMED where two patterns are the same; *first
  * and *second then name them. */
@@ -41,7 +50,8 @@ int hx_tree_create(const hx_pattern *patterns, uint32_t count, hx_tree **out, ui
 void hx_tree_destroy(hx_tree *tree);
 
 /* The index of the most specific pattern that fits the tokens, or UINT32_MAX: at the first token
- * where two differ, a word is preferred to a value, a value to any, any to the rest. */
+ * where two differ, a word is preferred to a value, a value to any, any to a span, a
+ * span to the rest. */
 uint32_t hx_tree_find(const hx_tree *tree, const hx_tokenizer *message, hx_tree_branch *branches);
 
 #endif
