@@ -1,0 +1,510 @@
+/* Profile: from JSON text to the model. Every value is checked here, with the place in the message,
+ * so that composing need check nothing. */
+#include "storm/fields.h"
+#include "storm/model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { PROFILE_FORMAT = 1 };
+
+static int read_hosts(hx_profile *p, const cJSON *root, hx_error *err)
+{
+    const cJSON *hosts = hx_field_object(root, "hosts", "", err);
+    const cJSON *pids = hosts ? hx_field_object(root, "pids", "", err) : NULL;
+
+    if (!hosts || !pids)
+        return HX_EINVAL;
+    if (hx_field_word(hosts, "prefix", "hosts.", p->host_prefix, sizeof p->host_prefix, err) ||
+        hx_field_number(hosts, "count", "hosts.", 1, STORM_HOSTS_MAX, &p->host_count, err) ||
+        hx_field_number(pids, "first", "pids.", 1, 4000000, &p->pid_first, err) ||
+        hx_field_number(pids, "count", "pids.", 1, STORM_PIDS_MAX, &p->pid_count, err))
+        return HX_EINVAL;
+    return 0;
+}
+
+/* The longest "host process[pid]: " must fit the part of a slot that is kept for it. */
+static int check_head(const hx_profile *p, const storm_process *process, const char *where,
+                      hx_error *err)
+{
+    int len = snprintf(NULL, 0, "%s%02u %s[%u]: ", p->host_prefix, p->host_count, process->name,
+                       p->pid_first + p->pid_count);
+
+    if (len <= STORM_HEAD_BYTES)
+        return 0;
+    return hx_error_set(err, HX_EINVAL,
+                        "%sname: host, process and pid together can take %d bytes, at most %d",
+                        where, len, STORM_HEAD_BYTES);
+}
+
+static int read_process(hx_profile *p, const cJSON *item, const char *where, hx_error *err)
+{
+    storm_process *process = &p->processes[p->process_count];
+    uint32_t facility;
+    int rc = hx_field_word(item, "name", where, process->name, sizeof process->name, err);
+
+    if (!rc)
+        rc = hx_field_number(item, "facility", where, 0, 23, &facility, err);
+    if (!rc)
+        rc = hx_field_bool(item, "pid", where, &process->has_pid, err);
+    if (!rc)
+        rc = hx_field_word(item, "msgid", where, process->msgid, sizeof process->msgid, err);
+    if (!rc)
+        rc = hx_field_text(item, "structured_data", where, process->structured_data,
+                           sizeof process->structured_data, err);
+    if (!rc)
+        rc = check_head(p, process, where, err);
+    if (rc)
+        return rc;
+    const char *sd = process->structured_data;
+    if (strcmp(sd, "-") != 0 && (sd[0] != '[' || sd[strlen(sd) - 1] != ']'))
+        return hx_error_set(err, HX_EINVAL, "%sstructured_data: neither \"-\" nor in brackets",
+                            where);
+    for (uint32_t i = 0; i < p->process_count; i++)
+        if (strcmp(p->processes[i].name, process->name) == 0)
+            return hx_error_set(err, HX_EINVAL, "%sname: \"%s\" is there twice", where,
+                                process->name);
+    process->facility = (uint8_t)facility;
+    /* Longer names than 28 bytes do not pass check_head beside any host. */
+    const char *after[2] = {process->has_pid ? "[" : ": ", process->has_pid ? " " : " - "};
+    for (int i = 0; i < 2; i++)
+        process->lead_len[i] = (uint8_t)snprintf(process->lead[i], sizeof process->lead[i],
+                                                 " %.27s%s", process->name, after[i]);
+    p->process_count++;
+    return 0;
+}
+
+static int read_choice(storm_variable *v, const cJSON *list, const char *where, hx_error *err)
+{
+    const char *values[STORM_CHOICES_MAX];
+    uint32_t count = 0;
+    const cJSON *value;
+
+    cJSON_ArrayForEach(value, list)
+    {
+        if (!cJSON_IsString(value) ||
+            hx_field_check_text(value->valuestring, STORM_CHOICE_BYTES_MAX) != 0)
+            return hx_error_set(err, HX_EINVAL,
+                                "%schoice[%u]: not a text of 1 to %d printable bytes", where, count,
+                                STORM_CHOICE_BYTES_MAX);
+        if (count == STORM_CHOICES_MAX)
+            return hx_error_set(err, HX_EINVAL, "%schoice: more than %d values", where,
+                                STORM_CHOICES_MAX);
+        values[count++] = value->valuestring;
+    }
+    if (count == 0)
+        return hx_error_set(err, HX_EINVAL, "%schoice: not a list with a value", where);
+    return hx_storm_variable_choice(v, values, count);
+}
+
+static int read_range(storm_variable *v, const cJSON *list, const char *where, hx_error *err)
+{
+    double low = -1, high = -1;
+
+    if (cJSON_GetArraySize(list) == 2 && cJSON_IsNumber(list->child) &&
+        cJSON_IsNumber(list->child->next)) {
+        low = list->child->valuedouble;
+        high = list->child->next->valuedouble;
+    }
+    if (!(low >= 0 && low <= high && high <= STORM_NUMBER_MAX) || low != (double)(uint32_t)low ||
+        high != (double)(uint32_t)high)
+        return hx_error_set(err, HX_EINVAL,
+                            "%srange: not two whole numbers, the smaller first, from 0 to %d",
+                            where, STORM_NUMBER_MAX);
+    return hx_storm_variable_range(v, (uint32_t)low, (uint32_t)high);
+}
+
+static int read_ipv4(storm_variable *v, const cJSON *text, const char *where, hx_error *err)
+{
+    unsigned a[4], bits;
+    char after;
+
+    if (!cJSON_IsString(text) ||
+        sscanf(text->valuestring, "%3u.%3u.%3u.%3u/%2u%c", &a[0], &a[1], &a[2], &a[3], &bits,
+               &after) != 5 ||
+        a[0] > 255 || a[1] > 255 || a[2] > 255 || a[3] > 255 ||
+        (bits != 8 && bits != 16 && bits != 24))
+        return hx_error_set(err, HX_EINVAL,
+                            "%sipv4: not a network such as 10.0.0.0/8 (/8, /16 or /24)", where);
+    return hx_storm_variable_ipv4(
+        v, (uint8_t[4]){(uint8_t)a[0], (uint8_t)a[1], (uint8_t)a[2], (uint8_t)a[3]}, bits / 8);
+}
+
+static int read_random(storm_variable *v, const cJSON *item, const char *where, hx_error *err)
+{
+    static const struct {
+        const char *name, *letters;
+    } alphabets[] = {
+        {"hex", "0123456789abcdef"},
+        {"digits", "0123456789"},
+        {"lower", "abcdefghijklmnopqrstuvwxyz"},
+        {"base64", "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"},
+    };
+    char name[16];
+    uint32_t length;
+
+    if (hx_field_word(item, "random", where, name, sizeof name, err) ||
+        hx_field_number(item, "length", where, 1, 64, &length, err))
+        return HX_EINVAL;
+    for (size_t i = 0; i < sizeof alphabets / sizeof *alphabets; i++)
+        if (strcmp(alphabets[i].name, name) == 0)
+            return hx_storm_variable_random(v, alphabets[i].letters, length);
+    return hx_error_set(err, HX_EINVAL, "%srandom: \"%s\" is none of hex, digits, lower, base64",
+                        where, name);
+}
+
+static int read_variable(hx_profile *p, const cJSON *item, const char *where, hx_error *err)
+{
+    storm_variable *v = &p->variables[p->variable_count];
+    const cJSON *choice = cJSON_GetObjectItemCaseSensitive(item, "choice");
+    const cJSON *range = cJSON_GetObjectItemCaseSensitive(item, "range");
+    const cJSON *ipv4 = cJSON_GetObjectItemCaseSensitive(item, "ipv4");
+    const cJSON *random = cJSON_GetObjectItemCaseSensitive(item, "random");
+    char scope[16];
+
+    if (hx_field_word(item, "name", where, v->name, sizeof v->name, err) ||
+        hx_field_word(item, "scope", where, scope, sizeof scope, err))
+        return HX_EINVAL;
+    if (strcmp(scope, "session") != 0 && strcmp(scope, "line") != 0)
+        return hx_error_set(err, HX_EINVAL, "%sscope: \"%s\" is neither session nor line", where,
+                            scope);
+    v->of_session = scope[0] == 's';
+    p->variable_count++; /* from here on its tables are freed with the profile */
+    if (!!choice + !!range + !!ipv4 + !!random != 1)
+        return hx_error_set(err, HX_EINVAL, "%s: not exactly one of choice, range, ipv4, random",
+                            where);
+    if (choice)
+        return read_choice(v, choice, where, err);
+    if (range)
+        return read_range(v, range, where, err);
+    return ipv4 ? read_ipv4(v, ipv4, where, err) : read_random(v, item, where, err);
+}
+
+static int process_find(const hx_profile *p, const cJSON *item, const char *where, uint16_t *out,
+                        hx_error *err)
+{
+    char name[STORM_NAME_MAX + 2];
+    int rc = hx_field_word(item, "process", where, name, sizeof name, err);
+
+    if (rc)
+        return rc;
+    for (uint32_t i = 0; i < p->process_count; i++) {
+        if (strcmp(p->processes[i].name, name) == 0) {
+            *out = (uint16_t)i;
+            return 0;
+        }
+    }
+    return hx_error_set(err, HX_EINVAL, "%sprocess: \"%s\" is not among the processes", where,
+                        name);
+}
+
+/* The message's number, the same for the same text of the same process: what makes two steps alike.
+ */
+static int message_intern(hx_profile *p, uint16_t process, uint32_t severity, const cJSON *text,
+                          const char *where, uint16_t *out, hx_error *err)
+{
+    if (!cJSON_IsString(text) || hx_field_check_text(text->valuestring, STORM_TEXT_BYTES_MAX) != 0)
+        return hx_error_set(err, HX_EINVAL, "%s: not a text of 1 to %d printable bytes", where,
+                            STORM_TEXT_BYTES_MAX);
+    for (uint32_t i = 0; i < p->message_count; i++) {
+        storm_message *m = &p->messages[i];
+        if (m->process != process || strcmp(m->text, text->valuestring) != 0)
+            continue;
+        if (m->severity != severity)
+            return hx_error_set(err, HX_EINVAL, "%s: the same text has another severity elsewhere",
+                                where);
+        *out = (uint16_t)i;
+        return 0;
+    }
+    if (p->message_count == STORM_TEXTS_MAX)
+        return hx_error_set(err, HX_EINVAL, "%s: more than %d texts", where, STORM_TEXTS_MAX);
+    storm_message *m = &p->messages[p->message_count];
+    m->text = strdup(text->valuestring);
+    if (!m->text)
+        return HX_ENOMEM;
+    m->process = process;
+    m->severity = (uint8_t)severity;
+    *out = (uint16_t)p->message_count++;
+    return hx_storm_text_compile(p, *out, where, err);
+}
+
+static int read_step(hx_profile *p, uint16_t process, const cJSON *item, const char *where,
+                     hx_error *err)
+{
+    const cJSON *texts = cJSON_GetObjectItemCaseSensitive(item, "texts"), *text;
+    storm_step step = {p->ref_count, 0};
+    uint32_t severity;
+    int rc = hx_field_number(item, "severity", where, 0, 7, &severity, err);
+
+    if (!rc)
+        rc =
+            hx_storm_reserve((void **)&p->steps, &p->step_room, p->step_count, 1, sizeof *p->steps);
+    if (rc)
+        return rc;
+    cJSON_ArrayForEach(text, texts)
+    {
+        char place[128];
+
+        snprintf(place, sizeof place, "%.100stexts[%u]", where, step.count);
+        rc = hx_storm_reserve((void **)&p->text_refs, &p->ref_room, p->ref_count, 1,
+                              sizeof *p->text_refs);
+        if (!rc)
+            rc =
+                message_intern(p, process, severity, text, place, &p->text_refs[p->ref_count], err);
+        if (rc)
+            return rc;
+        p->messages[p->text_refs[p->ref_count++]].normal = true;
+        step.count++;
+    }
+    if (step.count == 0)
+        return hx_error_set(err, HX_EINVAL, "%stexts: not a list with a text", where);
+    p->steps[p->step_count++] = step;
+    return 0;
+}
+
+static int read_flow(hx_profile *p, const cJSON *item, const char *where, hx_error *err)
+{
+    const cJSON *steps = cJSON_GetObjectItemCaseSensitive(item, "steps"), *step;
+    const cJSON *share = cJSON_GetObjectItemCaseSensitive(item, "share");
+    storm_flow flow = {.first_step = p->step_count};
+    int rc = process_find(p, item, where, &flow.process, err);
+
+    if (rc)
+        return rc;
+    if (!cJSON_IsNumber(share) || !(share->valuedouble > 0 && share->valuedouble <= 1e6))
+        return hx_error_set(err, HX_EINVAL, "%sshare: not a number above 0, at most 1000000",
+                            where);
+    flow.share = share->valuedouble;
+    cJSON_ArrayForEach(step, steps)
+    {
+        char place[96];
+
+        if (flow.step_count == STORM_STEPS_MAX)
+            return hx_error_set(err, HX_EINVAL, "%ssteps: more than %d", where, STORM_STEPS_MAX);
+        snprintf(place, sizeof place, "%.64ssteps[%u].", where, flow.step_count);
+        rc = read_step(p, flow.process, step, place, err);
+        if (rc)
+            return rc;
+        flow.step_count++;
+    }
+    if (flow.step_count == 0)
+        return hx_error_set(err, HX_EINVAL, "%ssteps: not a list with a step", where);
+    rc = hx_storm_reserve((void **)&p->flows, &p->flow_room, p->flow_count, 1, sizeof *p->flows);
+    if (!rc)
+        p->flows[p->flow_count++] = flow;
+    return rc;
+}
+
+static int read_technique(const cJSON *item, const char *where, char *out, size_t room,
+                          hx_error *err)
+{
+    const cJSON *technique = cJSON_GetObjectItemCaseSensitive(item, "technique");
+
+    if (!technique || cJSON_IsNull(technique)) {
+        *out = '\0';
+        return 0;
+    }
+    return hx_field_word(item, "technique", where, out, room, err);
+}
+
+/* An anomaly of the profile's own: "never" and "failures" differ in `times` only. */
+static int read_rule(hx_profile *p, const cJSON *item, storm_kind kind, const char *where,
+                     hx_error *err)
+{
+    storm_rule *rule = &p->rules[p->rule_count];
+    const cJSON *times = cJSON_GetObjectItemCaseSensitive(item, "times");
+    uint32_t severity;
+    char place[96];
+    int rc = process_find(p, item, where, &rule->process, err);
+
+    if (!rc)
+        rc = hx_field_number(item, "severity", where, 0, 7, &severity, err);
+    if (!rc)
+        rc = read_technique(item, where, rule->technique, sizeof rule->technique, err);
+    snprintf(place, sizeof place, "%.80stext", where);
+    if (!rc)
+        rc =
+            message_intern(p, rule->process, severity,
+                           cJSON_GetObjectItemCaseSensitive(item, "text"), place, &rule->text, err);
+    if (rc)
+        return rc;
+    rule->kind = kind;
+    if (kind == STORM_NEVER_SEEN && p->messages[rule->text].normal)
+        return hx_error_set(err, HX_EINVAL, "%s: normal traffic says the same", place);
+    if (kind == STORM_REPEATED) {
+        if (!p->messages[rule->text].normal)
+            return hx_error_set(err, HX_EINVAL, "%s: no flow of this process says it", place);
+        if (cJSON_GetArraySize(times) != 2 || !cJSON_IsNumber(times->child) ||
+            !cJSON_IsNumber(times->child->next) || times->child->valueint < 2 ||
+            times->child->valueint > times->child->next->valueint ||
+            times->child->next->valueint > STORM_REPEATS_MAX)
+            return hx_error_set(err, HX_EINVAL, "%stimes: not two numbers from 2 to %d, in order",
+                                where, STORM_REPEATS_MAX);
+        rule->times_min = (uint32_t)times->child->valueint;
+        rule->times_max = (uint32_t)times->child->next->valueint;
+    }
+    p->rule_count++;
+    return 0;
+}
+
+/* One list of the profile: what holds an item, how many there may be, who reads it. */
+typedef struct section {
+    const char *key;
+    uint32_t most;
+    bool may_be_empty;
+    int (*read)(hx_profile *p, const cJSON *item, const char *where, hx_error *err);
+} section;
+
+static int read_never(hx_profile *p, const cJSON *item, const char *where, hx_error *err)
+{
+    return read_rule(p, item, STORM_NEVER_SEEN, where, err);
+}
+
+static int read_failure(hx_profile *p, const cJSON *item, const char *where, hx_error *err)
+{
+    return read_rule(p, item, STORM_REPEATED, where, err);
+}
+
+enum { RULES_MAX = 256 };
+
+static const section sections[] = {
+    {"processes", STORM_PROCESSES_MAX, false, read_process},
+    {"variables", STORM_VARIABLES_MAX, true, read_variable},
+    {"flows", STORM_FLOWS_MAX, false, read_flow},
+    {"never", RULES_MAX, true, read_never},
+    {"failures", RULES_MAX, true, read_failure},
+};
+
+static int read_sections(hx_profile *p, const cJSON *root, hx_error *err)
+{
+    for (size_t s = 0; s < sizeof sections / sizeof *sections; s++) {
+        const section *kind = &sections[s];
+        const cJSON *list = cJSON_GetObjectItemCaseSensitive(root, kind->key), *item;
+        uint32_t i = 0;
+
+        if (list && !cJSON_IsArray(list))
+            return hx_error_set(err, HX_EINVAL, "%s: not a list", kind->key);
+        cJSON_ArrayForEach(item, list)
+        {
+            char where[48];
+            int rc;
+
+            snprintf(where, sizeof where, "%s[%u].", kind->key, i);
+            if (i++ == kind->most)
+                return hx_error_set(err, HX_EINVAL, "%s: more than %u", kind->key, kind->most);
+            rc = kind->read(p, item, where, err);
+            if (rc)
+                return rc;
+        }
+        if (i == 0 && !kind->may_be_empty)
+            return hx_error_set(err, HX_EINVAL, "%s: empty or not there", kind->key);
+    }
+    return 0;
+}
+
+static int profile_allocate(hx_profile *p)
+{
+    p->processes = calloc(STORM_PROCESSES_MAX, sizeof *p->processes);
+    p->variables = calloc(STORM_VARIABLES_MAX, sizeof *p->variables);
+    p->messages = calloc(STORM_TEXTS_MAX, sizeof *p->messages);
+    p->texts[0] = calloc(STORM_TEXTS_MAX, sizeof *p->texts[0]);
+    p->texts[1] = calloc(STORM_TEXTS_MAX, sizeof *p->texts[1]);
+    p->rules = calloc(2 * RULES_MAX, sizeof *p->rules);
+    if (!p->processes || !p->variables || !p->messages || !p->texts[0] || !p->texts[1] || !p->rules)
+        return HX_ENOMEM;
+    return 0;
+}
+
+static int profile_read(hx_profile *p, const cJSON *root, hx_error *err)
+{
+    const cJSON *format = cJSON_GetObjectItemCaseSensitive(root, "format");
+    int rc = profile_allocate(p);
+
+    if (rc)
+        return rc;
+    if (!cJSON_IsObject(root))
+        return hx_error_set(err, HX_EMALFORMED, "profile: not a JSON object");
+    if (!cJSON_IsNumber(format) || format->valueint != PROFILE_FORMAT)
+        return hx_error_set(err, HX_EVERSION, "profile: format: not %d, the one that is understood",
+                            PROFILE_FORMAT);
+    rc = hx_field_word(root, "name", "", p->name, sizeof p->name, err);
+    if (!rc)
+        rc = read_hosts(p, root, err);
+    if (!rc)
+        rc = read_sections(p, root, err);
+    if (rc)
+        return rc;
+    p->normal_count = p->flow_count;
+    for (uint32_t i = 0; i < p->message_count; i++) {
+        uint32_t len = p->messages[i].max_len + STORM_HEAD_BYTES + 5 + 30; /* PRI and timestamp */
+        p->line_max = len > p->line_max ? len : p->line_max;
+    }
+    return hx_storm_mutants_make(p, err);
+}
+
+int hx_profile_create(const char *json, size_t json_len, hx_profile **out, hx_error *err)
+{
+    hx_profile *p;
+    cJSON *root;
+    int rc;
+
+    if (err)
+        err->text[0] = '\0';
+    if (json_len > HX_PROFILE_BYTES_MAX)
+        return hx_error_set(err, HX_EINVAL, "profile: %zu bytes, at most %u", json_len,
+                            HX_PROFILE_BYTES_MAX);
+    root = cJSON_ParseWithLength(json, json_len);
+    if (!root)
+        return hx_error_set(err, HX_EMALFORMED, "profile: not JSON text");
+    p = calloc(1, sizeof *p);
+    rc = p ? profile_read(p, root, err) : HX_ENOMEM;
+    cJSON_Delete(root);
+    if (rc) {
+        if (err && !err->text[0])
+            hx_error_set(err, rc, "profile: %s", hx_strerror(rc));
+        hx_profile_destroy(p);
+        return rc;
+    }
+    *out = p;
+    return 0;
+}
+
+void hx_profile_destroy(hx_profile *p)
+{
+    if (!p)
+        return;
+    for (uint32_t i = 0; i < p->variable_count; i++)
+        hx_storm_variable_clear(&p->variables[i]);
+    for (uint32_t i = 0; i < p->message_count; i++)
+        free(p->messages[i].text);
+    free(p->processes);
+    free(p->variables);
+    free(p->messages);
+    free(p->texts[0]);
+    free(p->texts[1]);
+    free(p->pieces);
+    free(p->literals);
+    free(p->text_refs);
+    free(p->steps);
+    free(p->flows);
+    free(p->groups);
+    free(p->rules);
+    free(p);
+}
+
+hx_profile_facts hx_profile_facts_get(const hx_profile *p)
+{
+    hx_profile_facts facts = {
+        .name = p->name,
+        .hosts = p->host_count,
+        .pids = p->pid_count,
+        .processes = p->process_count,
+        .flows = p->normal_count,
+        .mutants = p->flow_count - p->normal_count,
+        .line_bytes = p->line_max,
+    };
+
+    for (uint32_t i = 0; i < p->message_count; i++)
+        facts.texts += p->messages[i].normal;
+    return facts;
+}

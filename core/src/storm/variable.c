@@ -1,0 +1,146 @@
+/* Variables: every value is rendered when the profile is read, so that writing one is a copy. Only
+ * wide ranges of numbers are rendered as they are drawn: their tables would not stay in the cache.
+ */
+#include "storm/model.h"
+#include "storm/random.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    TABLE_NUMBERS_MAX = 1024, /* 8 KiB at eight bytes each */
+    CHUNK_BYTES = 15,         /* of random characters: one copy of 16 bytes with the length */
+    CHUNKS = 512,
+};
+
+static char *table_make(uint32_t count, uint32_t max_len, uint32_t *stride)
+{
+    uint32_t s = 4;
+
+    while (s < max_len + 1)
+        s *= 2;
+    *stride = s;
+    return calloc(1, (size_t)count * s + STORM_SLACK + 128);
+}
+
+static void table_put(storm_part *part, uint32_t i, const char *value, uint32_t len)
+{
+    char *entry = part->table + (size_t)i * part->stride;
+
+    memcpy(entry, value, len);
+    entry[part->stride - 1] = (char)len;
+}
+
+static void part_bounds(storm_part *part, uint32_t min_len, uint32_t max_len)
+{
+    uint32_t prefix_len = (uint32_t)strlen(part->prefix);
+
+    part->min_len = min_len + prefix_len;
+    part->max_len = max_len + prefix_len;
+}
+
+int hx_storm_variable_choice(storm_variable *v, const char *const *values, uint32_t count)
+{
+    storm_part *part = &v->parts[0];
+    uint32_t min_len = UINT32_MAX, max_len = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t len = (uint32_t)strlen(values[i]);
+        min_len = len < min_len ? len : min_len;
+        max_len = len > max_len ? len : max_len;
+    }
+    part->table = table_make(count, max_len, &part->stride);
+    if (!part->table)
+        return HX_ENOMEM;
+    part->count = count;
+    for (uint32_t i = 0; i < count; i++)
+        table_put(part, i, values[i], (uint32_t)strlen(values[i]));
+    part_bounds(part, min_len, max_len);
+    v->part_count = 1;
+    return 0;
+}
+
+static int part_numbers(storm_part *part, uint32_t low, uint32_t high)
+{
+    char digits[16];
+    uint32_t min_len = (uint32_t)snprintf(digits, sizeof digits, "%u", low);
+    uint32_t max_len = (uint32_t)snprintf(digits, sizeof digits, "%u", high);
+
+    part->count = high - low + 1;
+    part->base = low;
+    part_bounds(part, min_len, max_len);
+    if (part->count > TABLE_NUMBERS_MAX)
+        return 0;
+    part->table = table_make(part->count, max_len, &part->stride);
+    if (!part->table)
+        return HX_ENOMEM;
+    for (uint32_t i = 0; i < part->count; i++)
+        table_put(part, i, digits, (uint32_t)snprintf(digits, sizeof digits, "%u", low + i));
+    return 0;
+}
+
+int hx_storm_variable_range(storm_variable *v, uint32_t low, uint32_t high)
+{
+    v->part_count = 1;
+    return part_numbers(&v->parts[0], low, high);
+}
+
+int hx_storm_variable_ipv4(storm_variable *v, const uint8_t address[4], uint32_t fixed_octets)
+{
+    v->part_count = 4 - fixed_octets;
+    for (uint32_t i = 0; i < v->part_count; i++) {
+        storm_part *part = &v->parts[i];
+        int len = 0;
+
+        if (i > 0)
+            len = snprintf(part->prefix, sizeof part->prefix, ".");
+        for (uint32_t octet = 0; i == 0 && octet < fixed_octets; octet++)
+            len += snprintf(part->prefix + len, sizeof part->prefix - (size_t)len, "%u.",
+                            address[octet]);
+        /* A host's last octet is neither the network's 0 nor the broadcast's 255. */
+        bool last = i + 1 == v->part_count;
+        int rc = part_numbers(part, last ? 1 : 0, last ? 254 : 255);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* Long strings are joined from chunks, drawn from tables of random chunks: at least two, so that
+ * even a short one has CHUNKS^2 values. */
+int hx_storm_variable_random(storm_variable *v, const char *alphabet, uint32_t length)
+{
+    uint32_t letters = (uint32_t)strlen(alphabet);
+    uint32_t parts = (length + CHUNK_BYTES - 1) / CHUNK_BYTES;
+    uint64_t random = hx_hash_bytes(v->name, strlen(v->name), HX_HASH_SEED);
+
+    if (parts < 2 && length > 1)
+        parts = 2;
+    v->part_count = parts;
+    for (uint32_t i = 0, done = 0; i < parts; i++) {
+        storm_part *part = &v->parts[i];
+        uint32_t len = (length - done + (parts - i) - 1) / (parts - i);
+        char chunk[CHUNK_BYTES];
+
+        done += len;
+        part->count = CHUNKS;
+        part_bounds(part, len, len);
+        part->table = table_make(CHUNKS, len, &part->stride);
+        if (!part->table)
+            return HX_ENOMEM;
+        for (uint32_t k = 0; k < CHUNKS; k++) {
+            for (uint32_t c = 0; c < len; c++)
+                chunk[c] = alphabet[hx_random_below(hx_random_next(&random), letters)];
+            table_put(part, k, chunk, len);
+        }
+    }
+    return 0;
+}
+
+void hx_storm_variable_clear(storm_variable *v)
+{
+    for (uint32_t i = 0; i < STORM_PARTS_MAX; i++) {
+        free(v->parts[i].table);
+        v->parts[i].table = NULL;
+    }
+}

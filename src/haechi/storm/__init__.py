@@ -1,0 +1,1 @@
+"""storm: profiles of system logs, and making logs from them."""
