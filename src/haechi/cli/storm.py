@@ -17,7 +17,9 @@ FORMS = ("iso", "rfc3164", "rfc5424")
 @click.option("--form", type=click.Choice(FORMS), default="iso", help="How a line is written.")
 @click.option("--profile", default="system", metavar="NAME|FILE", help="What is written.")
 @click.option("--anomaly-rate", type=click.FloatRange(0, 1), default=0.0, help="Share of anomalous sessions.")
-@click.option("--truth", metavar="FILE", help="Where the anomalous sessions are listed, one JSON object a line.")
+@click.option(
+    "--truth", metavar="FILE", help="Where the anomalous sessions are listed, one JSON object a line."
+)
 @click.option("--start", metavar="TIME", help="Time of the first line, such as 2025-08-30T10:15:30Z.")
 @click.option("--json", "as_json", is_flag=True, help="What was made, as one JSON object on standard error.")
 def command(
