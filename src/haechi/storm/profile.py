@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -134,6 +135,10 @@ class Profile(_Model):
     never: Annotated[list[Never], Field(max_length=256)] = Field(default=[])
     failures: Annotated[list[Failure], Field(max_length=256)] = Field(default=[])
 
+    def rules(self) -> list[tuple[str, Sequence[Never | Failure]]]:
+        """The anomalies of the profile's own, each kind with its key."""
+        return [("never", self.never), ("failures", self.failures)]
+
     def texts(self) -> list[str]:
         """The distinct message texts of normal traffic, in order of appearance, variables in braces."""
         return list(
@@ -235,7 +240,7 @@ def render(profile: Profile) -> str:
             {**rule.model_dump(exclude_none=True), "severity": SEVERITIES.index(rule.severity)}
             for rule in rules
         ]
-        for key, rules in (("never", profile.never), ("failures", profile.failures))
+        for key, rules in profile.rules()
     }
     return json.dumps(
         {
@@ -303,7 +308,7 @@ def _check(profile: Profile) -> list[tuple[Place, str]]:
         return wrong
     for i, flow in enumerate(profile.flows):
         wrong += _check_flow(profile, flow, ("flows", i))
-    for key, rules in (("never", profile.never), ("failures", profile.failures)):
+    for key, rules in profile.rules():
         for i, rule in enumerate(rules):
             place: Place = (key, i)
             if rule.process not in profile.processes:

@@ -1,0 +1,110 @@
+/* How fast one core composes: events into memory, and the same by batches with newlines. The memory
+ * is one mebibyte, written over and over, as a sender's buffers are.
+ *
+ *   bench-compose PROFILE.json [SECONDS [FORM]]
+ */
+#include <haechi/storm.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { ROOM = 1 << 20, SLICE_EVENTS = 1 << 20 };
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static char *slurp(const char *path, size_t *len)
+{
+    FILE *file = fopen(path, "r");
+    char *text = malloc(HX_PROFILE_BYTES_MAX);
+
+    if (!file || !text) {
+        perror(path);
+        exit(1);
+    }
+    *len = fread(text, 1, HX_PROFILE_BYTES_MAX, file);
+    fclose(file);
+    return text;
+}
+
+static uint64_t slice_next(hx_composer *composer, char *room)
+{
+    uint64_t bytes = 0;
+    size_t at = 0;
+
+    for (uint32_t i = 0; i < SLICE_EVENTS; i++) {
+        uint32_t length = hx_composer_next(composer, room + at, NULL);
+        bytes += length;
+        at = at + length > ROOM - HX_LINE_ROOM ? 0 : at + length;
+    }
+    return bytes;
+}
+
+static uint64_t slice_fill(hx_composer *composer, char *room)
+{
+    uint64_t bytes = 0, events;
+
+    for (uint64_t left = SLICE_EVENTS; left; left -= events)
+        bytes += hx_composer_fill(composer, room, ROOM, left, &events);
+    return bytes;
+}
+
+static void measure(const char *name, uint64_t (*slice)(hx_composer *, char *),
+                    hx_composer *composer, char *room, double seconds)
+{
+    double from = now(), best = 1e9, took;
+    uint64_t events = 0, bytes = 0;
+
+    do {
+        double began = now();
+        bytes += slice(composer, room);
+        took = now() - began;
+        best = took < best ? took : best;
+        events += SLICE_EVENTS;
+    } while (now() - from < seconds);
+    took = now() - from;
+    printf(
+        "%-6s %10.0f events/s  %6.2f ns/event  %5.2f GB/s  %6.1f bytes/event  best slice %.0f/s\n",
+        name, (double)events / took, took * 1e9 / (double)events, (double)bytes / took / 1e9,
+        (double)bytes / (double)events, SLICE_EVENTS / best);
+}
+
+int main(int argc, char **argv)
+{
+    double seconds = argc > 2 ? atof(argv[2]) : 2;
+    char *room = aligned_alloc(64, ROOM + HX_LINE_ROOM);
+    hx_composer_config config = {.seed = 1, .eps_milli = UINT64_C(4000000000)};
+    hx_composer *composer;
+    hx_profile *profile;
+    hx_error err = {""};
+    size_t len;
+
+    if (argc < 2 || (argc > 3 && hx_line_form_parse(argv[3], &config.form))) {
+        fprintf(stderr, "usage: bench-compose PROFILE.json [SECONDS [iso|rfc3164|rfc5424]]\n");
+        return 2;
+    }
+    char *json = slurp(argv[1], &len);
+    if (hx_profile_create(json, len, &profile, &err)) {
+        fprintf(stderr, "%s: %s\n", argv[1], err.text);
+        return 2;
+    }
+    config.profile = profile;
+    config.start_ns = INT64_C(1756548930000000000);
+    if (hx_composer_create(&config, &composer, &err)) {
+        fprintf(stderr, "%s\n", err.text);
+        return 1;
+    }
+    measure("next", slice_next, composer, room, seconds);
+    measure("fill", slice_fill, composer, room, seconds);
+    hx_composer_destroy(composer);
+    hx_profile_destroy(profile);
+    free(json);
+    free(room);
+    return 0;
+}
