@@ -24,7 +24,6 @@ typedef struct hx_batch {
     hx_chunk chunk;    /* length 0: nothing but the orders below */
     const char *source;
     const hx_bundle *bundle; /* what this batch and the following ones are judged with */
-    uint64_t bundle_epoch;
     int64_t tick_us;   /* the watermark is at least this after the batch; or HX_TIME_NONE */
     bool arrival_time; /* lines without a time get the time of arrival */
     bool checkpoint;   /* every worker saves its state after it */

@@ -25,6 +25,7 @@ typedef struct hx_deeplog {
 } hx_deeplog;
 
 typedef struct hx_bundle {
+    uint64_t epoch; /* how many bundles this engine had before it */
     char digest[17];    /* the first 16 hexadecimal digits of the manifest's sha256 */
     hx_format *format;  /* NULL: HX_FRONT_KEYS */
     hx_matcher *matcher;

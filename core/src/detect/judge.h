@@ -37,7 +37,7 @@ struct hx_worker {
     hx_front *front;
     uint64_t front_epoch; /* ahead of epoch while older batches are still to be judged */
     const hx_bundle *bundle;
-    uint64_t epoch;
+    _Atomic uint64_t epoch; /* the bundle's; read by other threads */
 
     hx_sessions sessions;
     hx_memo memo;

@@ -69,19 +69,19 @@ static int make_room(hx_worker *w, const hx_bundle *bundle, hx_error *err)
     return 0;
 }
 
-static int make_front(hx_worker *w, const hx_bundle *bundle, uint64_t epoch, hx_error *err)
+static int make_front(hx_worker *w, const hx_bundle *bundle, hx_error *err)
 {
     hx_front *front;
     int rc;
 
-    if (w->front && w->front_epoch == epoch)
+    if (w->front && w->front_epoch == bundle->epoch)
         return 0;
     rc = hx_front_create(bundle->format, bundle->matcher, &bundle->rule, &front, err);
     if (rc)
         return rc;
     hx_front_destroy(w->front);
     w->front = front;
-    w->front_epoch = epoch;
+    w->front_epoch = bundle->epoch;
     return 0;
 }
 
@@ -98,9 +98,10 @@ int hx_worker_create(const hx_worker_shared *shared, uint32_t index, const hx_bu
     w->index = index;
     w->bundle = bundle;
     w->watermark_us = w->swept_us = HX_TIME_NONE;
+    atomic_init(&w->epoch, bundle->epoch);
     w->batch_ns = hx_stats_histogram(shared->stats, index, HX_STAT_BATCH_NS);
     w->alert_latency_us = hx_stats_histogram(shared->stats, index, HX_STAT_ALERT_LATENCY_US);
-    rc = make_front(w, bundle, 0, err);
+    rc = make_front(w, bundle, err);
     if (!rc)
         rc = make_room(w, bundle, err);
     if (!rc && (hx_sessions_init(&w->sessions, max_open) ||
@@ -187,7 +188,7 @@ void hx_worker_translate(hx_session *s, const uint16_t *map, uint32_t old_window
 
 /* Between two batches, and with nothing pending. Open sessions go on: their windows are translated,
  * the memo starts empty. */
-static int adopt(hx_worker *w, const hx_bundle *bundle, uint64_t epoch, hx_error *err)
+static int adopt(hx_worker *w, const hx_bundle *bundle, hx_error *err)
 {
     const hx_bundle *old = w->bundle;
     uint16_t *map = hx_worker_token_map(bundle, old->key_hash, old->log_keys);
@@ -198,7 +199,7 @@ static int adopt(hx_worker *w, const hx_bundle *bundle, uint64_t epoch, hx_error
         free(map);
         return hx_error_set(err, HX_ENOMEM, "worker: no memory to take up bundle %s", bundle->digest);
     }
-    rc = make_front(w, bundle, epoch, err);
+    rc = make_front(w, bundle, err);
     if (!rc)
         rc = make_room(w, bundle, err);
     if (rc) {
@@ -214,14 +215,14 @@ static int adopt(hx_worker *w, const hx_bundle *bundle, uint64_t epoch, hx_error
     hx_memo_free(&w->memo);
     w->memo = memo;
     w->bundle = bundle;
-    w->epoch = epoch;
+    atomic_store(&w->epoch, bundle->epoch);
     w->model_broken = false;
     return 0;
 }
 
 uint64_t hx_worker_epoch(const hx_worker *worker)
 {
-    return worker->epoch;
+    return atomic_load(&worker->epoch);
 }
 
 /* --- sessions ---------------------------------------------------------------------------------- */
@@ -360,7 +361,7 @@ static void take_novelties(hx_worker *w, const hx_batch *batch)
 int hx_worker_read(hx_worker *worker, hx_batch *batch, hx_error *err)
 {
     /* A front for a new bundle; the sessions follow when the worker judges the same batch. */
-    int rc = make_front(worker, batch->bundle, batch->bundle_epoch, err);
+    int rc = make_front(worker, batch->bundle, err);
 
     if (rc)
         return rc;
@@ -409,6 +410,14 @@ static int write_alerts(hx_worker *w, hx_error *err)
     return rc ? hx_error_set(err, rc, "alerts: cannot be written") : 0;
 }
 
+static void note_latest(hx_worker *w, int64_t time_us)
+{
+    int64_t have = atomic_load_explicit(w->shared->latest_us, memory_order_relaxed);
+
+    while (time_us > have && !atomic_compare_exchange_weak(w->shared->latest_us, &have, time_us))
+        ;
+}
+
 static void publish(hx_worker *w, uint64_t started_ns)
 {
     w->count[HX_STAT_MEMO_EVICTED] = w->memo.evictions;
@@ -424,8 +433,8 @@ int hx_worker_judge(hx_worker *worker, hx_batch *batch, hx_error *err)
     uint64_t started_ns = now_ns(CLOCK_MONOTONIC);
     int rc = 0;
 
-    if (batch->bundle_epoch != w->epoch)
-        rc = adopt(w, batch->bundle, batch->bundle_epoch, err);
+    if (batch->bundle != w->bundle)
+        rc = adopt(w, batch->bundle, err);
     if (rc)
         return rc;
     w->batch = batch;
@@ -433,6 +442,7 @@ int hx_worker_judge(hx_worker *worker, hx_batch *batch, hx_error *err)
     take_events(w, batch);
     if (batch->latest_us > w->watermark_us)
         w->watermark_us = batch->latest_us;
+    note_latest(w, batch->latest_us);
     if (batch->tick_us > w->watermark_us)
         w->watermark_us = batch->tick_us;
     sweep(w, w->watermark_us);

@@ -56,6 +56,7 @@ typedef struct hx_worker_shared {
     hx_stats *stats;
     const hx_source *source;
     const _Atomic bool *give_up;
+    _Atomic int64_t *latest_us; /* largest event time judged by any worker */
 } hx_worker_shared;
 
 typedef struct hx_worker hx_worker;
@@ -72,7 +73,7 @@ int hx_worker_read(hx_worker *worker, hx_batch *batch, hx_error *err);
  * be written. */
 int hx_worker_judge(hx_worker *worker, hx_batch *batch, hx_error *err);
 
-/* The bundle the worker is done with everything before. */
+/* The epoch of the bundle it judges with, from any thread: it is done with every earlier one. */
 uint64_t hx_worker_epoch(const hx_worker *worker);
 
 /* --- checkpoint -------------------------------------------------------------------------------- */

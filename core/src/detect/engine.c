@@ -1,0 +1,461 @@
+#include "detect/engine_parts.h"
+
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define READ_WAIT_MS 100
+#define TICK_EVERY_US 1000000
+/* Batches on the way at once: enough that neither the reader nor a worker waits for the other's
+ * hiccups; more only makes the engine larger. */
+#define BATCHES_PER_WORKER 4
+
+const hx_stat_def hx_engine_stat_defs[HX_ENGINE_STATS] = {
+    [HX_ENGINE_SOURCE_BYTES] = {"source_bytes", HX_STAT_COUNTER},
+    [HX_ENGINE_TRUNCATED_LINES] = {"truncated_lines", HX_STAT_COUNTER},
+    [HX_ENGINE_ROTATIONS] = {"rotations", HX_STAT_COUNTER},
+    [HX_ENGINE_TRUNCATIONS] = {"truncations", HX_STAT_COUNTER},
+    [HX_ENGINE_READ_ERRORS] = {"read_errors", HX_STAT_COUNTER},
+    [HX_ENGINE_INPUTS_OPEN] = {"inputs_open", HX_STAT_GAUGE},
+    [HX_ENGINE_ALERT_RETRIES] = {"alert_write_retries", HX_STAT_COUNTER},
+    [HX_ENGINE_BUNDLE_LOADS] = {"bundle_loads", HX_STAT_COUNTER},
+    [HX_ENGINE_CHECKPOINTS] = {"checkpoints", HX_STAT_COUNTER},
+    [HX_ENGINE_CHECKPOINT_ERRORS] = {"checkpoint_errors", HX_STAT_COUNTER},
+    [HX_ENGINE_PAUSED] = {"paused", HX_STAT_GAUGE},
+};
+
+int64_t hx_engine_now_us(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static uint64_t monotonic_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* --- making ------------------------------------------------------------------------------------ */
+
+static int check_config(const hx_engine_config *c, hx_error *err)
+{
+    long processors = sysconf(_SC_NPROCESSORS_CONF);
+
+    if (!c->bundle)
+        return hx_error_set(err, HX_EINVAL, "bundle: a directory is needed");
+    if (c->workers < 1 || c->workers > HX_WORKERS_MAX)
+        return hx_error_set(err, HX_EINVAL, "workers: %u is not within 1 to %d", c->workers,
+                            HX_WORKERS_MAX);
+    if (c->batch_bytes < 4096 || c->batch_bytes > (16u << 20))
+        return hx_error_set(err, HX_EINVAL, "batch_bytes: %u is not within 4096 to 16777216",
+                            c->batch_bytes);
+    if (c->memo_entries < 4 || c->memo_entries > (1u << 26))
+        return hx_error_set(err, HX_EINVAL, "memo_entries: %u is not within 4 to 67108864",
+                            c->memo_entries);
+    if (c->max_shapes < 1 || c->max_shapes > (1u << 22))
+        return hx_error_set(err, HX_EINVAL, "novelty.max_shapes: %u is not within 1 to 4194304",
+                            c->max_shapes);
+    for (uint32_t i = 0; i < c->pin_count; i++)
+        if (processors > 0 && c->pin[i] >= (uint32_t)processors)
+            return hx_error_set(err, HX_EINVAL, "pin: processor %u is not there: this machine has %ld",
+                                c->pin[i], processors);
+    return 0;
+}
+
+static int make_batches(hx_engine *e, hx_error *err)
+{
+    e->batch_count = e->config.workers == 1 ? 1 : BATCHES_PER_WORKER * e->config.workers;
+    e->batches = calloc(e->batch_count, sizeof *e->batches);
+    if (!e->batches)
+        return hx_error_set(err, HX_ENOMEM, "engine: out of memory");
+    for (uint32_t i = 0; i < e->batch_count; i++)
+        if (hx_batch_init(&e->batches[i], e->config.batch_bytes, e->config.workers))
+            return hx_error_set(err, HX_ENOMEM, "engine: no memory for %u batches of %u bytes",
+                                e->batch_count, e->config.batch_bytes);
+    return 0;
+}
+
+static int make_workers(hx_engine *e, hx_error *err)
+{
+    const hx_engine_config *c = &e->config;
+    int rc;
+
+    e->shared = (hx_worker_shared){
+        .workers = c->workers,
+        .memo_entries = c->memo_entries,
+        .max_shapes = c->max_shapes,
+        .max_model_windows = c->max_model_windows,
+        .repeat_us = c->repeat_us,
+        .sink = &e->sink,
+        .stats = e->stats,
+        .source = e->source,
+        .give_up = &e->stopping,
+        .latest_us = &e->latest_us,
+    };
+    for (uint32_t w = 0; w < c->workers; w++) {
+        rc = hx_worker_create(&e->shared, w, atomic_load(&e->bundle), &e->worker[w], err);
+        if (rc)
+            return rc;
+    }
+    return c->workers > 1 ? hx_crew_create(e, err) : 0;
+}
+
+static int assemble(hx_engine *e, hx_error *err)
+{
+    const hx_engine_config *c = &e->config;
+    hx_bundle *bundle = NULL;
+    int rc = check_config(c, err);
+
+    if (!rc)
+        rc = hx_bundle_load(c->bundle, &e->bundle_options, &bundle, err);
+    atomic_store(&e->bundle, bundle);
+    if (!rc)
+        rc = hx_source_create(&c->source, &e->source, err);
+    if (!rc)
+        rc = hx_alert_sink_open(&e->sink, c->alerts, err);
+    e->sink_open = !rc;
+    if (!rc)
+        rc = hx_stats_create(c->stats_page, "haechi-detect", c->workers, hx_worker_stat_defs,
+                             HX_WORKER_STATS, hx_engine_stat_defs, HX_ENGINE_STATS, &e->stats, err);
+    if (!rc)
+        rc = make_batches(e, err);
+    if (!rc)
+        rc = make_workers(e, err);
+    if (!rc && c->checkpoint)
+        rc = hx_keeper_restore(e, err);
+    if (!rc)
+        rc = hx_keeper_start(e, err);
+    if (!rc && c->control_socket)
+        rc = hx_control_start(e, err);
+    return rc;
+}
+
+int hx_engine_create(const hx_engine_config *config, hx_engine **out, hx_error *err)
+{
+    hx_engine *e = calloc(1, sizeof *e);
+    int rc;
+
+    if (!e)
+        return hx_error_set(err, HX_ENOMEM, "engine: out of memory");
+    e->config = *config;
+    e->bundle_options = (hx_bundle_options){config->onnxruntime, config->format};
+    e->control_fd = e->control_wake[0] = e->control_wake[1] = -1;
+    atomic_store(&e->latest_us, HX_TIME_NONE);
+    pthread_mutex_init(&e->bundle_lock, NULL);
+    pthread_mutex_init(&e->error_lock, NULL);
+    rc = assemble(e, err);
+    if (rc) {
+        hx_engine_destroy(e);
+        return rc;
+    }
+    *out = e;
+    return 0;
+}
+
+void hx_engine_destroy(hx_engine *engine)
+{
+    if (!engine)
+        return;
+    hx_control_stop(engine);
+    hx_keeper_stop(engine);
+    hx_crew_destroy(engine);
+    for (uint32_t w = 0; w < engine->config.workers && w < HX_WORKERS_MAX; w++)
+        hx_worker_destroy(engine->worker[w]);
+    for (uint32_t i = 0; engine->batches && i < engine->batch_count; i++)
+        hx_batch_free(&engine->batches[i], engine->config.workers);
+    free(engine->batches);
+    hx_source_destroy(engine->source);
+    if (engine->sink_open)
+        hx_alert_sink_close(&engine->sink);
+    hx_stats_destroy(engine->stats);
+    hx_bundle_destroy(engine->retired);
+    hx_bundle_destroy(atomic_load(&engine->bundle));
+    free(engine);
+}
+
+/* --- control ----------------------------------------------------------------------------------- */
+
+void hx_engine_stop(hx_engine *engine)
+{
+    atomic_store(&engine->stopping, true);
+    hx_source_wake(engine->source);
+}
+
+void hx_engine_fail(hx_engine *engine, int code, const hx_error *err)
+{
+    pthread_mutex_lock(&engine->error_lock);
+    if (!atomic_load(&engine->failed)) {
+        engine->error = *err;
+        engine->error_code = code;
+        atomic_store(&engine->failed, true);
+    }
+    pthread_mutex_unlock(&engine->error_lock);
+    hx_engine_stop(engine);
+}
+
+void hx_engine_pause(hx_engine *engine, bool paused)
+{
+    atomic_store(&engine->paused, paused);
+    hx_stat_set(hx_stats_value(engine->stats, HX_STATS_TOOL, HX_ENGINE_PAUSED), paused);
+    hx_source_wake(engine->source);
+}
+
+static void nap(void)
+{
+    const struct timespec ms = {0, 1000000};
+
+    nanosleep(&ms, NULL);
+}
+
+static bool everyone_at(hx_engine *e, uint64_t epoch)
+{
+    for (uint32_t w = 0; w < e->config.workers; w++)
+        if (hx_worker_epoch(e->worker[w]) < epoch)
+            return false;
+    return true;
+}
+
+int hx_engine_load_bundle(hx_engine *engine, const char *directory, hx_error *err)
+{
+    hx_bundle *next = NULL, *old;
+    uint64_t epoch;
+    int rc;
+
+    pthread_mutex_lock(&engine->bundle_lock);
+    rc = hx_bundle_load(directory, &engine->bundle_options, &next, err);
+    if (rc) {
+        pthread_mutex_unlock(&engine->bundle_lock);
+        return rc;
+    }
+    epoch = next->epoch = atomic_load(&engine->bundle)->epoch + 1;
+    old = atomic_exchange(&engine->bundle, next);
+    hx_source_wake(engine->source);
+    while (!everyone_at(engine, epoch) && !atomic_load(&engine->ended))
+        nap();
+    if (everyone_at(engine, epoch)) {
+        hx_stat_add(hx_stats_value(engine->stats, HX_STATS_TOOL, HX_ENGINE_BUNDLE_LOADS), 1);
+        hx_bundle_destroy(old);
+    } else {
+        /* The engine ended meanwhile; its workers may still hold the old one. */
+        hx_bundle_destroy(engine->retired);
+        engine->retired = old;
+        rc = hx_error_set(err, HX_EEND, "the engine ended before it took up %s", directory);
+    }
+    pthread_mutex_unlock(&engine->bundle_lock);
+    return rc;
+}
+
+int hx_engine_checkpoint(hx_engine *engine, hx_error *err)
+{
+    hx_keeper *k = &engine->keeper;
+    uint64_t before, failed;
+
+    if (!engine->config.checkpoint)
+        return hx_error_set(err, HX_EINVAL, "checkpoint: none is configured");
+    pthread_mutex_lock(&k->lock);
+    while (k->busy && !atomic_load(&engine->ended)) {
+        pthread_mutex_unlock(&k->lock);
+        nap();
+        pthread_mutex_lock(&k->lock);
+    }
+    before = k->written;
+    failed = k->failed;
+    pthread_mutex_unlock(&k->lock);
+    atomic_store(&engine->checkpoint_wanted, true);
+    hx_source_wake(engine->source);
+    for (;;) {
+        int rc = HX_EAGAIN;
+
+        pthread_mutex_lock(&k->lock);
+        if (k->written > before)
+            rc = 0;
+        else if (k->failed > failed)
+            rc = hx_error_set(err, HX_EIO, "%s", k->last_error.text);
+        pthread_mutex_unlock(&k->lock);
+        if (rc != HX_EAGAIN)
+            return rc;
+        if (atomic_load(&engine->ended))
+            return hx_error_set(err, HX_EEND, "the engine ended before the checkpoint");
+        nap();
+    }
+}
+
+/* --- running ----------------------------------------------------------------------------------- */
+
+static void publish_source(hx_engine *e)
+{
+    const hx_source_counters *c = hx_source_counters_get(e->source);
+    const uint64_t values[] = {
+        [HX_ENGINE_SOURCE_BYTES] = c->bytes,
+        [HX_ENGINE_TRUNCATED_LINES] = c->truncated_lines,
+        [HX_ENGINE_ROTATIONS] = c->rotations,
+        [HX_ENGINE_TRUNCATIONS] = c->truncations,
+        [HX_ENGINE_READ_ERRORS] = c->read_errors,
+        [HX_ENGINE_INPUTS_OPEN] = c->inputs_open,
+        [HX_ENGINE_ALERT_RETRIES] = atomic_load(&e->sink.retries),
+    };
+
+    for (uint32_t i = 0; i < sizeof values / sizeof values[0]; i++)
+        hx_stat_set(hx_stats_value(e->stats, HX_STATS_TOOL, i), values[i]);
+}
+
+/* The batch whose turn it is, once every worker is done with what was in it before. */
+static hx_batch *next_batch(hx_engine *e)
+{
+    hx_batch *batch = &e->batches[e->batch_number % e->batch_count];
+    const struct timespec pause = {0, 20000};
+
+    while (atomic_load_explicit(&batch->users, memory_order_acquire))
+        nanosleep(&pause, NULL);
+    batch->chunk = (hx_chunk){0};
+    batch->event_count = 0;
+    batch->tick_us = HX_TIME_NONE;
+    batch->checkpoint = batch->last = batch->close_all = false;
+    batch->arrival_time = e->config.source.follow;
+    return batch;
+}
+
+/* With nothing to read, event time goes on with the clock, so that idle sessions end. */
+static int64_t tick(hx_engine *e, int64_t now_us)
+{
+    int64_t latest_us = atomic_load(&e->latest_us);
+
+    if (latest_us == HX_TIME_NONE || !e->config.source.follow ||
+        now_us - e->last_tick_us < TICK_EVERY_US)
+        return HX_TIME_NONE;
+    e->last_tick_us = now_us;
+    return latest_us + (now_us - e->last_data_us);
+}
+
+static bool checkpoint_due(hx_engine *e, int64_t now_us, bool last)
+{
+    if (!e->config.checkpoint || atomic_load(&e->failed))
+        return false;
+    return last || atomic_load(&e->checkpoint_wanted) ||
+           now_us - e->last_checkpoint_us >= (int64_t)e->config.checkpoint_ms * 1000;
+}
+
+static void judge_inline(hx_engine *e, hx_batch *batch)
+{
+    hx_error err = {{0}};
+    int rc = hx_worker_read(e->worker[0], batch, &err);
+
+    if (!rc)
+        rc = hx_worker_judge(e->worker[0], batch, &err);
+    if (rc)
+        hx_engine_fail(e, rc, &err);
+    else if (batch->checkpoint)
+        hx_keeper_add(e, 0);
+}
+
+static void hand_out(hx_engine *e, hx_batch *batch)
+{
+    uint64_t number = e->batch_number++;
+
+    batch->bundle = atomic_load(&e->bundle);
+    if (e->crew)
+        hx_crew_hand_out(e, batch, number);
+    else
+        judge_inline(e, batch);
+}
+
+static void note_data(hx_engine *e, hx_batch *batch, int64_t now_us)
+{
+    batch->source = hx_source_input_name(e->source, batch->chunk.input);
+    e->last_data_us = now_us;
+    e->last_tick_us = now_us;
+}
+
+/* Waits for the checkpoint that is being written, so that the last one can begin. */
+static void await_keeper(hx_engine *e)
+{
+    hx_keeper *k = &e->keeper;
+
+    pthread_mutex_lock(&k->lock);
+    /* A worker that failed adds no part: then nothing will be written. */
+    while (k->busy && k->started && (k->ready || !atomic_load(&e->failed))) {
+        pthread_mutex_unlock(&k->lock);
+        nap();
+        pthread_mutex_lock(&k->lock);
+    }
+    pthread_mutex_unlock(&k->lock);
+}
+
+/* One batch: what there is to read, or an order, or nothing. Returns false after the last. */
+static bool turn(hx_engine *e, uint64_t *epoch_sent)
+{
+    hx_batch *batch = next_batch(e);
+    bool stopping = atomic_load(&e->stopping);
+    int64_t now_us;
+    int rc = HX_EAGAIN;
+
+    if (stopping)
+        rc = HX_EEND;
+    else if (atomic_load(&e->paused))
+        nap();
+    else
+        rc = hx_source_read(e->source, batch->buffer, batch->capacity,
+                            e->config.source.follow ? READ_WAIT_MS : 0, &batch->chunk);
+    now_us = hx_engine_now_us();
+    if (rc == 0)
+        note_data(e, batch, now_us);
+    else if (rc == HX_EAGAIN)
+        batch->tick_us = tick(e, now_us);
+    else
+        batch->last = true;
+    batch->close_all = batch->last && !stopping && e->config.close_at_end;
+    if (batch->last)
+        await_keeper(e);
+    if (checkpoint_due(e, now_us, batch->last)) {
+        batch->checkpoint = hx_keeper_begin(e);
+        if (batch->checkpoint) {
+            e->last_checkpoint_us = now_us;
+            atomic_store(&e->checkpoint_wanted, false);
+        }
+    }
+    publish_source(e);
+    if (rc == 0 || batch->tick_us != HX_TIME_NONE || batch->last || batch->checkpoint ||
+        atomic_load(&e->bundle)->epoch != *epoch_sent) {
+        *epoch_sent = atomic_load(&e->bundle)->epoch;
+        if (rc)
+            batch->chunk.arrival_us = now_us;
+        hand_out(e, batch);
+    }
+    return !batch->last;
+}
+
+int hx_engine_run(hx_engine *engine, hx_error *err)
+{
+    uint64_t epoch_sent = 0;
+    int rc = 0;
+
+    engine->started_ns = monotonic_ns();
+    engine->last_checkpoint_us = engine->last_data_us = engine->last_tick_us = hx_engine_now_us();
+    if (engine->crew) {
+        rc = hx_crew_start(engine, err);
+        if (rc)
+            hx_engine_fail(engine, rc, err);
+    } else {
+        hx_crew_pin(engine, 0);
+    }
+    atomic_store(&engine->running, rc == 0);
+    while (!rc && turn(engine, &epoch_sent))
+        ;
+    if (engine->crew)
+        hx_crew_join(engine);
+    await_keeper(engine);
+    engine->ended_ns = monotonic_ns();
+    atomic_store(&engine->running, false);
+    atomic_store(&engine->ended, true);
+    publish_source(engine);
+    if (atomic_load(&engine->failed)) {
+        *err = engine->error;
+        return engine->error_code;
+    }
+    return 0;
+}

@@ -1,0 +1,111 @@
+/* Inside the engine: what its threads share. */
+#ifndef HAECHI_DETECT_ENGINE_PARTS_H
+#define HAECHI_DETECT_ENGINE_PARTS_H
+
+#include "detect/checkpoint.h"
+#include "detect/worker.h"
+
+#include <haechi/engine.h>
+#include <haechi/ring.h>
+
+#define HX_WORKERS_MAX 64
+
+enum hx_engine_stat {
+    HX_ENGINE_SOURCE_BYTES,
+    HX_ENGINE_TRUNCATED_LINES,
+    HX_ENGINE_ROTATIONS,
+    HX_ENGINE_TRUNCATIONS,
+    HX_ENGINE_READ_ERRORS,
+    HX_ENGINE_INPUTS_OPEN,
+    HX_ENGINE_ALERT_RETRIES,
+    HX_ENGINE_BUNDLE_LOADS,
+    HX_ENGINE_CHECKPOINTS,
+    HX_ENGINE_CHECKPOINT_ERRORS,
+    HX_ENGINE_PAUSED,
+    HX_ENGINE_STATS,
+};
+extern const hx_stat_def hx_engine_stat_defs[HX_ENGINE_STATS];
+
+/* The checkpoint being made: the reader begins it, each worker adds its part, the keeper's thread
+ * writes it, so that no worker waits for the disk. */
+typedef struct hx_keeper {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool started;
+    bool busy;               /* begun and not yet written */
+    bool ready;              /* every worker has added its part */
+    bool quit;
+    _Atomic uint32_t missing; /* parts */
+    hx_checkpoint making;
+    uint64_t written; /* checkpoints on the disk */
+    uint64_t failed;
+    hx_error last_error;
+} hx_keeper;
+
+typedef struct hx_crew_member {
+    pthread_t thread;
+    bool started;
+    hx_ring to_read;                 /* batches from the reader */
+    hx_ring to_judge[HX_WORKERS_MAX]; /* batches read by worker i */
+} hx_crew_member;
+
+struct hx_engine {
+    hx_engine_config config;
+    hx_bundle_options bundle_options;
+    hx_source *source;
+    hx_alert_sink sink;
+    bool sink_open;
+    hx_stats *stats;
+    hx_worker_shared shared;
+    hx_worker *worker[HX_WORKERS_MAX];
+    hx_crew_member *crew; /* [workers]; NULL with one worker */
+    hx_batch *batches;
+    uint32_t batch_count;
+    uint64_t batch_number; /* of the next batch */
+
+    pthread_mutex_t bundle_lock; /* one load at a time */
+    _Atomic(hx_bundle *) bundle; /* what the next batch is judged with */
+    hx_bundle *retired; /* a bundle that a worker may still have been using when the last load ended */
+
+    _Atomic int64_t latest_us; /* largest event time judged */
+    _Atomic bool stopping, paused, checkpoint_wanted, failed, running, ended;
+    pthread_mutex_t error_lock;
+    hx_error error;
+    int error_code;
+
+    hx_keeper keeper;
+    int control_fd, control_wake[2];
+    pthread_t control_thread;
+    bool control_started;
+    uint64_t started_ns, ended_ns;
+    int64_t last_data_us, last_tick_us, last_checkpoint_us;
+};
+
+int64_t hx_engine_now_us(void);
+
+/* A worker or the reader can go no further: remembers the first error and stops the engine. */
+void hx_engine_fail(hx_engine *engine, int code, const hx_error *err);
+
+/* keeper.c */
+int hx_keeper_start(hx_engine *engine, hx_error *err);
+void hx_keeper_stop(hx_engine *engine);
+/* Begins a checkpoint after the batch about to be handed out. False while one is being written. */
+bool hx_keeper_begin(hx_engine *engine);
+void hx_keeper_add(hx_engine *engine, uint32_t worker);
+int hx_keeper_restore(hx_engine *engine, hx_error *err);
+
+/* crew.c: several workers */
+int hx_crew_create(hx_engine *engine, hx_error *err);
+void hx_crew_destroy(hx_engine *engine);
+int hx_crew_start(hx_engine *engine, hx_error *err);
+void hx_crew_hand_out(hx_engine *engine, hx_batch *batch, uint64_t number);
+void hx_crew_join(hx_engine *engine);
+/* Pins the calling thread for a worker, where that is configured. */
+void hx_crew_pin(const hx_engine *engine, uint32_t worker);
+
+/* control.c */
+int hx_control_start(hx_engine *engine, hx_error *err);
+void hx_control_stop(hx_engine *engine);
+
+#endif

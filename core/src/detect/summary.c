@@ -1,0 +1,85 @@
+/* The engine's totals as one JSON object: for the end of a run and for the control socket. */
+#include "detect/engine_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <time.h>
+
+static uint64_t elapsed_ns(const hx_engine *e)
+{
+    struct timespec t;
+
+    if (!e->started_ns)
+        return 0;
+    if (e->ended_ns)
+        return e->ended_ns - e->started_ns;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec - e->started_ns;
+}
+
+static void put_number(hx_text *out, const char *key, double value)
+{
+    hx_text_json_key(out, key);
+    hx_text_printf(out, "%.9g", value);
+}
+
+static void put_count(hx_text *out, const char *key, uint64_t value)
+{
+    hx_text_json_key(out, key);
+    hx_text_printf(out, "%llu", (unsigned long long)value);
+}
+
+static double ratio(uint64_t part, uint64_t whole)
+{
+    return whole ? (double)part / (double)whole : 0;
+}
+
+static void put_latencies(hx_engine *e, uint32_t index, const char *name, hx_text *out)
+{
+    static const struct {
+        const char *suffix;
+        double q;
+    } quantiles[] = {{"p50", 0.50}, {"p95", 0.95}, {"p99", 0.99}, {"p999", 0.999}};
+    hx_histogram *sum = calloc(1, sizeof *sum);
+    char key[64];
+
+    if (!sum)
+        return;
+    hx_stats_merge(e->stats, index, sum);
+    for (size_t i = 0; i < sizeof quantiles / sizeof quantiles[0]; i++) {
+        snprintf(key, sizeof key, "%s_%s", name, quantiles[i].suffix);
+        put_count(out, key, hx_histogram_quantile(sum, quantiles[i].q));
+    }
+    free(sum);
+}
+
+void hx_engine_summary(hx_engine *engine, hx_text *out)
+{
+    double seconds = (double)elapsed_ns(engine) / 1e9;
+    uint64_t lines = hx_stats_total(engine->stats, HX_STAT_LINES);
+    uint64_t windows = hx_stats_total(engine->stats, HX_STAT_WINDOWS);
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    hx_text_str(out, "{");
+    put_number(out, "seconds", seconds);
+    put_number(out, "lines_per_s", seconds > 0 ? (double)lines / seconds : 0);
+    for (uint32_t i = 0; i < HX_WORKER_STATS; i++)
+        if (hx_worker_stat_defs[i].kind != HX_STAT_HISTOGRAM)
+            put_count(out, hx_worker_stat_defs[i].name, hx_stats_total(engine->stats, i));
+    for (uint32_t i = 0; i < HX_ENGINE_STATS; i++)
+        put_count(out, hx_engine_stat_defs[i].name,
+                  atomic_load(hx_stats_value(engine->stats, HX_STATS_TOOL, i)));
+    put_number(out, "memo_hit_ratio", ratio(hx_stats_total(engine->stats, HX_STAT_MEMO_HITS), windows));
+    put_number(out, "ml_ratio", ratio(hx_stats_total(engine->stats, HX_STAT_MODEL_WINDOWS), windows));
+    put_latencies(engine, HX_STAT_ALERT_LATENCY_US, "alert_latency_us", out);
+    put_latencies(engine, HX_STAT_BATCH_NS, "batch_ns", out);
+    put_number(out, "cpu_user_s", (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec / 1e6);
+    put_number(out, "cpu_system_s",
+               (double)usage.ru_stime.tv_sec + (double)usage.ru_stime.tv_usec / 1e6);
+    put_count(out, "rss_peak_bytes", (uint64_t)usage.ru_maxrss * 1024);
+    hx_text_json_key(out, "bundle");
+    hx_text_json_string(out, hx_slice_str(atomic_load(&engine->bundle)->digest));
+    hx_text_str(out, "}");
+}
