@@ -2,9 +2,9 @@
  * stood at, so that a checkpoint can name a position and an alert can name a line.
  *
  * One thread reads a source. A chunk comes from one input only (one generation of one file), ends
- * with a newline (but for the last line of an input that has ended without one), and is written into
- * the caller's buffer. The part of a line that is not yet finished stays in the file and is read
- * again with the rest.
+ * with a newline (but for the last line of an input that has ended without one), and is written
+ * into the caller's buffer. The part of a line that is not yet finished stays in the file and is
+ * read again with the rest.
  */
 #ifndef HAECHI_SOURCE_H
 #define HAECHI_SOURCE_H
@@ -18,7 +18,8 @@ typedef struct hx_chunk {
     uint32_t length;    /* bytes in the caller's buffer */
     uint32_t input;     /* index for hx_source_input_name; stays valid while the source lives */
     uint64_t offset;    /* of the chunk's first byte in its input */
-    uint64_t identity;  /* of the generation of the input: a rotated file's successor has another */
+    uint64_t identity;  /* of the generation of the input: of its path and first line, so the same
+                         * in every reading; a rotated file's successor has another */
     int64_t arrival_us; /* CLOCK_REALTIME when it was read */
 } hx_chunk;
 
@@ -34,15 +35,15 @@ typedef struct hx_source_counters {
 typedef struct hx_source_config {
     const char *const *paths; /* files or globs; "-" is standard input; a directory is refused */
     uint32_t path_count;
-    bool follow;            /* go on as files grow, rotate and appear; else read to the end */
-    bool from_end;          /* with follow: start at the end of the files that exist now */
-    bool polling;           /* with follow: do not use inotify even where it is there */
-    uint32_t poll_ms;       /* with follow: how often globs and polled files are looked at; 0: 200 */
+    bool follow;      /* go on as files grow, rotate and appear; else read to the end */
+    bool from_end;    /* with follow: start at the end of the files that exist now */
+    bool polling;     /* with follow: do not use inotify even where it is there */
+    uint32_t poll_ms; /* with follow: how often globs and polled files are looked at; 0: 200 */
     uint32_t rotate_wait_ms; /* how long a renamed file is still read for late writes; 0: 5000 */
 } hx_source_config;
 
-/* HX_ENOTFOUND, HX_EIO or HX_EINVAL with a sentence in err naming the path. With follow, a path that
- * is not there yet is waited for; without, it is an error. An empty file is not an error. */
+/* HX_ENOTFOUND, HX_EIO or HX_EINVAL with a sentence in err naming the path. With follow, a path
+ * that is not there yet is waited for; without, it is an error. An empty file is not an error. */
 int hx_source_create(const hx_source_config *config, hx_source **out, hx_error *err);
 void hx_source_destroy(hx_source *source);
 
@@ -61,12 +62,15 @@ const hx_source_counters *hx_source_counters_get(const hx_source *source);
 
 /* Where reading stands: everything handed out so far and nothing else. JSON text (to be freed with
  * free()): an array of {"path", "device", "inode", "fingerprint", "offset", "identity"}. Rotated
- * files that are still being read are part of it. */
+ * files that are still being read are part of it; standard input and pipes, which cannot be read
+ * again, are not. */
 int hx_source_position_save(const hx_source *source, char **json, size_t *json_len);
 
-/* Call before the first read. A file is found again by device, inode and fingerprint (a hash of its
- * first bytes), also under the name that rotation gave it in the same directory; what is no longer
- * there is skipped and named in err (return 0 all the same), so the caller can say so. */
+/* Call before the first read. A file is found again by inode and fingerprint (a hash of its first
+ * bytes), also under the name that rotation gave it in the same folder, and a copy that was made of
+ * it before it was truncated by the fingerprint alone; its rest is read first, then the new file
+ * from its start. What is no longer there is skipped and named in err (return 0 all the same, with
+ * err empty where nothing was skipped), so the caller can say so. HX_EMALFORMED: not a position. */
 int hx_source_position_load(hx_source *source, const char *json, size_t json_len, hx_error *err);
 
 #endif

@@ -1,0 +1,89 @@
+/* The inside of hx_source, shared by the files of this room.
+ *
+ * A path is a name that was configured or that a glob found; it stays, so that a chunk's input
+ * stays valid. A generation is what the name stood for at a time. Where a name comes to stand for
+ * another file, the old generation is read to its end first, then the new one; the old one is kept
+ * a while for what its writer still has to say. */
+#ifndef HAECHI_SOURCE_ROOM_H
+#define HAECHI_SOURCE_ROOM_H
+
+#include "input.h"
+#include "watch.h"
+
+#include <haechi/source.h>
+
+typedef struct path {
+    char *name;
+    generation *current; /* NULL: no such file now */
+    struct folder *folder;
+    bool had_file; /* it stood for a file once */
+    bool look;     /* something was told about this name */
+} path;
+
+typedef struct folder {
+    struct folder *next;
+    int watch; /* -1: not there yet, or not watched */
+    char name[];
+} folder;
+
+struct hx_source {
+    bool follow, from_end, started;
+    int64_t poll_ms, rotate_wait_ms;
+
+    path *paths;
+    uint32_t path_count, path_room;
+    char **globs;
+    uint32_t glob_count;
+    folder *folders;
+
+    generation *generations;        /* in the order they came to be */
+    generation *queue, **queue_end; /* with something to read, first come first served */
+    uint32_t open_streams, renamed_count;
+    bool any_file; /* a file or glob was configured, not only streams */
+
+    watch_set *watches; /* NULL: polling */
+    int wake_fd;
+    bool look_at_names, look_at_globs, look_at_all;
+    int64_t next_globs_ms, next_sweep_ms, next_expiry_ms;
+    uint32_t reads_since_news;
+
+    hx_source_counters counters;
+};
+
+/* --- source.c ----------------------------------------------------------------------------------
+ */
+
+int64_t source_now_ms(void);
+void source_queue(hx_source *s, generation *g);
+/* Adds it to the source, before another in the order of generations where one is given; queued
+ * from the start. */
+void source_add_before(hx_source *s, generation *g, generation *newer);
+/* older is read to its end before newer is begun. */
+void source_order(generation *older, generation *newer);
+void source_remove(hx_source *s, generation *g);
+generation *source_find(const hx_source *s, const struct stat *st);
+
+/* --- names.c: names, and the files they stand for ------------------------------------------------
+ */
+
+bool names_is_glob(const char *name);
+/* The path of this name, made where it is not there. INPUT_NO_PATH: out of memory. */
+uint32_t names_add(hx_source *s, const char *name);
+uint32_t names_find(const hx_source *s, const char *name);
+/* Whether the configuration names it, or a glob of it would. */
+bool names_wanted(const hx_source *s, const char *name);
+/* Fills the source from its configuration. */
+int names_configure(hx_source *s, const hx_source_config *config, hx_error *err);
+/* Something was told about a name: names_check will look at it. */
+void names_mark(hx_source *s, uint32_t i);
+/* Looks at what a name stands for now: opens, rotates, notices growth. */
+void names_check(hx_source *s, uint32_t i);
+void names_scan_globs(hx_source *s);
+void names_watch_folders(hx_source *s);
+void names_told(hx_source *s, const folder *where, const char *name);
+/* g has no name (any more): it is read a while longer. */
+void names_lost(hx_source *s, generation *g);
+void names_detach(hx_source *s, generation *g);
+void names_watch_file(hx_source *s, generation *g);
+
+#endif

@@ -1,0 +1,455 @@
+#include "room.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DEFAULT_POLL_MS        200
+#define DEFAULT_ROTATE_WAIT_MS 5000
+/* Some file systems (NFS, FUSE) make no events for what others write: everything is looked at this
+ * often even where inotify works. */
+#define SWEEP_MS 2000
+/* News of rotations are read at least once in so many reads of busy files. */
+#define READS_BETWEEN_NEWS 32
+
+int64_t source_now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* --- the queue -----------------------------------------------------------------------------------
+ */
+
+void source_queue(hx_source *s, generation *g)
+{
+    if (g->ended)
+        return;
+    g->ready = true;
+    if (g->queued)
+        return;
+    g->queued = true;
+    g->queue_next = NULL;
+    *s->queue_end = g;
+    s->queue_end = &g->queue_next;
+}
+
+static generation *queue_pop(hx_source *s)
+{
+    generation *g = s->queue;
+
+    s->queue = g->queue_next;
+    if (!s->queue)
+        s->queue_end = &s->queue;
+    g->queued = false;
+    return g;
+}
+
+/* Whose turn it is: the head of the queue, or what it replaced, if that still has something. */
+static generation *queue_next(hx_source *s)
+{
+    while (s->queue) {
+        generation *g = s->queue;
+        generation *turn = g;
+
+        while (turn->older && turn->older->ready)
+            turn = turn->older;
+        if (turn->ready)
+            return turn;
+        queue_pop(s);
+    }
+    return NULL;
+}
+
+void source_order(generation *older, generation *newer)
+{
+    older->older = newer->older;
+    older->newer = newer;
+    if (newer->older)
+        newer->older->newer = older;
+    newer->older = older;
+}
+
+void source_add_before(hx_source *s, generation *g, generation *newer)
+{
+    generation **at = &s->generations;
+
+    while (*at && *at != newer)
+        at = &(*at)->next;
+    g->next = *at;
+    *at = g;
+    s->counters.inputs_open++;
+    source_queue(s, g);
+}
+
+static void queue_drop(hx_source *s, const generation *g)
+{
+    generation **at = &s->queue;
+
+    while (*at && *at != g)
+        at = &(*at)->queue_next;
+    if (*at) {
+        *at = g->queue_next;
+        if (s->queue_end == &g->queue_next)
+            s->queue_end = at;
+    }
+}
+
+void source_remove(hx_source *s, generation *g)
+{
+    generation **at = &s->generations;
+
+    while (*at != g)
+        at = &(*at)->next;
+    *at = g->next;
+    queue_drop(s, g);
+    if (g->older)
+        g->older->newer = g->newer;
+    if (g->newer)
+        g->newer->older = g->older;
+    if (g->watch >= 0 && s->watches)
+        watch_forget(s->watches, g->watch);
+    generation_destroy(g);
+}
+
+generation *source_find(const hx_source *s, const struct stat *st)
+{
+    for (generation *g = s->generations; g; g = g->next)
+        if (generation_is_file(g, st))
+            return g;
+    return NULL;
+}
+
+/* --- reading -------------------------------------------------------------------------------------
+ */
+
+/* Nothing more comes from g. Without follow its position is kept, for the checkpoint that says it
+ * was read. */
+static void generation_over(hx_source *s, generation *g)
+{
+    g->ready = false;
+    g->ended = true;
+    s->counters.inputs_open--;
+    s->open_streams -= g->stream;
+    if (s->follow && !g->stream) {
+        if (g->at == INPUT_NO_PATH)
+            s->renamed_count--;
+        else
+            s->paths[g->at].current = NULL;
+        source_remove(s, g);
+        return;
+    }
+    if (g->fd >= 0 && !g->borrowed)
+        close(g->fd);
+    g->fd = -1;
+}
+
+/* Its turn has come: files that are read to the end are opened only then. */
+static bool opened(hx_source *s, generation *g)
+{
+    struct stat st;
+
+    if (g->fd >= 0)
+        return true;
+    g->fd = open(s->paths[g->at].name, O_RDONLY | O_CLOEXEC);
+    if (g->fd >= 0 && fstat(g->fd, &st) == 0 && generation_is_file(g, &st)) {
+        posix_fadvise(g->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+        return true;
+    }
+    s->counters.read_errors++;
+    return false;
+}
+
+static int read_ready(hx_source *s, char *buffer, uint32_t capacity, hx_chunk *chunk)
+{
+    generation *g;
+
+    while ((g = queue_next(s))) {
+        int rc = opened(s, g) ? generation_read(g, s->paths[g->input].name, s->follow, buffer,
+                                                capacity, &s->counters, chunk)
+                              : HX_EEND;
+        if (rc == 0) {
+            if (g->at == INPUT_NO_PATH)
+                g->idle_since_ms = source_now_ms();
+            if (s->follow && s->queue == g) { /* to the end of the line: every file has its turn */
+                queue_pop(s);
+                source_queue(s, g);
+            }
+            return 0;
+        }
+        if (rc == HX_EEND)
+            generation_over(s, g);
+        else
+            g->ready = false;
+    }
+    return HX_EAGAIN;
+}
+
+/* --- news ----------------------------------------------------------------------------------------
+ */
+
+static void heard(void *context, watch_news news, void *owner, const char *name)
+{
+    hx_source *s = context;
+    generation *g = owner;
+
+    switch (news) {
+    case WATCH_CHANGED:
+        source_queue(s, g);
+        break;
+    case WATCH_RENAMED:
+        if (g->at != INPUT_NO_PATH)
+            names_mark(s, g->at);
+        source_queue(s, g);
+        break;
+    case WATCH_NAME:
+        names_told(s, owner, name);
+        break;
+    case WATCH_OVERFLOW:
+        s->look_at_all = true;
+        break;
+    }
+}
+
+/* A renamed file is closed when it has been silent for the wait, and its name has a new file or it
+ * has no name at all any more. A line it ends with that lacks its newline is handed out then. */
+static void expire_renamed(hx_source *s, int64_t now_ms)
+{
+    s->next_expiry_ms = INT64_MAX;
+    for (generation *g = s->generations; g; g = g->next) {
+        struct stat st;
+        int64_t due_ms = g->idle_since_ms + s->rotate_wait_ms;
+
+        if (g->at != INPUT_NO_PATH || g->ended)
+            continue;
+        if (g->ready || now_ms >= due_ms) {
+            bool replaced = s->paths[g->input].current || fstat(g->fd, &st) || st.st_nlink == 0;
+            if (!g->ready && replaced) {
+                g->last_call = true;
+                source_queue(s, g);
+                continue;
+            }
+            due_ms = now_ms + s->rotate_wait_ms;
+        }
+        s->next_expiry_ms = due_ms < s->next_expiry_ms ? due_ms : s->next_expiry_ms;
+    }
+}
+
+static void poll_renamed(hx_source *s)
+{
+    for (generation *g = s->generations; g; g = g->next) {
+        struct stat st;
+        if (g->at == INPUT_NO_PATH && fstat(g->fd, &st) == 0 && (uint64_t)st.st_size != g->offset)
+            source_queue(s, g);
+    }
+}
+
+/* Takes in what inotify told and what the clock says is due. */
+static void take_news(hx_source *s)
+{
+    int64_t now_ms = source_now_ms();
+
+    s->reads_since_news = 0;
+    if (!s->follow || !s->any_file)
+        return;
+    if (s->watches)
+        watch_read(s->watches, heard, s);
+    if (now_ms >= s->next_sweep_ms || s->look_at_all) {
+        s->look_at_all = false;
+        s->next_sweep_ms = now_ms + (s->watches ? SWEEP_MS : s->poll_ms);
+        names_watch_folders(s);
+        for (uint32_t i = 0; i < s->path_count; i++)
+            names_mark(s, i);
+        poll_renamed(s);
+    }
+    if (s->look_at_names) {
+        s->look_at_names = false;
+        for (uint32_t i = 0; i < s->path_count; i++)
+            if (s->paths[i].look)
+                names_check(s, i);
+    }
+    if (s->glob_count && (s->look_at_globs || now_ms >= s->next_globs_ms)) {
+        s->next_globs_ms = now_ms + s->poll_ms;
+        names_scan_globs(s);
+    }
+    if (s->renamed_count && now_ms >= s->next_expiry_ms)
+        expire_renamed(s, now_ms);
+}
+
+/* --- waiting -------------------------------------------------------------------------------------
+ */
+
+static int64_t next_due_ms(const hx_source *s)
+{
+    int64_t due = INT64_MAX;
+
+    if (!s->follow || !s->any_file)
+        return due;
+    due = s->next_sweep_ms;
+    if (s->glob_count && s->next_globs_ms < due)
+        due = s->next_globs_ms;
+    if (s->renamed_count && s->next_expiry_ms < due)
+        due = s->next_expiry_ms;
+    return due;
+}
+
+#define STREAMS_MAX 62
+
+/* Waits for news until deadline_ms. 0: look again; HX_EAGAIN: the time is up, or woken; HX_EIO. */
+static int wait_for_news(hx_source *s, int64_t deadline_ms)
+{
+    struct pollfd fds[STREAMS_MAX + 2] = {{.fd = s->wake_fd, .events = POLLIN}};
+    generation *streams[STREAMS_MAX];
+    int64_t now_ms = source_now_ms(), due_ms = next_due_ms(s);
+    int64_t until_ms = due_ms < deadline_ms ? due_ms : deadline_ms;
+    int64_t wait_ms = until_ms > now_ms ? until_ms - now_ms : 0;
+    nfds_t count = 1, first_stream;
+    int n;
+
+    if (s->watches)
+        fds[count++] = (struct pollfd){.fd = watch_fd(s->watches), .events = POLLIN};
+    first_stream = count;
+    for (generation *g = s->open_streams ? s->generations : NULL; g; g = g->next) {
+        if (g->stream && !g->ended && count - first_stream < STREAMS_MAX) {
+            streams[count - first_stream] = g;
+            fds[count++] = (struct pollfd){.fd = g->fd, .events = POLLIN};
+        }
+    }
+    n = poll(fds, count, until_ms == INT64_MAX ? -1 : wait_ms > INT_MAX ? INT_MAX : (int)wait_ms);
+    if (n < 0)
+        return errno == EINTR ? 0 : HX_EIO;
+    for (nfds_t i = first_stream; i < count; i++)
+        if (fds[i].revents)
+            source_queue(s, streams[i - first_stream]);
+    if (fds[0].revents & POLLIN) {
+        uint64_t wakes;
+        return read(s->wake_fd, &wakes, sizeof wakes) > 0 ? HX_EAGAIN : 0;
+    }
+    return n == 0 && source_now_ms() >= deadline_ms && due_ms > deadline_ms ? HX_EAGAIN : 0;
+}
+
+static bool over(const hx_source *s)
+{
+    if (s->follow && s->any_file)
+        return false;
+    return s->counters.inputs_open == 0;
+}
+
+int hx_source_read(hx_source *s, char *buffer, uint32_t capacity, int timeout_ms, hx_chunk *chunk)
+{
+    int64_t deadline_ms = timeout_ms < 0 ? INT64_MAX : 0;
+    bool waited = false;
+    int rc;
+
+    if (capacity < 4096)
+        return HX_EINVAL;
+    s->started = true;
+    for (;;) {
+        if (!s->queue || ++s->reads_since_news >= READS_BETWEEN_NEWS)
+            take_news(s);
+        rc = read_ready(s, buffer, capacity, chunk);
+        if (rc == 0) {
+            struct timespec t;
+            clock_gettime(CLOCK_REALTIME, &t);
+            chunk->arrival_us = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+            return 0;
+        }
+        if (over(s))
+            return HX_EEND;
+        if (deadline_ms == 0)
+            deadline_ms = source_now_ms() + timeout_ms;
+        else if (waited && timeout_ms >= 0 && source_now_ms() >= deadline_ms)
+            return HX_EAGAIN;
+        rc = wait_for_news(s, deadline_ms);
+        waited = true;
+        if (rc)
+            return rc;
+    }
+}
+
+void hx_source_wake(hx_source *s)
+{
+    uint64_t one = 1;
+    int saved = errno;
+    ssize_t n = write(s->wake_fd, &one, sizeof one);
+
+    (void)n; /* full: a wake is pending already */
+    errno = saved;
+}
+
+/* --- making and ending ---------------------------------------------------------------------------
+ */
+
+int hx_source_create(const hx_source_config *config, hx_source **out, hx_error *err)
+{
+    hx_source *s = calloc(1, sizeof *s);
+    int rc;
+
+    *out = NULL;
+    if (!s)
+        return hx_error_set(err, HX_ENOMEM, "inputs: out of memory");
+    s->follow = config->follow;
+    s->from_end = config->from_end;
+    s->poll_ms = config->poll_ms ? config->poll_ms : DEFAULT_POLL_MS;
+    s->rotate_wait_ms = config->rotate_wait_ms ? config->rotate_wait_ms : DEFAULT_ROTATE_WAIT_MS;
+    s->queue_end = &s->queue;
+    s->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (s->wake_fd < 0) {
+        rc = hx_error_set(err, HX_EIO, "eventfd: %s", strerror(errno));
+        goto fail;
+    }
+    if (s->follow && !config->polling)
+        s->watches = watch_create();
+    rc = names_configure(s, config, err);
+    if (rc)
+        goto fail;
+    names_watch_folders(s);
+    *out = s;
+    return 0;
+fail:
+    hx_source_destroy(s);
+    return rc;
+}
+
+void hx_source_destroy(hx_source *s)
+{
+    if (!s)
+        return;
+    while (s->generations) {
+        generation *g = s->generations;
+        s->generations = g->next;
+        generation_destroy(g);
+    }
+    while (s->folders) {
+        folder *f = s->folders;
+        s->folders = f->next;
+        free(f);
+    }
+    for (uint32_t i = 0; i < s->path_count; i++)
+        free(s->paths[i].name);
+    for (uint32_t i = 0; i < s->glob_count; i++)
+        free(s->globs[i]);
+    watch_destroy(s->watches);
+    if (s->wake_fd >= 0)
+        close(s->wake_fd);
+    free(s->paths);
+    free(s->globs);
+    free(s);
+}
+
+const char *hx_source_input_name(const hx_source *s, uint32_t input)
+{
+    return input < s->path_count ? s->paths[input].name : NULL;
+}
+
+const hx_source_counters *hx_source_counters_get(const hx_source *s)
+{
+    return &s->counters;
+}
