@@ -1,51 +1,8 @@
 #include "escape.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-void hx_text_append(hx_text *text, const void *bytes, size_t len)
-{
-    if (text->failed)
-        return;
-    if (len + 1 > text->room - text->len || !text->ptr) {
-        size_t room = (text->room + len + 64) * 2;
-        char *grown = realloc(text->ptr, room);
-
-        if (!grown) {
-            text->failed = true;
-            return;
-        }
-        text->ptr = grown;
-        text->room = room;
-    }
-    if (len)
-        memcpy(text->ptr + text->len, bytes, len);
-    text->len += len;
-    text->ptr[text->len] = '\0';
-}
-
-void hx_text_print(hx_text *text, const char *format, ...)
-{
-    char line[256];
-    va_list args;
-    int len;
-
-    va_start(args, format);
-    len = vsnprintf(line, sizeof line, format, args);
-    va_end(args);
-    if (len < 0 || (size_t)len >= sizeof line)
-        text->failed = true;
-    else
-        hx_text_append(text, line, (size_t)len);
-}
-
-void hx_text_free(hx_text *text)
-{
-    free(text->ptr);
-    *text = (hx_text){0};
-}
 
 /* Length of the UTF-8 sequence at p (RFC 3629), 0 where there is none. */
 static uint32_t utf8_length(const unsigned char *p, uint32_t room)
@@ -86,14 +43,14 @@ void hx_escape(hx_text *out, hx_slice bytes)
         uint32_t length = utf8_length((const unsigned char *)bytes.ptr + i, bytes.len - i);
 
         if (length == 0 || c < 0x20 || c == 0x7f) {
-            hx_text_print(out, "\\x%02x", c);
+            hx_text_printf(out, "\\x%02x", c);
             length = 1;
         } else if (c == '\\') {
-            hx_text_append(out, "\\\\", 2);
+            hx_text_bytes(out, "\\\\", 2);
         } else {
             if (starts_placeholder(bytes.ptr + i, bytes.len - i))
-                hx_text_append(out, "\\", 1);
-            hx_text_append(out, bytes.ptr + i, length);
+                hx_text_bytes(out, "\\", 1);
+            hx_text_bytes(out, bytes.ptr + i, length);
         }
         i += length;
     }
@@ -128,15 +85,4 @@ int64_t hx_unescape(const char *escaped, char *out)
         }
     }
     return to - out;
-}
-
-void hx_json_string(hx_text *out, const char *utf8, size_t len)
-{
-    hx_text_append(out, "\"", 1);
-    for (size_t i = 0; i < len; i++) {
-        if (utf8[i] == '"' || utf8[i] == '\\')
-            hx_text_append(out, "\\", 1);
-        hx_text_append(out, utf8 + i, 1);
-    }
-    hx_text_append(out, "\"", 1);
 }

@@ -136,18 +136,18 @@ static void write_text(hx_text *out, hx_miner *miner, hx_slice example, const ui
         if (hx_symbol_is_word(symbols[i]))
             continue;
         hx_escape(&text, hx_slice_make(message->text + at, message->tokens[first].start - at));
-        hx_text_append(&text, "<*>", 3);
+        hx_text_bytes(&text, "<*>", 3);
         at = end_of(message, last);
     }
     if (has_rest) {
         end = miner->firsts[count - 1] ? end_of(message, miner->firsts[count - 1] - 1) : 0;
         hx_escape(&text, hx_slice_make(message->text + at, end - at));
-        hx_text_append(&text, " <...>" + (end == 0), 6 - (size_t)(end == 0));
+        hx_text_bytes(&text, " <...>" + (end == 0), 6 - (size_t)(end == 0));
     } else {
         hx_escape(&text, hx_slice_make(message->text + at, end - at));
     }
     out->failed |= text.failed;
-    hx_json_string(out, text.ptr ? text.ptr : "", text.len);
+    hx_text_json_string(out, hx_slice_make(text.ptr, text.len));
     hx_text_free(&text);
 }
 
@@ -162,12 +162,12 @@ static void write_token(hx_text *out, const hx_shapes *shapes, uint32_t symbol)
     hx_text word = {0};
 
     if (symbol < HX_SYMBOL_WORDS) {
-        hx_text_append(out, marks[symbol], strlen(marks[symbol]));
+        hx_text_bytes(out, marks[symbol], strlen(marks[symbol]));
         return;
     }
     hx_escape(&word, hx_shapes_word(shapes, symbol));
     out->failed |= word.failed;
-    hx_json_string(out, word.ptr ? word.ptr : "", word.len);
+    hx_text_json_string(out, hx_slice_make(word.ptr, word.len));
     hx_text_free(&word);
 }
 
@@ -182,21 +182,21 @@ static void write_template(hx_text *out, hx_miner *miner, const hx_mined *mined,
     hx_slice example = {miner->shapes.examples + first->example, first->example_len};
     hx_text escaped = {0};
 
-    hx_text_append(out, "\n{\"text\": ", 10);
+    hx_text_bytes(out, "\n{\"text\": ", 10);
     write_text(out, miner, example, symbols, template->count);
-    hx_text_print(out, ", \"count\": %llu, \"example\": ", (unsigned long long)weight);
+    hx_text_printf(out, ", \"count\": %llu, \"example\": ", (unsigned long long)weight);
     hx_escape(&escaped, hx_slice_make(example.ptr,
                                       example.len < EXAMPLE_BYTES ? example.len : EXAMPLE_BYTES));
     out->failed |= escaped.failed;
-    hx_json_string(out, escaped.ptr ? escaped.ptr : "", escaped.len);
+    hx_text_json_string(out, hx_slice_make(escaped.ptr, escaped.len));
     hx_text_free(&escaped);
-    hx_text_append(out, ", \"tokens\": [", 13);
+    hx_text_bytes(out, ", \"tokens\": [", 13);
     for (uint32_t i = 0; i < template->count; i++) {
         if (i)
-            hx_text_append(out, ", ", 2);
+            hx_text_bytes(out, ", ", 2);
         write_token(out, &miner->shapes, symbols[i]);
     }
-    hx_text_append(out, "]}", 2);
+    hx_text_bytes(out, "]}", 2);
 }
 
 /* How the matcher shares the shapes out among the templates: it decides, not the mining. */
@@ -209,15 +209,15 @@ typedef struct hx_share {
 static int write_all(hx_miner *miner, const hx_mined *mined, const hx_share *shares, uint32_t count,
                      hx_text *out)
 {
-    hx_text_print(out, "{\"format\": %d, \"max_tokens\": %u, \"templates\": [", HX_TEMPLATES_FORMAT,
-                  miner->tokenizer.max_tokens);
+    hx_text_printf(out, "{\"format\": %d, \"max_tokens\": %u, \"templates\": [",
+                   HX_TEMPLATES_FORMAT, miner->tokenizer.max_tokens);
     for (uint32_t i = 0; i < count; i++) {
         if (i)
-            hx_text_append(out, ",", 1);
+            hx_text_bytes(out, ",", 1);
         write_template(out, miner, mined, shares[i].template, shares[i].first_shape,
                        shares[i].weight);
     }
-    hx_text_append(out, "\n]}\n", 4);
+    hx_text_bytes(out, "\n]}\n", 4);
     return out->failed ? HX_ENOMEM : 0;
 }
 
