@@ -27,24 +27,23 @@ typedef struct hx_token {
     uint32_t is_value;
 } hx_token;
 
-/* One bit a byte, 64 bytes a word; the block after the last is all zero. */
+/* One bit a byte, 64 bytes a block; the two blocks after the last are all zero. */
 typedef struct hx_byte_classes {
-    uint64_t core[HX_SCAN_BLOCKS + 1];  /* part of a word wherever it stands */
-    uint64_t join[HX_SCAN_BLOCKS + 1];  /* part of a word between two core bytes */
-    uint64_t digit[HX_SCAN_BLOCKS + 1]; /* makes its word a value */
-    uint64_t colon[HX_SCAN_BLOCKS + 1];
-    uint64_t dot[HX_SCAN_BLOCKS + 1];
+    uint64_t core[HX_SCAN_BLOCKS + 2];  /* part of a word wherever it stands */
+    uint64_t join[HX_SCAN_BLOCKS + 2];  /* part of a word between two core bytes */
+    uint64_t digit[HX_SCAN_BLOCKS + 2]; /* makes its word a value */
+    uint64_t colon[HX_SCAN_BLOCKS + 2];
+    uint64_t dot[HX_SCAN_BLOCKS + 2];
+    uint64_t value[HX_SCAN_BLOCKS + 1]; /* the byte behind a word that is a value */
 } hx_byte_classes;
 
 typedef struct hx_tokenizer {
     uint32_t max_tokens;
     uint32_t count; /* tokens of the last message */
     bool cut;       /* the last message had more tokens, or more bytes, than count */
-    void (*classify)(const char *text, uint32_t blocks, hx_byte_classes *classes);
+    void (*scan)(struct hx_tokenizer *tokenizer, hx_slice message);
     hx_byte_classes classes;
-    uint16_t starts[HX_SCAN_BYTES / 2 + 8];
-    uint16_t ends[HX_SCAN_BYTES / 2 + 8];
-    uint8_t values[HX_SCAN_BYTES / 2 + 8];
+    uint16_t edges[HX_SCAN_BYTES + 16];
     hx_token tokens[HX_TOKENS_MAX];
     char text[HX_SCAN_BYTES + HX_WORD_PADDING]; /* the message, zero bytes behind it */
 } hx_tokenizer;
@@ -52,7 +51,17 @@ typedef struct hx_tokenizer {
 void hx_tokenizer_init(hx_tokenizer *tokenizer, uint32_t max_tokens);
 
 /* Fills count, cut, tokens and text. Reads message and nothing around it. */
-void hx_tokenizer_run(hx_tokenizer *tokenizer, hx_slice message);
+static inline void hx_tokenizer_run(hx_tokenizer *tokenizer, hx_slice message)
+{
+    tokenizer->cut = message.len > HX_SCAN_BYTES;
+    if (tokenizer->cut)
+        message.len = HX_SCAN_BYTES;
+    tokenizer->scan(tokenizer, message);
+}
+
+/* The ways to scan: in plain C, and the best that this machine has. The results are the same. */
+void hx_scan_plain(hx_tokenizer *tokenizer, hx_slice message);
+void (*hx_scan_best(void))(hx_tokenizer *tokenizer, hx_slice message);
 
 /* The first sixteen bytes of a word, zero-padded: with the length, all there is to compare for most
  * words. The text must have sixteen readable bytes at word. */
@@ -72,9 +81,5 @@ static inline hx_word_head hx_word_head_load(const char *word, uint32_t length)
     head.b &= mask[1];
     return head;
 }
-
-/* classify() for this machine, and its twin in plain C that tests compare it with. */
-void hx_classify_plain(const char *text, uint32_t blocks, hx_byte_classes *classes);
-void (*hx_classify_best(void))(const char *text, uint32_t blocks, hx_byte_classes *classes);
 
 #endif

@@ -1,60 +1,10 @@
-/* Bytes to classes, one bit a byte: the plain form, and the one with 32 bytes a step. */
-#include "token.h"
-
-enum { CORE = 1, JOIN = 2, DIGIT = 4, COLON = 8, DOT = 16 };
-
-static uint8_t byte_class(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return CORE | DIGIT;
-    if ((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c >= 0x80)
-        return CORE;
-    switch (c) {
-    case '_':
-    case '/':
-    case '\\':
-    case '+':
-    case '$':
-    case '%':
-    case '~':
-        return CORE;
-    case '@':
-        return CORE | DIGIT;
-    case '-':
-        return JOIN;
-    case '.':
-        return JOIN | DOT;
-    case ':':
-        return COLON;
-    default:
-        return 0;
-    }
-}
-
-void hx_classify_plain(const char *text, uint32_t blocks, hx_byte_classes *classes)
-{
-    for (uint32_t block = 0; block < blocks; block++) {
-        uint64_t core = 0, join = 0, digit = 0, colon = 0, dot = 0;
-
-        for (uint32_t i = 0; i < 64; i++) {
-            uint64_t class = byte_class((uint8_t)text[block * 64 + i]);
-
-            core |= (class & 1) << i;
-            join |= (class >> 1 & 1) << i;
-            digit |= (class >> 2 & 1) << i;
-            colon |= (class >> 3 & 1) << i;
-            dot |= (class >> 4 & 1) << i;
-        }
-        classes->core[block] = core;
-        classes->join[block] = join;
-        classes->digit[block] = digit;
-        classes->colon[block] = colon;
-        classes->dot[block] = dot;
-    }
-}
+/* The tokenizer with 32 bytes a step. */
+#include "cut.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+
+#define AVX2 __attribute__((target("avx2,bmi,popcnt")))
 
 /* A byte's class is the AND of two 16-entry tables, one by its low and one by its high four bits:
  * each table bit stands for a product of a set of columns and a set of rows of the ASCII chart. */
@@ -69,7 +19,7 @@ enum {
     ROW_AT = 128,        /* 4x: @ */
 };
 
-__attribute__((target("avx2"))) static inline __m256i classes_of(__m256i bytes)
+AVX2 static inline __m256i classes_of(__m256i bytes)
 {
     const __m256i by_low = _mm256_broadcastsi128_si256(
         _mm_setr_epi8((char)(1 | 4 | 128), 1 | 2 | 4, 1 | 2 | 4, 1 | 2 | 4, 1 | 2 | 4 | 8,
@@ -85,15 +35,33 @@ __attribute__((target("avx2"))) static inline __m256i classes_of(__m256i bytes)
         _mm256_shuffle_epi8(by_high, _mm256_and_si256(_mm256_srli_epi16(bytes, 4), nibble)));
 }
 
-__attribute__((target("avx2"))) static inline uint32_t any_bit(__m256i classes, int bits)
+AVX2 static inline uint32_t any_bit(__m256i classes, int bits)
 {
     __m256i none = _mm256_cmpeq_epi8(_mm256_and_si256(classes, _mm256_set1_epi8((char)bits)),
                                      _mm256_setzero_si256());
     return ~(uint32_t)_mm256_movemask_epi8(none);
 }
 
-__attribute__((target("avx2"))) static void classify_avx2(const char *text, uint32_t blocks,
-                                                          hx_byte_classes *classes)
+/* Copies and puts zero bytes behind. Reads exactly length bytes. */
+AVX2 static inline void copy_padded(char *to, const char *from, uint32_t length)
+{
+    const __m256i zero = _mm256_setzero_si256();
+    __m256i *end = (__m256i *)(void *)(to + length);
+
+    if (length >= 32) {
+        for (uint32_t i = 0; i + 32 <= length; i += 32)
+            _mm256_storeu_si256((__m256i *)(void *)(to + i),
+                                _mm256_loadu_si256((const __m256i *)(const void *)(from + i)));
+        _mm256_storeu_si256(
+            end - 1, _mm256_loadu_si256((const __m256i *)(const void *)(from + length - 32)));
+    } else if (length) {
+        memcpy(to, from, length);
+    }
+    _mm256_storeu_si256(end, zero);
+    _mm256_storeu_si256(end + 1, zero);
+}
+
+AVX2 static inline void classify(const char *text, uint32_t blocks, hx_byte_classes *classes)
 {
     for (uint32_t block = 0; block < blocks; block++) {
         uint32_t core[2], join[2], digit[2], colon[2], dot[2];
@@ -102,11 +70,11 @@ __attribute__((target("avx2"))) static void classify_avx2(const char *text, uint
             __m256i bytes =
                 _mm256_loadu_si256((const __m256i *)(const void *)(text + block * 64 + half * 32));
             __m256i c = classes_of(bytes);
+            __m256i extra = _mm256_or_si256(bytes, _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('~')));
 
             core[half] = any_bit(c, ROW_DIGIT | ROW_A_TO_O | ROW_P_TO_Z | ROW_SIGN |
                                         ROW_UNDERSCORE | ROW_AT) |
-                         (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(
-                             bytes, _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('~'))));
+                         (uint32_t)_mm256_movemask_epi8(extra);
             digit[half] = any_bit(c, ROW_DIGIT | ROW_AT);
             join[half] = (uint32_t)_mm256_movemask_epi8(_mm256_slli_epi16(c, 3));
             colon[half] = (uint32_t)_mm256_movemask_epi8(_mm256_slli_epi16(c, 1));
@@ -120,13 +88,26 @@ __attribute__((target("avx2"))) static void classify_avx2(const char *text, uint
         classes->dot[block] = dot[0] | (uint64_t)dot[1] << 32;
     }
 }
+
+AVX2 static void scan_avx2(hx_tokenizer *t, hx_slice message)
+{
+    uint32_t blocks = (message.len + 63) / 64;
+
+    copy_padded(t->text, message.ptr, message.len);
+    classify(t->text, blocks, &t->classes);
+    hx_classes_end(&t->classes, blocks);
+    if (hx_has_tight_colons(&t->classes, blocks))
+        hx_join_colons(t, message.len);
+    hx_make_tokens(t, hx_cut_words(t, blocks));
+}
 #endif
 
-void (*hx_classify_best(void))(const char *, uint32_t, hx_byte_classes *)
+void (*hx_scan_best(void))(hx_tokenizer *, hx_slice)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2"))
-        return classify_avx2;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+        __builtin_cpu_supports("popcnt"))
+        return scan_avx2;
 #endif
-    return hx_classify_plain;
+    return hx_scan_plain;
 }
