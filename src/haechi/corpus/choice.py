@@ -1,15 +1,16 @@
 """Which lines belong together, found out from the lines.
 
-A good rule makes what comes next in a session predictable. Every candidate is tried on a sample: how many
-bits does the next log key take, given the two before it in its session? A rule that throws unrelated lines
-together pays for it, because contexts are mixed; a rule that tears related lines apart pays for it too,
-because first events have no context. No rule is preferred by name.
+What makes a good session is that flows recur: the same short sequences of log keys, again and again under
+new names. A rule is taken when, on a sample, it gives enough sessions, most of them longer than one event,
+and no more than half as many different sequences as sessions. Values in the message are tried first (a
+block or request id ties lines together across hosts and processes), then header fields, the finest set
+first. Where nothing recurs, the lines are one stream, unless keeping some fields apart makes the next log
+key clearly more predictable.
 """
 
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
@@ -18,36 +19,30 @@ import numpy.typing as npt
 
 from haechi.config.training import HeaderField
 from haechi.corpus.logs import SAMPLE_BYTES, SessionRule, read
-from haechi.corpus.sessions import EventStream
+from haechi.corpus.sessions import EventStream, Sessions, cut
 from haechi.native import _core
 
 FIELDS: tuple[HeaderField, ...] = ("host", "process", "pid", "thread")
 IDLE_S = (60, 3600)
-MIN_VALUE_SHARE = 0.2
+MIN_VALUE_SHARE = 0.5
 MAX_PREFIXES = 3
+MIN_SESSIONS = 20
+CLEARLY_LESS = 0.9
 _VALUE = re.compile(rb"(?<![A-Za-z0-9_-])([A-Za-z]{2,24}[_-])-?(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{3,}")
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A rule and what a next event costs under it, in bits."""
-
-    rule: SessionRule
-    bits: float
-
-
 def candidates(head: bytes, format_spec: str) -> list[SessionRule]:
-    """The rules worth trying on these lines: every set of fields that varies, and recurring values."""
+    """The rules worth trying on these lines, in the order of preference; "all" is always the last."""
     records = _core.parse(head, format_spec)
     varied = [name for name in FIELDS if len(set(records["fields"][name])) > 1]
-    rules = [SessionRule("all")]
-    for size in range(1, len(varied) + 1):
+    rules = [SessionRule("value", prefix=prefix) for prefix in value_prefixes(records["message"])]
+    for size in range(len(varied), 0, -1):
         rules += [SessionRule("fields", fields=chosen) for chosen in combinations(varied, size)]
-    return rules + [SessionRule("value", prefix=p) for p in value_prefixes(records["message"])]
+    return [*rules, SessionRule("all")]
 
 
 def value_prefixes(messages: Sequence[bytes]) -> list[str]:
-    """What ids in these messages start with: in a fifth of the lines, and most of them in several lines."""
+    """What ids in these messages start with: in half of the lines, and most of them in several lines."""
     lines_of: dict[bytes, Counter[bytes]] = {}
     lines: Counter[bytes] = Counter()
     for message in messages:
@@ -65,15 +60,26 @@ def value_prefixes(messages: Sequence[bytes]) -> list[str]:
     return [prefix.decode() for prefix in sorted(good, key=lambda p: (-lines[p], p))[:MAX_PREFIXES]]
 
 
-def choose(paths: Sequence[Path], head: bytes, format_spec: str, matcher: _core.Matcher) -> Candidate:
-    """The rule under which these logs are most predictable; the simpler one of two that are within 1 %."""
+def choose(paths: Sequence[Path], head: bytes, format_spec: str, matcher: _core.Matcher) -> SessionRule:
+    """The first rule under which flows recur; else what is most predictable, as the module says."""
     limit = max(SAMPLE_BYTES // len(paths), 1)
-    tried = []
-    for rule in candidates(head, format_spec):
-        stream = read(paths, format_spec, matcher, rule, limit).stream
-        tried.append(Candidate(rule, bits_per_event(stream)))
-    best = min(candidate.bits for candidate in tried)
-    return next(candidate for candidate in tried if candidate.bits <= best * 1.01 + 0.001)
+    streams = {
+        rule: read(paths, format_spec, matcher, rule, limit).stream for rule in candidates(head, format_spec)
+    }
+    for rule, stream in streams.items():
+        if rule.by != "all" and recurs(cut(stream, choose_idle_s(stream))):
+            return rule
+    bits = {rule: bits_per_event(stream) for rule, stream in streams.items() if rule.by != "value"}
+    best = min(bits, key=lambda rule: bits[rule])
+    whole = SessionRule("all")
+    return best if bits[best] < CLEARLY_LESS * bits[whole] else whole
+
+
+def recurs(sessions: Sessions) -> bool:
+    """Whether these look like flows that come again and again."""
+    if len(sessions) < MIN_SESSIONS or float(np.median(sessions.lengths)) < 2:
+        return False
+    return len(sessions.distinct()[0]) <= len(sessions) / 2
 
 
 def bits_per_event(stream: EventStream) -> float:

@@ -57,6 +57,18 @@ class Sessions:
             start_us=np.full(n, NO_TIME, dtype=np.int64),
         )
 
+    @classmethod
+    def concatenate(cls, parts: Sequence["Sessions"]) -> Self:
+        """The sessions of several sets, one after the other."""
+        lengths = np.concatenate([part.lengths for part in parts])
+        return cls(
+            keys=np.concatenate([part.keys for part in parts]),
+            offsets=np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
+            count=np.concatenate([part.count for part in parts]),
+            closed=np.concatenate([part.closed for part in parts]),
+            start_us=np.concatenate([part.start_us for part in parts]),
+        )
+
     def sequence(self, index: int) -> npt.NDArray[np.int32]:
         """The log keys of one session."""
         return self.keys[self.offsets[index] : self.offsets[index + 1]]

@@ -47,7 +47,7 @@ class TrainResult:
 
 
 @dataclass(frozen=True)
-class _Material:
+class Material:
     """What a manifest says besides the model."""
 
     corpus: Corpus
@@ -101,7 +101,7 @@ def run(
 
 def _read_logs(
     logs: Sequence[Path], config: TrainingConfig, progress: TrainingProgress
-) -> tuple[_Material, Sessions, Logs]:
+) -> tuple[Material, Sessions, Logs]:
     if not logs:
         raise TrainError("no log files were named")
     progress.stage("reading")
@@ -118,7 +118,7 @@ def _read_logs(
     idle_s = config.session.idle_s if config.session.idle_s != "auto" else choose_idle_s(events.stream)
     sessions = cut(events.stream, idle_s)
     span = events.time_us
-    material = _Material(
+    material = Material(
         corpus=Corpus(
             sources=tuple(path.name for path in logs),
             lines=events.lines,
@@ -148,7 +148,7 @@ def _chosen_rule(
     chosen = config.session
     match chosen.by:
         case "auto":
-            return choose(logs, head, format_spec, matcher).rule
+            return choose(logs, head, format_spec, matcher)
         case "fields":
             return SessionRule("fields", fields=chosen.fields)
         case "value":
@@ -158,9 +158,7 @@ def _chosen_rule(
     return SessionRule("all")
 
 
-def manifest_of(
-    material: _Material, learned: Learned, config: TrainingConfig, parent: str | None
-) -> Manifest:
+def manifest_of(material: Material, learned: Learned, config: TrainingConfig, parent: str | None) -> Manifest:
     """Everything the engine needs to know, and what the thresholds rest on."""
     vocabulary, calibration = learned.vocabulary, learned.calibration
     return Manifest(
@@ -224,11 +222,11 @@ def _notes(learned: Learned, events: Logs, config: TrainingConfig) -> list[str]:
     if not calibration.held:
         notes.append(
             f"{calibration.sessions} sessions are too few to show that at most {config.threshold.budget:.2%} "
-            "of normal ones are flagged; the thresholds lie above everything seen in them. Train on more logs."
+            "of normal ones are flagged; the thresholds lie above all that was seen. Train on more logs."
         )
     if calibration.flagged > calibration.allowed:
         notes.append(
-            f"{calibration.flagged} of {calibration.sessions} normal sessions are flagged, because they hold "
+            f"{calibration.flagged} of {calibration.sessions} normal sessions are flagged: they hold "
             "events that the rest of the logs lacks. Train on more logs to have fewer such alerts."
         )
     return notes

@@ -76,7 +76,7 @@ def score_windows(
         row = answer[windows.context_of[pairs] - start]
         token = windows.token_of[pairs]
         of_token = row[np.arange(len(token)), token]
-        nll[pairs] = quantise(np.minimum(-of_token.astype(np.float64), unseen_nll))
+        nll[pairs] = quantise(np.clip(-of_token.astype(np.float64), 0, unseen_nll))
         likelier = row > of_token[:, None]
         likelier[:, [vocabulary.begin, vocabulary.unseen]] = False
         rank[pairs] = likelier.sum(axis=1)
