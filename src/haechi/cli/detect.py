@@ -11,7 +11,13 @@ import click
 from haechi.cli.outcome import refusals
 from haechi.config.detect import DetectConfig
 from haechi.config.load import ConfigError, load_yaml
-from haechi.native.tools import ToolError, config_in_memory, onnxruntime_library, tool_path
+from haechi.native.tools import (
+    ToolError,
+    config_in_memory,
+    onnxruntime_library,
+    run_in_foreground,
+    tool_path,
+)
 
 
 @click.command("detect")
@@ -33,21 +39,21 @@ from haechi.native.tools import ToolError, config_in_memory, onnxruntime_library
 @click.option("--format", metavar="FORMAT", help="Header format, where not the one trained on.")
 @click.option("--workers", type=int, help="Threads that judge.")
 @click.option("--pin", metavar="CPU,CPU...", help="A processor for each worker to stay on.")
-@click.option("--checkpoint", metavar="DIR", help="Where to note what is done, to go on from after any end.")
+@click.option("--checkpoint", metavar="FILE", help="Where to note what is done, to go on from after any end.")
 @click.option("--stats-page", metavar="FILE", help="Map counters and latencies to this file.")
 @click.option("--control-socket", metavar="SOCKET", help="Take commands on this Unix socket.")
 @click.option("--onnxruntime", metavar="LIBRARY", help="libonnxruntime.so, where not the Python package's.")
 @click.option("--json", "as_json", is_flag=True, help="The closing summary as one JSON object.")
 def command(
     logs: tuple[str, ...], config: Path | None, pin: str | None, checkpoint: str | None, **options: Any
-) -> None:
+) -> int:
     """Report what is not normal in LOG (files, quoted globs, - for standard input), an alert a line.
 
     The summary at the end goes to standard error.
 
     \b
     haechi detect app.log --bundle bundles/latest -o alerts.jsonl
-    haechi detect --follow "/var/log/app*.log" --bundle bundles/latest --checkpoint state
+    haechi detect --follow "/var/log/app*.log" --bundle bundles/latest -o alerts.jsonl --checkpoint state
     """
     as_json = options.pop("as_json")
     if logs:
@@ -61,5 +67,21 @@ def command(
         settings = load_yaml(config, DetectConfig, given)
         engine = tool_path("haechi-detect")
         rendered = settings.engine_config(settings.onnxruntime or onnxruntime_library())
-        # The engine takes this process's place: signals, standard streams and the exit status are its own.
-        os.execv(engine, [engine.name, f"/dev/fd/{config_in_memory(rendered | {'json': as_json})}"])
+        if settings.follow or as_json:
+            # The engine takes this process's place: signals, streams and the exit status are its own.
+            rendered |= {"summary": "-"} if as_json else {}
+            os.execv(engine, [engine.name, "--config", f"/dev/fd/{config_in_memory(rendered)}"])
+        status, summary = run_in_foreground("haechi-detect", rendered)
+    if summary:
+        _print_summary(summary)
+    return status
+
+
+def _print_summary(summary: dict[str, Any]) -> None:
+    lines, seconds = summary["lines"], summary["seconds"]
+    click.echo(
+        f"{lines:,} lines in {seconds:.2f} s ({lines / max(seconds, 1e-9):,.0f} a second), "
+        f"{summary['alerts']:,} alerts; malformed {summary['malformed_lines']:,}, "
+        f"fit no template {summary['unseen_lines']:,}, unscored {summary['unscored']:,}",
+        err=True,
+    )

@@ -67,6 +67,40 @@ def config_in_memory(config: Mapping[str, Any]) -> int:
     return fd
 
 
+def run_in_foreground(tool: str, config: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+    """Runs a tool to its end with this process's standard streams; its exit status, and the totals it gave
+    (empty where it gave none). SIGTERM is passed on; SIGINT comes to it from the terminal as well."""
+    totals = os.memfd_create("haechi-summary")
+    fd = config_in_memory({**config, "summary": f"/dev/fd/{totals}"})
+    process = subprocess.Popen([tool_path(tool), "--config", f"/dev/fd/{fd}"], pass_fds=[fd, totals])
+    os.close(fd)
+    before = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: process.terminate()),
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    }
+    try:
+        status = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        with os.fdopen(totals, "rb") as file:
+            file.seek(0)
+            text = file.read()
+    return (status if status >= 0 else 128 - status), (json.loads(text) if text else {})
+
+
+def read_summary(stderr: str) -> dict[str, Any]:
+    """The totals that a tool with `"summary": "-"` writes as its last line, or ToolError."""
+    last = stderr.rstrip().rpartition("\n")[2]
+    try:
+        summary = json.loads(last)
+    except ValueError:
+        summary = None
+    if not isinstance(summary, dict):
+        raise ToolError(f"the tool gave no totals; its last words were: {last[:200]!r}")
+    return summary
+
+
 class Process:
     """A running tool. Ends with its `with` block, and with the thread that started it (by the kernel's
     parent-death signal), so that a killed Python leaves none behind."""
@@ -99,7 +133,7 @@ class Process:
         prctl = ctypes.CDLL(None, use_errno=True).prctl
         try:
             process = subprocess.Popen(
-                [path, f"/dev/fd/{fd}"],
+                [path, "--config", f"/dev/fd/{fd}"],
                 stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
@@ -230,8 +264,8 @@ class Process:
 
 
 def _peak_rss_bytes(pid: int) -> int:
-    # The kernel's own high-water mark of this program. wait4's ru_maxrss would not do: it starts with what the
-    # Python process held when it forked.
+    # The kernel's own high-water mark of this program. wait4's ru_maxrss would not do: it starts with what
+    # the Python process held when it forked.
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:

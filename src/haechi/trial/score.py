@@ -10,7 +10,7 @@ from typing import Any
 
 from haechi.trial.records import Alert, Episode
 
-GRACE_S = 600.0  # a session's end is judged when it has gone idle, so an alert may come this late
+GRACE_S = 60.0  # an alert may be of the time at which a session was given up, not of its last event
 
 
 @dataclass(frozen=True, slots=True)
