@@ -188,6 +188,7 @@ def manifest_of(material: Material, learned: Learned, config: TrainingConfig, pa
                     "alert_ratio": calibration.alert_ratio,
                     "budget": config.threshold.budget,
                     "confidence": config.threshold.confidence,
+                    "novel": calibration.novel,
                     "flagged": calibration.flagged,
                     "allowed": calibration.allowed,
                     "folds": config.threshold.folds,
@@ -224,9 +225,9 @@ def _notes(learned: Learned, events: Logs, config: TrainingConfig) -> list[str]:
             f"{calibration.sessions} sessions are too few to show that at most {config.threshold.budget:.2%} "
             "of normal ones are flagged; the thresholds lie above all that was seen. Train on more logs."
         )
-    if calibration.flagged > calibration.allowed:
+    if calibration.novel > config.threshold.budget * calibration.sessions:
         notes.append(
-            f"{calibration.flagged} of {calibration.sessions} normal sessions are flagged: they hold "
-            "events that the rest of the logs lacks. Train on more logs to have fewer such alerts."
+            f"{calibration.novel} of {calibration.sessions} normal sessions hold an event of a kind that the "
+            "rest of the logs lacks. New events are always reported; train on more logs to have fewer."
         )
     return notes

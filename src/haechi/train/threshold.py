@@ -7,28 +7,30 @@ import numpy as np
 import numpy.typing as npt
 
 from haechi.config.training import ThresholdConfig
-from haechi.train.score import NLL_UNITS, Rule, SessionScores
+from haechi.train.score import NLL_UNITS, Rule, SessionScores, quantise
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The rule as it goes into the bundle, and what it rests on.
+    """The rule as it goes into the bundle, and what it rests on. Sessions count as often as they occurred.
 
-    sessions   validation sessions, repetitions included
-    flagged    how many of them the rule flags
-    allowed    how many it was allowed to flag
-    held       whether so many sessions can show the budget at this confidence at all
+    sessions   validation sessions
+    novel      of these, how many hold an event that the model judging them had never seen; any rule flags
+    them flagged    of the others, how many the rule flags allowed    of the others, how many it was allowed
+    to flag held       whether so few sessions can show the budget at this confidence at all
     """
 
     rule: Rule
     sessions: int
+    novel: int
     flagged: int
     allowed: int
     held: bool
 
     @property
     def alert_ratio(self) -> float:
-        return self.flagged / self.sessions if self.sessions else 0.0
+        """The share of normal sessions that the rule flags, the novel ones included."""
+        return (self.novel + self.flagged) / self.sessions if self.sessions else 0.0
 
 
 def allowed_alarms(sessions: int, budget: float, confidence: float) -> int:
@@ -59,24 +61,26 @@ def calibrate(
 ) -> Calibration:
     """Thresholds of the likelihood rule, from scores of normal sessions [n] that occurred count [n] times.
 
-    The event and the session threshold get the same share of the alarms and are lowered together for as
-    long as the sessions flagged by either are not more than allowed: neither is preferred, because which of
-    them an anomaly trips is not known beforehand. With no alarm allowed they lie just above the largest
-    normal value. An unseen event is an alarm at any threshold, so more than allowed can be flagged;
-    Calibration says how many. The top-k rule has its k from the configuration, and its alarms on the same
-    sessions are reported.
+    Only sessions without an unseen event have a say: the others are flagged whatever the thresholds are,
+    and would drive them up without a single alarm fewer. The event and the session threshold get the same
+    share of the alarms and are lowered together for as long as the sessions flagged by either are not more
+    than allowed: neither is preferred, because which of them an anomaly trips is not known beforehand. With
+    no alarm allowed they lie above the largest normal value. The top-k rule has its k from the
+    configuration; its alarms are counted, too.
     """
-    sessions = int(count.sum())
-    shown = allowed_alarms(sessions, config.budget, config.confidence)
+    known = scores.event_nll < quantise(np.array([config.unseen_nll]))[0]
+    known_count = np.where(known, count, 0)
+    shown = allowed_alarms(int(known_count.sum()), config.budget, config.confidence)
     allowed = max(shown, 0)
-    event = _Steps(scores.event_nll / NLL_UNITS, count, config.unseen_nll)
-    session = _Steps(scores.mean_nll[closed], count[closed], config.unseen_nll)
+    event = _Steps(scores.event_nll[known] / NLL_UNITS, count[known], config.unseen_nll)
+    ended = known & closed
+    session = _Steps(scores.mean_nll[ended], count[ended], config.unseen_nll)
 
     def rule_for(share: int) -> Rule:
         return Rule(config.rule, config.top_k, event.threshold(share), session.threshold(share))
 
     def flagged(rule: Rule) -> int:
-        return int(count[rule.anomalous(scores, closed)].sum())
+        return int(known_count[rule.anomalous(scores, closed)].sum())
 
     rule = rule_for(0)
     if config.rule == "likelihood":
@@ -85,25 +89,27 @@ def calibrate(
             middle = (low + high) // 2
             low, high = (middle, high) if flagged(rule_for(middle)) <= allowed else (low, middle)
         rule = rule_for(low)
-    return Calibration(rule, sessions, flagged(rule), allowed, shown >= 0)
+    return Calibration(
+        rule=rule,
+        sessions=int(count.sum()),
+        novel=int(count[~known].sum()),
+        flagged=flagged(rule),
+        allowed=allowed,
+        held=shown >= 0,
+    )
 
 
 class _Steps:
-    """The distinct values of a score below its cap, and how many sessions lie above each.
-
-    What reaches the cap (an unseen event) is above every threshold, as it is for the paper's rule.
-    """
+    """The distinct values of a score, and how many sessions lie above each. All are below the cap."""
 
     def __init__(self, value: npt.NDArray[np.float64], count: npt.NDArray[np.int64], cap: float) -> None:
         self._cap = cap
         self._value, at = np.unique(value, return_inverse=True)
         weight = np.bincount(at, weights=count, minlength=len(self._value))
-        below = self._value < cap
-        self._value, weight = self._value[below], weight[below]
         self._above = weight[::-1].cumsum()[::-1] - weight
 
     def threshold(self, alarms: int) -> float:
-        """Midway between two neighbouring values, so that at most this many sessions below the cap lie above.
+        """Midway between two neighbouring values, so that at most this many sessions lie above.
 
         Over the largest value, where there is no neighbour, by a tenth of how far it lies above the median,
         and never up to the cap.
