@@ -28,7 +28,7 @@ def engine_verdicts(bundle: Path, sessions: Sessions, folder: Path) -> npt.NDArr
         "--onnxruntime",
         onnxruntime_library(),
         source,
-        "-o",
+        "--alerts",
         alerts,
     ]
     try:
