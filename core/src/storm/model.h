@@ -22,6 +22,8 @@ enum {
     STORM_REPEATS_MAX = 200,
     STORM_MUTANTS_MAX = 60000,
     STORM_NAME_MAX = 30,
+    STORM_PREFIX_MAX = 24,  /* of a host's name; its number adds five digits at most */
+    STORM_PROCESS_MAX = 27, /* so that " name: " and " name - " fit 32 bytes */
     STORM_SD_MAX = 200,
     STORM_HEAD_BYTES = 48, /* "host process[pid]: " */
     STORM_NUMBER_MAX = 99999999,
@@ -66,7 +68,7 @@ typedef struct storm_variable {
 } storm_variable;
 
 typedef struct storm_process {
-    char name[STORM_NAME_MAX + 2];
+    char name[STORM_PROCESS_MAX + 2];
     char lead[2][32]; /* after the host: " sshd[" or " kernel: "; [1] is RFC 5424's */
     uint8_t lead_len[2];
     char msgid[STORM_NAME_MAX + 2];
@@ -127,7 +129,7 @@ typedef struct storm_rule {
 
 struct hx_profile {
     char name[STORM_NAME_MAX + 2];
-    char host_prefix[STORM_NAME_MAX + 2];
+    char host_prefix[STORM_PREFIX_MAX + 2];
     uint32_t host_count, pid_first, pid_count;
 
     storm_process *processes;

@@ -65,11 +65,10 @@ static int read_process(hx_profile *p, const cJSON *item, const char *where, hx_
             return hx_error_set(err, HX_EINVAL, "%sname: \"%s\" is there twice", where,
                                 process->name);
     process->facility = (uint8_t)facility;
-    /* Longer names than 28 bytes do not pass check_head beside any host. */
     const char *after[2] = {process->has_pid ? "[" : ": ", process->has_pid ? " " : " - "};
     for (int i = 0; i < 2; i++)
-        process->lead_len[i] = (uint8_t)snprintf(process->lead[i], sizeof process->lead[i],
-                                                 " %.27s%s", process->name, after[i]);
+        process->lead_len[i] = (uint8_t)snprintf(process->lead[i], sizeof process->lead[i], " %s%s",
+                                                 process->name, after[i]);
     p->process_count++;
     return 0;
 }

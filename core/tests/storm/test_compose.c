@@ -1,0 +1,446 @@
+/* Composing: the forms, exact times, sessions that never share a name, values that a session keeps,
+ * anomalies that normal traffic never looks like, and the same bytes for the same seed. */
+#include "../check.h"
+#include "small.h"
+
+#include <haechi/hash.h>
+#include <haechi/storm.h>
+
+#include <ctype.h>
+
+static hx_profile *profile;
+
+static hx_composer *composer_make(hx_composer_config config)
+{
+    hx_composer *composer = NULL;
+    hx_error err = {""};
+
+    config.profile = profile;
+    if (!config.eps_milli)
+        config.eps_milli = 1000000;
+    if (!config.start_ns)
+        config.start_ns = INT64_C(1756548930000000000);
+    int rc = hx_composer_create(&config, &composer, &err);
+    if (rc)
+        fprintf(stderr, "%s\n", err.text);
+    CHECK_INT(rc, 0);
+    return composer;
+}
+
+/* --- forms -------------------------------------------------------------------------------------
+ */
+
+/* A line's head cut into its fields, so that forms can be compared field by field. */
+typedef struct fields {
+    char pri[8], time[40], host[32], process[32], pid[16], message[256];
+} fields;
+
+static fields fields_cut(hx_line_form form, const char *line, uint32_t len)
+{
+    char text[HX_LINE_ROOM], day[8], clock[16], msgid[32], data[64];
+    fields f = {""};
+    int at = 0, n = 0;
+
+    memcpy(text, line, len);
+    text[len] = '\0';
+    switch (form) {
+    case HX_LINE_ISO:
+        n = sscanf(text, "<%7[0-9]>%39s %31s %31[^[: ]%n", f.pri, f.time, f.host, f.process, &at);
+        CHECK_INT(n, 4);
+        break;
+    case HX_LINE_RFC3164:
+        n = sscanf(text, "<%7[0-9]>%7s %7s %15s %31s %31[^[: ]%n", f.pri, f.time, day, clock,
+                   f.host, f.process, &at);
+        CHECK_INT(n, 6);
+        break;
+    case HX_LINE_RFC5424:
+        n = sscanf(text, "<%7[0-9]>1 %39s %31s %31s %15s %31s %n", f.pri, f.time, f.host, f.process,
+                   f.pid, msgid, &at);
+        CHECK_INT(n, 6);
+        n = text[at] == '[' ? (int)strcspn(text + at, "]") + 1 : 1;
+        CHECK((size_t)n < sizeof data && text[at + n] == ' ');
+        CHECK(strcmp(f.process, "app") == 0 ? strncmp(text + at, "[x@1 a=\"b\"]", 11) == 0
+                                            : text[at] == '-');
+        CHECK(strcmp(msgid, strcmp(f.process, "app") == 0 ? "REQ" : "-") == 0);
+        snprintf(f.message, sizeof f.message, "%.255s", text + at + n + 1);
+        if (strcmp(f.pid, "-") == 0)
+            f.pid[0] = '\0';
+        return f;
+    }
+    if (text[at] == '[') {
+        CHECK_INT(sscanf(text + at, "[%15[0-9]]%n", f.pid, &n), 1);
+        at += n;
+    }
+    CHECK(strncmp(text + at, ": ", 2) == 0);
+    snprintf(f.message, sizeof f.message, "%.255s", text + at + 2);
+    return f;
+}
+
+static void test_forms(void)
+{
+    hx_composer *c[3];
+    char line[HX_LINE_ROOM];
+
+    for (int form = 0; form < 3; form++)
+        c[form] = composer_make(
+            (hx_composer_config){.form = (hx_line_form)form, .seed = 7, .anomaly_rate = 0.05});
+    for (int i = 0; i < 5000; i++) {
+        fields f[3];
+        for (int form = 0; form < 3; form++) {
+            uint32_t len = hx_composer_next(c[form], line, NULL);
+            f[form] = fields_cut((hx_line_form)form, line, len);
+            CHECK(strcmp(f[form].host, f[0].host) == 0);
+            CHECK(strcmp(f[form].process, f[0].process) == 0);
+            CHECK(strcmp(f[form].pri, f[0].pri) == 0);
+            CHECK(strcmp(f[form].pid, f[0].pid) == 0);
+            CHECK(strcmp(f[form].message, f[0].message) == 0);
+        }
+        CHECK((f[0].pid[0] == '\0') == (strcmp(f[0].process, "kernel") == 0));
+    }
+    for (int form = 0; form < 3; form++)
+        hx_composer_destroy(c[form]);
+}
+
+/* --- time --------------------------------------------------------------------------------------
+ */
+
+static void test_times(void)
+{
+    static const uint64_t rates[] = {1, 500, 1000, 7000, 3000000, 999999937, UINT64_C(20000000000)};
+    char line[HX_LINE_ROOM];
+
+    for (size_t r = 0; r < sizeof rates / sizeof *rates; r++) {
+        hx_composer *c = composer_make((hx_composer_config){
+            .eps_milli = rates[r], .worker = 1, .workers = 3, .start_ns = 1000});
+        for (uint64_t i = 0; i < 3000; i++) {
+            hx_composed e;
+            uint32_t len = hx_composer_next(c, line, &e);
+            unsigned __int128 ns = (unsigned __int128)e.sequence * UINT64_C(1000000000000);
+
+            CHECK_INT(e.length, len);
+            CHECK_INT(e.sequence, 1 + 3 * i);
+            CHECK_INT(e.time_ns, 1000 + (int64_t)(ns / rates[r]));
+        }
+        hx_composer_destroy(c);
+    }
+}
+
+static void test_pace(void)
+{
+    hx_composer *c = composer_make((hx_composer_config){.eps_milli = 1000000, .start_ns = 5000});
+    char line[HX_LINE_ROOM];
+    hx_composed e;
+
+    for (int i = 0; i < 10; i++)
+        hx_composer_next(c, line, &e);
+    CHECK_INT(e.time_ns, 5000 + 9 * 1000000);
+    CHECK_INT(hx_composer_pace(c, 0, 1000), HX_EINVAL);
+    CHECK_INT(hx_composer_pace(c, 50000000, 0), HX_EINVAL);
+    CHECK_INT(hx_composer_pace(c, 50000000, 2000000), 0);
+    hx_composer_next(c, line, &e);
+    CHECK_INT(e.time_ns, 50000000);
+    hx_composer_next(c, line, &e);
+    CHECK_INT(e.time_ns, 50500000);
+    CHECK_INT(e.sequence, 11);
+    hx_composer_destroy(c);
+}
+
+/* --- sessions ----------------------------------------------------------------------------------
+ */
+
+enum { SESSIONS = 1 << 16 };
+
+/* What is known of a session by name: an open-addressed table, more than large enough here. */
+typedef struct seen {
+    uint64_t name;
+    uint32_t slot, step;
+    uint64_t ended; /* event */
+    char user[64];
+} seen;
+
+static seen *seen_find(seen *table, const fields *f)
+{
+    char name[96];
+    uint64_t hash = hx_hash_bytes(
+        name, (size_t)snprintf(name, sizeof name, "%s %s %s", f->host, f->process, f->pid), 1);
+    uint32_t i = (uint32_t)hash % SESSIONS;
+
+    while (table[i].name && table[i].name != hash)
+        i = (i + 1) % SESSIONS;
+    table[i].name = hash;
+    return &table[i];
+}
+
+/* The step that a message is, given the one before (0: none): what normal flows allow. */
+static uint32_t step_after(uint32_t before, const char *message)
+{
+    static const struct {
+        const char *word;
+        uint32_t step, before[4]; /* ends in 0, but for one that begins: {0} */
+    } steps[] = {
+        {"begin ", 1, {0}}, {"work ", 2, {1}},   {"toil ", 2, {1}}, {"end ", 9, {1, 2}},
+        {"fail ", 4, {0}},  {"fail ", 5, {4}},   {"ok ", 6, {5}},   {"bye", 9, {6}},
+        {"hot ", 7, {0}},   {"hotter ", 8, {7}}, {"cool ", 9, {8}}, {"link up", 9, {0}},
+    };
+
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+        if (strncmp(message, steps[i].word, strlen(steps[i].word)) == 0)
+            for (int k = 0; k < 4; k++)
+                if (steps[i].before[k] == before && (k == 0 || before))
+                    return steps[i].step;
+    return 0;
+}
+
+static void test_sessions(void)
+{
+    enum { EVENTS = 60000, REUSE_MIN = 10000 };
+    hx_composer *c = composer_make((hx_composer_config){.seed = 3, .eps_milli = 100000});
+    seen *table = calloc(SESSIONS, sizeof *table);
+    char line[HX_LINE_ROOM], user[64];
+
+    CHECK(table != NULL);
+    for (uint64_t i = 1; i <= EVENTS; i++) {
+        hx_composed e;
+        uint32_t len = hx_composer_next(c, line, &e);
+        fields f = fields_cut(HX_LINE_ISO, line, len);
+        seen *s = seen_find(table, &f);
+        uint32_t step = step_after(s->step, f.message);
+
+        if (!step)
+            fprintf(stderr, "after step %u: %.*s\n", s->step, (int)len, line);
+        CHECK(step != 0);
+        if (s->step == 0) {
+            CHECK(f.pid[0] == '\0' || s->ended == 0 || i - s->ended > REUSE_MIN);
+            s->slot = e.session;
+            s->user[0] = '\0';
+        }
+        CHECK_INT(s->slot, e.session);
+        if (sscanf(f.message, "%*[a-z] %63[a-z ,]", user) == 1 && !isdigit(user[0]) &&
+            strncmp(f.message, "work", 4) != 0) {
+            if (s->user[0])
+                CHECK(strncmp(s->user, user, 3) == 0);
+            memcpy(s->user, user, sizeof user);
+        }
+        s->step = step == 9 ? 0 : step;
+        if (step == 9)
+            s->ended = i;
+    }
+    free(table);
+    hx_composer_destroy(c);
+}
+
+/* --- anomalies ---------------------------------------------------------------------------------
+ */
+
+typedef struct episodes {
+    hx_episode list[4096];
+    uint32_t count;
+} episodes;
+
+static void episode_keep(void *context, const hx_episode *episode)
+{
+    episodes *all = context;
+
+    if (all->count < sizeof all->list / sizeof *all->list)
+        all->list[all->count++] = *episode;
+}
+
+static const hx_episode *episode_of(const episodes *all, const char *session, uint64_t event)
+{
+    for (uint32_t i = 0; i < all->count; i++)
+        if (event >= all->list[i].first_event && event <= all->list[i].last_event &&
+            strcmp(all->list[i].session, session) == 0)
+            return &all->list[i];
+    return NULL;
+}
+
+/* Every session without an episode is normal; every one with an episode is not, and its count,
+ * times and kind are what the lines say. */
+static void test_episodes(void)
+{
+    enum { EVENTS = 30000 };
+    static episodes all;
+    static struct {
+        fields f;
+        hx_composed e;
+    } event[EVENTS];
+    static uint32_t events_of[4096];
+    uint32_t kinds[256] = {0};
+    hx_composer *c = composer_make((hx_composer_config){
+        .seed = 11, .anomaly_rate = 0.1, .on_episode = episode_keep, .context = &all});
+    seen *table = calloc(SESSIONS, sizeof *table);
+    char line[HX_LINE_ROOM];
+
+    all.count = 0;
+    for (int i = 0; i < EVENTS; i++)
+        event[i].f = fields_cut(HX_LINE_ISO, line, hx_composer_next(c, line, &event[i].e));
+    hx_composer_finish(c);
+    CHECK(all.count > 500 && all.count < 4096);
+    for (int i = 0; i < EVENTS; i++) {
+        char session[96];
+        const fields *f = &event[i].f;
+
+        snprintf(session, sizeof session, "%s %s%s%s", f->host, f->process, f->pid[0] ? " " : "",
+                 f->pid);
+        const hx_episode *e = episode_of(&all, session, event[i].e.sequence);
+        if (e) {
+            events_of[e - all.list]++;
+            CHECK(strcmp(e->host, f->host) == 0);
+            if (event[i].e.sequence == e->first_event)
+                CHECK_INT(event[i].e.time_ns, e->first_time_ns);
+            if (event[i].e.sequence == e->last_event)
+                CHECK_INT(event[i].e.time_ns, e->last_time_ns);
+            continue;
+        }
+        seen *s = seen_find(table, f);
+        uint32_t step = step_after(s->step, f->message);
+        CHECK(step != 0);
+        s->step = step == 9 ? 0 : step;
+    }
+    for (uint32_t i = 0; i < all.count; i++) {
+        const hx_episode *e = &all.list[i];
+        CHECK_INT(e->events, events_of[i]);
+        kinds[(uint8_t)e->kind[5]]++; /* step_, steps, failu, never: the sixth letter differs */
+        if (strcmp(e->kind, "failure_repeated") == 0) {
+            CHECK(strcmp(e->technique, "T1110") == 0);
+            CHECK(!e->complete || (e->events >= 8 && e->events <= 20));
+        }
+        for (uint32_t k = 0; k < i; k++)
+            CHECK(strcmp(all.list[k].id, e->id) != 0);
+    }
+    CHECK(kinds['s'] > 50 && kinds['_'] > 50 && kinds['r'] > 50);
+    free(table);
+    hx_composer_destroy(c);
+}
+
+static void test_episode_text(void)
+{
+    hx_episode e = {.id = "0123456789abcdef",
+                    .kind = "step_skipped",
+                    .session = "node01 app 12",
+                    .host = "node01",
+                    .first_time_ns = 1000000,
+                    .last_time_ns = 2000000,
+                    .first_event = 3,
+                    .last_event = 9,
+                    .events = 2};
+    char out[HX_EPISODE_JSON_MAX];
+    const char *want =
+        "{\"id\": \"0123456789abcdef\", \"kind\": \"step_skipped\", \"technique\": null, "
+        "\"session\": \"node01 app 12\", \"host\": \"node01\", "
+        "\"first_time\": \"1970-01-01T00:00:00.001Z\", \"last_time\": "
+        "\"1970-01-01T00:00:00.002Z\", "
+        "\"first_event\": 3, \"last_event\": 9, \"events\": 2, \"complete\": false}\n";
+
+    CHECK_BYTES(out, hx_episode_format(&e, out), want, strlen(want));
+}
+
+/* --- bytes -------------------------------------------------------------------------------------
+ */
+
+/* next and fill, in small and in large pieces, write the same; another seed does not. */
+static void test_same_bytes(void)
+{
+    enum { ROOM = 1 << 18, EVENTS = 1500 };
+    char *one = malloc(ROOM), *two = malloc(ROOM), *three = malloc(ROOM);
+    hx_composer *a = composer_make((hx_composer_config){.seed = 5, .anomaly_rate = 0.2});
+    hx_composer *b = composer_make((hx_composer_config){.seed = 5, .anomaly_rate = 0.2});
+    hx_composer *d = composer_make((hx_composer_config){.seed = 6, .anomaly_rate = 0.2});
+    size_t one_len = 0, two_len = 0;
+    uint64_t events, three_events;
+
+    for (int i = 0; i < EVENTS; i++) {
+        one_len += hx_composer_next(a, one + one_len, NULL);
+        one[one_len++] = '\n';
+    }
+    for (uint64_t done = 0; done < EVENTS; done += events)
+        two_len += hx_composer_fill(b, two + two_len, HX_LINE_ROOM + 1000 * (done % 5),
+                                    EVENTS - done, &events);
+    CHECK_BYTES(two, two_len, one, one_len);
+    size_t three_len = hx_composer_fill(d, three, ROOM, EVENTS, &three_events);
+    CHECK_INT(three_events, EVENTS);
+    CHECK(three_len != one_len || memcmp(three, one, one_len) != 0);
+    hx_composer_destroy(a);
+    hx_composer_destroy(b);
+    hx_composer_destroy(d);
+    free(one);
+    free(two);
+    free(three);
+}
+
+/* A line at the very end of its room: not a byte past it. */
+static void test_room(void)
+{
+    hx_composer *c = composer_make((hx_composer_config){.seed = 5});
+    char blank[HX_LINE_ROOM] = {0};
+    char *room = check_guard_copy(blank, sizeof blank);
+
+    for (int i = 0; i < 5000; i++)
+        CHECK(hx_composer_next(c, room, NULL) <= hx_profile_facts_get(profile).line_bytes);
+    check_guard_free(room, sizeof blank);
+    hx_composer_destroy(c);
+}
+
+/* Workers have hosts of their own. */
+static void test_workers(void)
+{
+    static uint8_t worker_of[41];
+    char line[HX_LINE_ROOM];
+
+    for (uint32_t w = 0; w < 7; w++) {
+        hx_composer *c = composer_make((hx_composer_config){.worker = w, .workers = 7});
+        for (int i = 0; i < 2000; i++) {
+            fields f = fields_cut(HX_LINE_ISO, line, hx_composer_next(c, line, NULL));
+            int host = atoi(f.host + strlen("node"));
+            CHECK(host >= 1 && host <= 40);
+            CHECK(worker_of[host] == 0 || worker_of[host] == w + 1);
+            worker_of[host] = (uint8_t)(w + 1);
+        }
+        hx_composer_destroy(c);
+    }
+    for (int host = 1; host <= 40; host++)
+        CHECK(worker_of[host] != 0);
+}
+
+static void test_refusals(void)
+{
+    static const hx_composer_config refused[] = {
+        {.eps_milli = 0},
+        {.eps_milli = UINT64_MAX},
+        {.eps_milli = 1, .start_ns = -1},
+        {.eps_milli = 1, .anomaly_rate = 1.5},
+        {.eps_milli = 1, .anomaly_rate = -0.1},
+        {.eps_milli = 1, .worker = 2, .workers = 2},
+        {.eps_milli = 1, .worker = 0, .workers = 41},
+        {.eps_milli = 1, .form = (hx_line_form)3},
+    };
+
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        hx_composer_config config = refused[i];
+        hx_composer *composer = NULL;
+        hx_error err = {""};
+
+        config.profile = profile;
+        CHECK_INT(hx_composer_create(&config, &composer, &err), HX_EINVAL);
+        CHECK(err.text[0] != '\0' && composer == NULL);
+    }
+}
+
+int main(void)
+{
+    hx_error err;
+
+    CHECK_INT(hx_profile_create(SMALL_PROFILE, sizeof SMALL_PROFILE - 1, &profile, &err), 0);
+    test_forms();
+    test_times();
+    test_pace();
+    test_sessions();
+    test_episodes();
+    test_episode_text();
+    test_same_bytes();
+    test_room();
+    test_workers();
+    test_refusals();
+    hx_profile_destroy(profile);
+    return 0;
+}
