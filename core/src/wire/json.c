@@ -19,55 +19,55 @@ typedef enum role {
     ROLE_COUNT
 } role;
 
+typedef struct member_name {
+    char text[28];
+    uint8_t role, rank;
+} member_name;
+
+/* By length: a name is compared with a handful of others. */
+static const member_name names_2[] = {{"ts", ROLE_TIME, 2}};
+static const member_name names_3[] = {{"msg", ROLE_MESSAGE, 1}, {"log", ROLE_MESSAGE, 2},
+                                      {"app", ROLE_PROCESS, 2}, {"pid", ROLE_PID, 0},
+                                      {"tid", ROLE_THREAD, 1},  {"lvl", ROLE_LEVEL, 2}};
+static const member_name names_4[] = {{"body", ROLE_MESSAGE, 5}, {"text", ROLE_MESSAGE, 6},
+                                      {"time", ROLE_TIME, 1},    {"host", ROLE_HOST, 1},
+                                      {"name", ROLE_PROCESS, 5}, {"_PID", ROLE_PID, 0}};
+static const member_name names_5[] = {
+    {"event", ROLE_MESSAGE, 3}, {"_COMM", ROLE_PROCESS, 1}, {"level", ROLE_LEVEL, 0}};
+static const member_name names_6[] = {{"logger", ROLE_PROCESS, 4}, {"thread", ROLE_THREAD, 0}};
+static const member_name names_7[] = {{"message", ROLE_MESSAGE, 0},
+                                      {"MESSAGE", ROLE_MESSAGE, 0},
+                                      {"process", ROLE_PROCESS, 0},
+                                      {"program", ROLE_PROCESS, 1},
+                                      {"service", ROLE_PROCESS, 3}};
+static const member_name names_8[] = {{"datetime", ROLE_TIME, 3},
+                                      {"hostname", ROLE_HOST, 0},
+                                      {"severity", ROLE_LEVEL, 1},
+                                      {"PRIORITY", ROLE_PRIORITY, 0}};
+static const member_name names_9[] = {{"timestamp", ROLE_TIME, 0},
+                                      {"host.name", ROLE_HOST, 0},
+                                      {"_HOSTNAME", ROLE_HOST, 0},
+                                      {"log.level", ROLE_LEVEL, 0},
+                                      {"levelname", ROLE_LEVEL, 0}};
+static const member_name names_10[] = {
+    {"@timestamp", ROLE_TIME, 0}, {"SYSLOG_PID", ROLE_PID, 1}, {"threadName", ROLE_THREAD, 0}};
+static const member_name names_11[] = {{"process.pid", ROLE_PID, 0},
+                                       {"thread_name", ROLE_THREAD, 0}};
+static const member_name names_12[] = {{"process.name", ROLE_PROCESS, 0}};
+static const member_name names_13[] = {{"short_message", ROLE_MESSAGE, 4}};
+static const member_name names_17[] = {{"SYSLOG_IDENTIFIER", ROLE_PROCESS, 0}};
+static const member_name names_20[] = {{"__REALTIME_TIMESTAMP", ROLE_TIME, 1}};
+static const member_name names_26[] = {{"_SOURCE_REALTIME_TIMESTAMP", ROLE_TIME, 0}};
+
+#define NAMES(n) {names_##n, sizeof names_##n / sizeof names_##n[0]}
+
 static const struct {
-    const char name[28];
-    uint8_t len, role, rank;
-} names[] = {
-#define NAME(text, role, rank) {text, sizeof(text) - 1, role, rank}
-    NAME("message", ROLE_MESSAGE, 0),
-    NAME("MESSAGE", ROLE_MESSAGE, 0),
-    NAME("msg", ROLE_MESSAGE, 1),
-    NAME("log", ROLE_MESSAGE, 2),
-    NAME("event", ROLE_MESSAGE, 3),
-    NAME("short_message", ROLE_MESSAGE, 4),
-    NAME("body", ROLE_MESSAGE, 5),
-    NAME("text", ROLE_MESSAGE, 6),
-    NAME("time", ROLE_TIME, 1),
-    NAME("timestamp", ROLE_TIME, 0),
-    NAME("@timestamp", ROLE_TIME, 0),
-    NAME("ts", ROLE_TIME, 2),
-    NAME("datetime", ROLE_TIME, 3),
-    NAME("_SOURCE_REALTIME_TIMESTAMP", ROLE_TIME, 0),
-    NAME("__REALTIME_TIMESTAMP", ROLE_TIME, 1),
-    NAME("host", ROLE_HOST, 1),
-    NAME("hostname", ROLE_HOST, 0),
-    NAME("host.name", ROLE_HOST, 0),
-    NAME("_HOSTNAME", ROLE_HOST, 0),
-    NAME("process", ROLE_PROCESS, 0),
-    NAME("process.name", ROLE_PROCESS, 0),
-    NAME("program", ROLE_PROCESS, 1),
-    NAME("app", ROLE_PROCESS, 2),
-    NAME("service", ROLE_PROCESS, 3),
-    NAME("logger", ROLE_PROCESS, 4),
-    NAME("name", ROLE_PROCESS, 5),
-    NAME("SYSLOG_IDENTIFIER", ROLE_PROCESS, 0),
-    NAME("_COMM", ROLE_PROCESS, 1),
-    NAME("pid", ROLE_PID, 0),
-    NAME("_PID", ROLE_PID, 0),
-    NAME("process.pid", ROLE_PID, 0),
-    NAME("SYSLOG_PID", ROLE_PID, 1),
-    NAME("thread", ROLE_THREAD, 0),
-    NAME("thread_name", ROLE_THREAD, 0),
-    NAME("threadName", ROLE_THREAD, 0),
-    NAME("tid", ROLE_THREAD, 1),
-    NAME("level", ROLE_LEVEL, 0),
-    NAME("severity", ROLE_LEVEL, 1),
-    NAME("log.level", ROLE_LEVEL, 0),
-    NAME("levelname", ROLE_LEVEL, 0),
-    NAME("lvl", ROLE_LEVEL, 2),
-    NAME("PRIORITY", ROLE_PRIORITY, 0),
-#undef NAME
-};
+    const member_name *names;
+    size_t count;
+} names_of_length[] = {
+    [2] = NAMES(2),   [3] = NAMES(3),   [4] = NAMES(4),   [5] = NAMES(5),   [6] = NAMES(6),
+    [7] = NAMES(7),   [8] = NAMES(8),   [9] = NAMES(9),   [10] = NAMES(10), [11] = NAMES(11),
+    [12] = NAMES(12), [13] = NAMES(13), [17] = NAMES(17), [20] = NAMES(20), [26] = NAMES(26)};
 
 typedef struct found {
     hx_slice value[ROLE_COUNT];
@@ -183,13 +183,14 @@ static const char *value_read(const char *p, const char *end, hx_slice *value)
 
 static void keep(found *f, hx_slice name, hx_slice value)
 {
-    if (value.len == 0)
+    if (value.len == 0 || name.len >= sizeof names_of_length / sizeof names_of_length[0])
         return;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (names[i].len == name.len && memcmp(names[i].name, name.ptr, name.len) == 0) {
-            if (names[i].rank < f->rank[names[i].role]) {
-                f->rank[names[i].role] = names[i].rank;
-                f->value[names[i].role] = value;
+    for (size_t i = 0; i < names_of_length[name.len].count; i++) {
+        const member_name *known = &names_of_length[name.len].names[i];
+        if (memcmp(known->text, name.ptr, name.len) == 0) {
+            if (known->rank < f->rank[known->role]) {
+                f->rank[known->role] = known->rank;
+                f->value[known->role] = value;
             }
             return;
         }

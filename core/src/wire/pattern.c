@@ -290,6 +290,14 @@ static const char *typed_read(const wire_pattern *pattern, const step *s, const 
     }
 }
 
+static inline void keep(const step *s, const char *p, const char *end, hx_record *record)
+{
+    if (s->keep_at != NOT_KEPT) {
+        hx_slice *field = (hx_slice *)(void *)((char *)record + s->keep_at);
+        *field = wire_slice(p, end);
+    }
+}
+
 /* One step at p: what follows it, or NULL. */
 static inline const char *step_run(const wire_pattern *pattern, const step *s, const char *p,
                                    const char *end, hx_format_scratch *scratch, hx_record *record)
@@ -297,14 +305,18 @@ static inline const char *step_run(const wire_pattern *pattern, const step *s, c
     const char *literal = pattern->text + s->literal_at, *stop, *after;
     bool tail = s[1].kind == STEP_MESSAGE;
 
+    if (s->kind == STEP_TEXT && s->literal_len == 1 && literal[0] == ' ') { /* most are words */
+        stop = wire_scan_blank(p, end);
+        if (stop == p || (stop == end && !tail))
+            return NULL;
+        keep(s, p, stop, record);
+        return wire_skip_blanks(stop, end);
+    }
     if (s->kind == STEP_TEXT) {
         stop = literal_find(literal, s->literal_len, tail, p, end, &after);
         if (!stop || (stop == p && literal[0] == ' '))
             return NULL;
-        if (s->keep_at != NOT_KEPT) {
-            hx_slice *field = (hx_slice *)(void *)((char *)record + s->keep_at);
-            *field = wire_slice(p, stop);
-        }
+        keep(s, p, stop, record);
         return after;
     }
     stop = s->kind == STEP_LITERAL ? p : typed_read(pattern, s, p, end, scratch, record);

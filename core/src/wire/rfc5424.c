@@ -22,8 +22,7 @@ static inline const char *field_read(const char *p, const char *end, ptrdiff_t m
 {
     const char *start = p;
 
-    while (p < end && *p > ' ' && *p < 0x7f)
-        p++;
+    p = wire_scan_printable(p, end);
     if (p == end || *p != ' ' || p == start || p - start > max)
         return NULL;
     if (p - start > 1 || *start != '-')
@@ -36,7 +35,7 @@ static const char *sd_name_read(const char *p, const char *end)
 {
     const char *start = p;
 
-    while (p < end && *p > ' ' && *p < 0x7f && *p != '=' && *p != ']' && *p != '"')
+    while (p < end && wire_is_printable(*p) && *p != '=' && *p != ']' && *p != '"')
         p++;
     return p == start || p - start > SD_NAME_MAX ? NULL : p;
 }
@@ -48,18 +47,20 @@ static const char *sd_value_read(const char *p, const char *end)
     const char *start = p;
     bool ascii = true;
 
-    for (; p < end && *p != '"'; p++) {
-        ascii &= (signed char)*p >= 0;
-        if (*p == ']')
+    for (;; p++) {
+        p = wire_scan_sd_value(p, end);
+        if (p == end || *p == ']')
             return NULL;
+        if (*p == '"')
+            break;
         if (*p == '\\') {
             if (++p == end || (*p != '"' && *p != '\\' && *p != ']'))
                 return NULL;
+        } else {
+            ascii = false;
         }
     }
-    if (p == end || (!ascii && wire_utf8_valid_end(start, p) != p))
-        return NULL;
-    return p + 1;
+    return ascii || wire_utf8_valid_end(start, p) == p ? p + 1 : NULL;
 }
 
 static const char *sd_element_read(const char *p, const char *end, hx_slice *name)

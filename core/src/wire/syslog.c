@@ -17,8 +17,42 @@ const char *wire_pri_digits_read(const char *p, const char *end, hx_record *reco
     return p;
 }
 
+#if WIRE_WORDS
+/* "<n>", "<nn>" or "<nnn>" in the first bytes of word: its length, or 0. Its digits are no more
+ * predictable than the next message's severity, so nothing here branches on how many there are. */
+static inline unsigned pri_word(uint64_t word, unsigned *pri)
+{
+    uint64_t ends = word ^ UINT64_C(0x3e3e3e3e3e); /* a zero byte where there is a '>' */
+    uint64_t digits = word >> 8 ^ UINT64_C(0x303030);
+    uint64_t bad;
+    unsigned count, first, length;
+
+    ends = (ends - UINT64_C(0x0101010100)) & ~ends & UINT64_C(0x8080800000);
+    if (!ends)
+        return 0;
+    length = (unsigned)__builtin_ctzll(ends) / 8 + 1; /* 3 to 5 */
+    count = length - 2;
+    digits &= (UINT64_C(1) << count * 8) - 1;
+    first = (unsigned)digits & 0xff;
+    bad = ((digits + UINT64_C(0x767676)) | digits) & UINT64_C(0x808080);
+    bad |= (unsigned)(count == 3) & (unsigned)(first > 1);
+    bad |= (unsigned)(count > 1) & (unsigned)(first == 0);
+    digits <<= (3 - count) * 8;
+    *pri = (unsigned)(digits * UINT64_C(0x640a01) >> 16) & 0xff;
+    return bad || *pri > 191 ? 0 : length;
+}
+#endif
+
 const char *wire_pri_read(const char *p, const char *end, hx_record *record)
 {
+#if WIRE_WORDS
+    if (end - p >= 8 && *p == '<') {
+        unsigned pri = 0, length = pri_word(wire_load64(p), &pri);
+        record->facility = (uint8_t)(pri >> 3);
+        record->severity = (uint8_t)(pri & 7);
+        return length ? p + length : NULL;
+    }
+#endif
     if (p == end || *p != '<')
         return NULL;
     p = wire_pri_digits_read(p + 1, end, record);
@@ -48,9 +82,7 @@ const char *wire_tag_read(const char *p, const char *end, hx_record *record)
     }
 
     const char *pid = p + 1;
-    const char *close = pid;
-    while (close < end && *close != ']' && !wire_is_blank(*close))
-        close++;
+    const char *close = wire_scan_close(pid, end);
     if (close == end || *close != ']')
         return start;
     const char *after = close + 1;

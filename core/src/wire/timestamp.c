@@ -43,13 +43,6 @@ int wire_year_of(int64_t time_us)
     return (int)(era * 400 + year_of_era + (day_of_year >= 306));
 }
 
-static inline uint64_t load64(const char *p)
-{
-    uint64_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
 /* Two digits as a number, or -1. */
 static inline int two_digits(const char *p)
 {
@@ -70,13 +63,13 @@ static const char *fraction_read_bytewise(const char *p, const char *end, int64_
     return p == start || p - start > 9 ? NULL : p;
 }
 
-const char *wire_fraction_read(const char *p, const char *end, int64_t *fraction_us)
+static inline const char *fraction_read(const char *p, const char *end, int64_t *fraction_us)
 {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#if WIRE_WORDS
     if (end - p >= 8) {
         /* All digits at once: a byte that is no digit gets its top bit in marks; the bytes from the
          * first such on are taken as zeros, and eight digits fold in three multiplications. */
-        uint64_t digits = load64(p) ^ UINT64_C(0x3030303030303030);
+        uint64_t digits = wire_load64(p) ^ UINT64_C(0x3030303030303030);
         uint64_t marks =
             ((digits + UINT64_C(0x7676767676767676)) | digits) & UINT64_C(0x8080808080808080);
         if (marks & ~UINT64_C(0xff)) {
@@ -95,6 +88,11 @@ const char *wire_fraction_read(const char *p, const char *end, int64_t *fraction
     }
 #endif
     return fraction_read_bytewise(p, end, fraction_us);
+}
+
+const char *wire_fraction_read(const char *p, const char *end, int64_t *fraction_us)
+{
+    return fraction_read(p, end, fraction_us);
 }
 
 const char *wire_zone_read(const char *p, const char *end, int64_t *offset_us)
@@ -150,8 +148,8 @@ static inline const char *iso_to_second(const char *p, const char *end, hx_forma
 
     if (end - p < 19)
         return NULL;
-    if (scratch->owner != OWNER_ISO || load64(p) != load64(scratch->text) ||
-        load64(p + 8) != load64(scratch->text + 8)) {
+    if (scratch->owner != OWNER_ISO || wire_load64(p) != wire_load64(scratch->text) ||
+        wire_load64(p + 8) != wire_load64(scratch->text + 8)) {
         int64_t minute_us = iso_minute(p);
         if (minute_us == HX_TIME_NONE)
             return NULL;
@@ -176,11 +174,13 @@ const char *wire_iso_read(const char *p, const char *end, hx_format_scratch *scr
     if (!p || p == end)
         return p;
     if (*p == '.' || *p == ',') {
-        p = wire_fraction_read(p + 1, end, &fraction_us);
+        p = fraction_read(p + 1, end, &fraction_us);
         if (!p)
             return NULL;
     }
-    if (p < end && (*p == 'Z' || *p == '+' || *p == '-')) {
+    if (p < end && *p == 'Z') {
+        p++;
+    } else if (p < end && (*p == '+' || *p == '-')) {
         p = wire_zone_read(p, end, &offset_us);
         if (!p)
             return NULL;
@@ -201,7 +201,7 @@ const char *wire_rfc5424_time_read(const char *p, const char *end, hx_format_scr
         return NULL;
     if (*p == '.') {
         const char *digits = ++p;
-        p = wire_fraction_read(p, end, &fraction_us);
+        p = fraction_read(p, end, &fraction_us);
         if (!p || p - digits > 6)
             return NULL;
     }
@@ -278,8 +278,9 @@ const char *wire_bsd_time_read(const char *p, const char *end, hx_format_scratch
     if (end - p < BSD_LEN)
         return NULL;
     ago_us = scratch->now_us + WIRE_FUTURE_US - scratch->time_us;
-    if (scratch->owner != OWNER_BSD || load64(p) != load64(scratch->text) ||
-        load64(p + 7) != load64(scratch->text + 7) || ago_us < 0 || ago_us >= 365 * WIRE_DAY_US) {
+    if (scratch->owner != OWNER_BSD || wire_load64(p) != wire_load64(scratch->text) ||
+        wire_load64(p + 7) != wire_load64(scratch->text + 7) || ago_us < 0 ||
+        ago_us >= 365 * WIRE_DAY_US) {
         int64_t value_us = bsd_time(p, scratch->now_us);
         if (value_us == HX_TIME_NONE)
             return NULL;
