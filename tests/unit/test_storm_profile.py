@@ -145,3 +145,9 @@ def test_a_file_of_the_users_is_found_before_a_name(tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     assert profiles.load("system").name == "small"
     assert yaml.safe_load((tmp_path / "system").read_text())["name"] == "small"
+
+
+def test_the_example_of_the_documentation_is_valid() -> None:
+    page = Path(__file__).parents[2] / "docs" / "profiles.md"
+    example = page.read_text().split("```yaml\n")[1].split("```")[0]
+    assert len(profiles.parse(example, "docs/profiles.md").texts()) == 9
