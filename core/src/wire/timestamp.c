@@ -173,7 +173,7 @@ const char *wire_iso_read(const char *p, const char *end, hx_format_scratch *scr
     p = iso_to_second(p, end, scratch, 60, time_us);
     if (!p || p == end)
         return p;
-    if (*p == '.' || *p == ',') {
+    if ((*p == '.' || *p == ',') && end - p > 1 && wire_is_digit(p[1])) {
         p = fraction_read(p + 1, end, &fraction_us);
         if (!p)
             return NULL;
