@@ -1,0 +1,24 @@
+/* Lines into every preset, and into detection. */
+#include "wire-oracle.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define PRESETS_MAX 64
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static hx_format *formats[PRESETS_MAX];
+    static uint32_t count;
+    hx_slice whole = hx_slice_make((const char *)data, size);
+
+    while (count < PRESETS_MAX && hx_format_preset_name(count)) {
+        if (hx_format_create(hx_format_preset_name(count), &formats[count], NULL))
+            abort();
+        count++;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        wire_check_lines(formats[i], whole.ptr, size);
+    if (!hx_format_detect(&whole, 1))
+        abort();
+    return 0;
+}
