@@ -1,16 +1,17 @@
 """Which lines belong together, found out from the lines.
 
-What makes a good session is that flows recur: the same short sequences of log keys, again and again under
-new names. A rule is taken when, on a sample, it gives enough sessions, most of them longer than one event,
-and no more than half as many different sequences as sessions. Values in the message are tried first (a
-block or request id ties lines together across hosts and processes), then header fields, the finest set
-first. Where nothing recurs, the lines are one stream, unless keeping some fields apart makes the next log
-key clearly more predictable.
+What makes a good session is that flows recur: the same short sequences of log keys, again and again under new
+names. A rule is taken when, on a sample, it gives enough sessions, most of them longer than one event, and no
+more than half as many different sequences as sessions. Values in the message are tried first (a block or
+request id ties lines together across hosts and processes), then header fields, the finest set first.
+
+Where nothing recurs, the stream is cut by the clock: a session that never ends could be judged only once.
+Fields are kept apart where that makes the next log key clearly more predictable.
 """
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import numpy.typing as npt
 
 from haechi.config.training import HeaderField
 from haechi.corpus.logs import SAMPLE_BYTES, SessionRule, read
-from haechi.corpus.sessions import EventStream, Sessions, cut
+from haechi.corpus.sessions import NO_TIME, EventStream, Sessions, cut
 from haechi.native import _core
 
 FIELDS: tuple[HeaderField, ...] = ("host", "process", "pid", "thread")
@@ -28,17 +29,19 @@ MIN_VALUE_SHARE = 0.5
 MAX_PREFIXES = 3
 MIN_SESSIONS = 20
 CLEARLY_LESS = 0.9
+CLOCKS = (60, 300, 900, 3600)
+CLOCK_EVENTS = 20
 _VALUE = re.compile(rb"(?<![A-Za-z0-9_-])([A-Za-z]{2,24}[_-])-?(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{3,}")
 
 
 def candidates(head: bytes, format_spec: str) -> list[SessionRule]:
-    """The rules worth trying on these lines, in the order of preference; "all" is always the last."""
+    """The rules under which flows may recur on these lines, in the order of preference."""
     records = _core.parse(head, format_spec)
     varied = [name for name in FIELDS if len(set(records["fields"][name])) > 1]
     rules = [SessionRule("value", prefix=prefix) for prefix in value_prefixes(records["message"])]
     for size in range(len(varied), 0, -1):
         rules += [SessionRule("fields", fields=chosen) for chosen in combinations(varied, size)]
-    return [*rules, SessionRule("all")]
+    return rules
 
 
 def value_prefixes(messages: Sequence[bytes]) -> list[str]:
@@ -61,18 +64,37 @@ def value_prefixes(messages: Sequence[bytes]) -> list[str]:
 
 
 def choose(paths: Sequence[Path], head: bytes, format_spec: str, matcher: _core.Matcher) -> SessionRule:
-    """The first rule under which flows recur; else what is most predictable, as the module says."""
+    """The first rule under which flows recur; else by the clock, as the module says."""
     limit = max(SAMPLE_BYTES // len(paths), 1)
-    streams = {
-        rule: read(paths, format_spec, matcher, rule, limit).stream for rule in candidates(head, format_spec)
-    }
-    for rule, stream in streams.items():
-        if rule.by != "all" and recurs(cut(stream, choose_idle_s(stream))):
+
+    def stream_of(rule: SessionRule) -> EventStream:
+        return read(paths, format_spec, matcher, rule, limit).stream
+
+    whole = stream_of(SessionRule("all"))
+    best_fields: tuple[HeaderField, ...] = ()
+    best_bits = CLEARLY_LESS * bits_per_event(whole)
+    for rule in candidates(head, format_spec):
+        stream = stream_of(rule)
+        if recurs(cut(stream, choose_idle_s(stream))):
             return rule
-    bits = {rule: bits_per_event(stream) for rule, stream in streams.items() if rule.by != "value"}
-    best = min(bits, key=lambda rule: bits[rule])
-    whole = SessionRule("all")
-    return best if bits[best] < CLEARLY_LESS * bits[whole] else whole
+        if rule.by == "fields" and (bits := bits_per_event(stream)) < best_bits:
+            best_fields, best_bits = rule.fields, bits
+    if (whole.time_us == NO_TIME).any():
+        return SessionRule("fields", best_fields) if best_fields else SessionRule("all")
+    return _by_clock(best_fields, stream_of)
+
+
+def _by_clock(
+    fields: tuple[HeaderField, ...], stream_of: Callable[[SessionRule], EventStream]
+) -> SessionRule:
+    """The shortest of CLOCKS that gives most sessions something to compare."""
+    rule = SessionRule("time", fields=fields)
+    for seconds in CLOCKS:
+        rule = SessionRule("time", fields=fields, seconds=seconds)
+        _, length = np.unique(stream_of(rule).session, return_counts=True)
+        if float(np.median(length)) >= CLOCK_EVENTS:
+            break
+    return rule
 
 
 def recurs(sessions: Sessions) -> bool:

@@ -70,7 +70,7 @@ def fit(
         model.dropout.generator = torch.Generator(device).manual_seed(seed)
     model.to(device).train()
     steps = steps_of(len(data), config)
-    optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
+    optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=max(steps, 2))
     batches = _Batches(data, config.batch, draw)
     running = 0.0
