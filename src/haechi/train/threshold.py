@@ -61,34 +61,33 @@ def calibrate(
 ) -> Calibration:
     """Thresholds of the likelihood rule, from scores of normal sessions [n] that occurred count [n] times.
 
-    Only sessions without an unseen event have a say: the others are flagged whatever the thresholds are,
-    and would drive them up without a single alarm fewer. The event and the session threshold get the same
-    share of the alarms and are lowered together for as long as the sessions flagged by either are not more
-    than allowed: neither is preferred, because which of them an anomaly trips is not known beforehand. With
-    no alarm allowed they lie above the largest normal value. The top-k rule has its k from the
-    configuration; its alarms are counted, too.
+    Only sessions without an unseen event have a say: the others are flagged whatever the thresholds
+    are, and would drive them up without a single alarm fewer. Half of the alarms are for the event
+    threshold. The session threshold is then lowered for as long as the sessions flagged by either are
+    not more than allowed: it gets the other half, and what is saved where both flag the same, because
+    it sees all of a session. With no alarm allowed they lie above the largest normal value. The top-k
+    rule has its k from the configuration; its alarms are counted, too.
     """
     known = scores.event_nll < quantise(np.array([config.unseen_nll]))[0]
     known_count = np.where(known, count, 0)
     shown = allowed_alarms(int(known_count.sum()), config.budget, config.confidence)
     allowed = max(shown, 0)
-    event = _Steps(scores.event_nll[known] / NLL_UNITS, count[known], config.unseen_nll)
     ended = known & closed
+    event = _Steps(scores.event_nll[known] / NLL_UNITS, count[known], config.unseen_nll)
     session = _Steps(scores.mean_nll[ended], count[ended], config.unseen_nll)
+    by_event = event.threshold((allowed + 1) // 2 if ended.any() else allowed)
 
-    def rule_for(share: int) -> Rule:
-        return Rule(config.rule, config.top_k, event.threshold(share), session.threshold(share))
+    def rule_for(by_session: int) -> Rule:
+        return Rule(config.rule, config.top_k, by_event, session.threshold(by_session))
 
     def flagged(rule: Rule) -> int:
         return int(known_count[rule.anomalous(scores, closed)].sum())
 
-    rule = rule_for(0)
-    if config.rule == "likelihood":
-        low, high = 0, allowed + 1  # flagged(high) is more than allowed, or not known yet
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if flagged(rule_for(middle)) <= allowed else (low, middle)
-        rule = rule_for(low)
+    low, high = 0, allowed + 1  # flagged(high) is more than allowed, or not known yet
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if flagged(rule_for(middle)) <= allowed else (low, middle)
+    rule = rule_for(low)
     return Calibration(
         rule=rule,
         sessions=int(count.sum()),
