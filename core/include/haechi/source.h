@@ -33,7 +33,9 @@ typedef struct hx_source_counters {
 } hx_source_counters;
 
 typedef struct hx_source_config {
-    const char *const *paths; /* files or globs; "-" is standard input; a directory is refused */
+    const char *const
+        *paths; /* files or globs; "-" is standard input; a directory is refused. A
+                 * glob passes over directories and compressed files (.gz, .xz, ...) */
     uint32_t path_count;
     bool follow;      /* go on as files grow, rotate and appear; else read to the end */
     bool from_end;    /* with follow: start at the end of the files that exist now */
@@ -68,9 +70,10 @@ int hx_source_position_save(const hx_source *source, char **json, size_t *json_l
 
 /* Call before the first read. A file is found again by inode and fingerprint (a hash of its first
  * bytes), also under the name that rotation gave it in the same folder, and a copy that was made of
- * it before it was truncated by the fingerprint alone; its rest is read first, then the new file
- * from its start. What is no longer there is skipped and named in err (return 0 all the same, with
- * err empty where nothing was skipped), so the caller can say so. HX_EMALFORMED: not a position. */
+ * it before it was truncated by the fingerprint alone. Its rest is read first, then what it was
+ * rotated to since (app.log.1, app.log-20250830), then the new file from its start. What is no
+ * longer there is skipped and named in err (return 0 all the same, with err empty where nothing was
+ * skipped), so the caller can say so. HX_EMALFORMED: not a position. */
 int hx_source_position_load(hx_source *source, const char *json, size_t json_len, hx_error *err);
 
 #endif

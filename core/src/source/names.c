@@ -78,9 +78,12 @@ uint32_t names_add(hx_source *s, const char *name)
 
 void names_watch_folders(hx_source *s)
 {
-    for (folder *f = s->folders; f && s->watches; f = f->next)
+    s->all_watched = s->watches != NULL;
+    for (folder *f = s->folders; f && s->watches; f = f->next) {
         if (f->watch < 0)
             f->watch = watch_folder(s->watches, f->name, f);
+        s->all_watched &= f->watch >= 0;
+    }
 }
 
 void names_mark(hx_source *s, uint32_t i)
@@ -235,6 +238,20 @@ void names_check(hx_source *s, uint32_t i)
 /* --- globs ---------------------------------------------------------------------------------------
  */
 
+/* What rotation compressed is not text any more. */
+static bool is_compressed(const char *name)
+{
+    static const char endings[][5] = {".gz", ".xz", ".bz2", ".zst", ".lz4", ".Z", ".zip"};
+    size_t len = strlen(name);
+
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        size_t end = strlen(endings[i]);
+        if (len > end && strcmp(name + len - end, endings[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 static int scan_glob(hx_source *s, const char *pattern, hx_error *err)
 {
     glob_t found;
@@ -253,7 +270,8 @@ static int scan_glob(hx_source *s, const char *pattern, hx_error *err)
             files++;
             continue;
         }
-        if (stat(found.gl_pathv[n], &st) || !S_ISREG(st.st_mode))
+        if (is_compressed(found.gl_pathv[n]) || stat(found.gl_pathv[n], &st) ||
+            !S_ISREG(st.st_mode))
             continue;
         files++;
         i = names_add(s, found.gl_pathv[n]);

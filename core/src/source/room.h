@@ -42,9 +42,11 @@ struct hx_source {
     bool any_file; /* a file or glob was configured, not only streams */
 
     watch_set *watches; /* NULL: polling */
+    bool all_watched; /* every folder tells its news; not so one that is not there yet, or a glob's
+                       */
     int wake_fd;
     bool look_at_names, look_at_globs, look_at_all;
-    int64_t next_globs_ms, next_sweep_ms, next_expiry_ms;
+    int64_t next_sweep_ms, next_expiry_ms;
     uint32_t reads_since_news;
 
     hx_source_counters counters;

@@ -263,8 +263,9 @@ static void take_news(hx_source *s)
         watch_read(s->watches, heard, s);
     if (now_ms >= s->next_sweep_ms || s->look_at_all) {
         s->look_at_all = false;
-        s->next_sweep_ms = now_ms + (s->watches ? SWEEP_MS : s->poll_ms);
         names_watch_folders(s);
+        s->next_sweep_ms = now_ms + (s->all_watched ? SWEEP_MS : s->poll_ms);
+        s->look_at_globs = s->glob_count > 0;
         for (uint32_t i = 0; i < s->path_count; i++)
             names_mark(s, i);
         poll_renamed(s);
@@ -275,10 +276,8 @@ static void take_news(hx_source *s)
             if (s->paths[i].look)
                 names_check(s, i);
     }
-    if (s->glob_count && (s->look_at_globs || now_ms >= s->next_globs_ms)) {
-        s->next_globs_ms = now_ms + s->poll_ms;
+    if (s->look_at_globs)
         names_scan_globs(s);
-    }
     if (s->renamed_count && now_ms >= s->next_expiry_ms)
         expire_renamed(s, now_ms);
 }
@@ -293,8 +292,6 @@ static int64_t next_due_ms(const hx_source *s)
     if (!s->follow || !s->any_file)
         return due;
     due = s->next_sweep_ms;
-    if (s->glob_count && s->next_globs_ms < due)
-        due = s->next_globs_ms;
     if (s->renamed_count && s->next_expiry_ms < due)
         due = s->next_expiry_ms;
     return due;

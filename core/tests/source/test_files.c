@@ -15,6 +15,9 @@ static void test_order_and_ends(void)
     CHECK_TAKEN(&got, "b1\nb2 without newlinea1\na2\n");
     take_files((const char *[]){"[ab].log", "?.log", "a.log", "empty.log"}, 4, NULL, &got);
     CHECK_TAKEN(&got, "a1\na2\nb1\nb2 without newline\n\nc3\n");
+    FILE_WRITE("a.log.gz", "not text");
+    take_files((const char *[]){"a.lo*"}, 1, NULL, &got);
+    CHECK_TAKEN(&got, "a1\na2\n");
     CHECK(symlink("a.log", "latest.log") == 0);
     take_files((const char *[]){"a.log", "latest.log"}, 2, NULL, &got);
     CHECK_TAKEN(&got, "a1\na2\n"); /* one file, two names */

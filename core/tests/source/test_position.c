@@ -2,6 +2,8 @@
  * missed, whatever rotation did in between. */
 #include "place.h"
 
+#include <time.h>
+
 static taken got;
 static const char *const logs[] = {"p.log"};
 
@@ -60,6 +62,18 @@ static void truncated_and_grown(void)
                         "truncated, so that its size does not tell\n");
 }
 
+static void rotated_twice(void)
+{
+    FILE_WRITE("p.log.0", "of long ago\n"); /* older than what was read: none of our business */
+    FILE_APPEND("p.log", "third\n");
+    CHECK(rename("p.log", "p.log.2") == 0);
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL); /* file times have coarse steps */
+    FILE_WRITE("p.log.1", "came and went\n");
+    FILE_WRITE("p.log.1.gz", "not text\n");
+    FILE_WRITE("p.log.lock", "not a log\n");
+    FILE_WRITE("p.log", "new first\n");
+}
+
 static void deleted(void)
 {
     CHECK(unlink("p.log") == 0);
@@ -79,6 +93,7 @@ static const struct {
      "a new first line, and it is longer than all that was there before it was "
      "truncated, so that its size does not tell\n"},
     {deleted, "new first\n"},
+    {rotated_twice, "third\ncame and went\nnew first\n"},
 };
 
 static void test_changes(void)
