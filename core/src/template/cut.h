@@ -22,27 +22,36 @@ HX_INLINE uint64_t hx_left_of(const uint64_t *blocks, uint32_t i)
 /* The zero blocks behind the last. */
 HX_INLINE void hx_classes_end(hx_byte_classes *c, uint32_t blocks)
 {
-    for (uint32_t i = blocks; i < blocks + 2; i++)
-        c->core[i] = c->join[i] = c->digit[i] = c->colon[i] = c->dot[i] = 0;
+    c->core[blocks] = c->core[blocks + 1] = 0;
+    c->join[blocks] = c->join[blocks + 1] = 0;
+    c->digit[blocks] = c->digit[blocks + 1] = 0;
+    c->colon[blocks] = c->colon[blocks + 1] = 0;
+    c->dot[blocks] = c->dot[blocks + 1] = 0;
+    c->slash[blocks] = c->slash[blocks + 1] = 0;
 }
 
 /* Makes the colons of times, MAC and IPv6 addresses parts of a value. */
-void hx_join_colons(hx_tokenizer *t, uint32_t length);
+void hx_join_colons(hx_tokenizer *t, uint32_t blocks);
 
-/* Whether two colons or more stand between bytes that a time or an address could have. */
+/* Colons between bytes that a time or an address could have. */
+HX_INLINE uint64_t hx_tight_colons(const hx_byte_classes *c, uint32_t i)
+{
+    return c->colon[i] & (hx_left_of(c->core, i) | hx_left_of(c->colon, i)) &
+           (hx_right_of(c->core, i) | hx_right_of(c->colon, i));
+}
+
+/* Whether there are two of them or more. */
 HX_INLINE bool hx_has_tight_colons(const hx_byte_classes *c, uint32_t blocks)
 {
-    bool one = false;
+    uint64_t one = 0, two = 0;
 
     for (uint32_t i = 0; i < blocks; i++) {
-        uint64_t tight = c->colon[i] & (hx_left_of(c->core, i) | hx_left_of(c->colon, i)) &
-                         (hx_right_of(c->core, i) | hx_right_of(c->colon, i));
+        uint64_t tight = hx_tight_colons(c, i);
 
-        if (tight & (tight - 1) || (one && tight))
-            return true;
+        two |= (tight & (tight - 1)) | (one & (tight != 0));
         one |= tight != 0;
     }
-    return false;
+    return two != 0;
 }
 
 /* The sum of two 64-bit blocks of longer numbers; *carry goes from block to block. */
@@ -56,90 +65,63 @@ HX_INLINE uint64_t hx_add_carry(uint64_t x, uint64_t y, uint64_t *carry)
     return with;
 }
 
-/* Writes the places of the set bits to edges; up to seven places behind them may be overwritten.
- * Eight at a time, because the number of eights is easier to predict than the number of bits. */
-HX_INLINE uint32_t hx_list_bits(uint64_t bits, uint32_t base, uint16_t *edges)
-{
-    uint32_t count = (uint32_t)__builtin_popcountll(bits);
-
-    for (uint32_t done = 0; done < count; done += 8)
-        for (uint32_t k = 0; k < 8; k++) {
-            edges[done + k] =
-                (uint16_t)(base + (uint32_t)__builtin_ctzll(bits | UINT64_C(1) << 63));
-            bits &= bits - 1;
-        }
-    return count;
-}
+/* Writes the places of the set bits, base added, to edges; up to seven places behind them may be
+ * overwritten. Returns their number. */
+typedef uint32_t hx_list_bits(const hx_tokenizer *t, uint64_t bits, uint32_t base, uint16_t *edges);
 
 /* Fills edges, the places where a word starts and where it ends in turns, and value, the ends of
  * those that are values. Returns the number of words. */
-HX_INLINE uint32_t hx_cut_words(hx_tokenizer *t, uint32_t blocks)
+HX_INLINE uint32_t hx_cut_words(hx_tokenizer *t, uint32_t blocks, hx_list_bits *list_bits)
 {
     hx_byte_classes *c = &t->classes;
     uint64_t word_before = 0, digit_carry = 0, dot_carry = 0;
     uint32_t n = 0;
 
-    /* The last round, on the zero block, ends a word that fills the block before it. */
-    for (uint32_t i = 0; i <= blocks; i++) {
+    for (uint32_t i = 0; i < blocks; i++) {
         uint64_t word =
             c->core[i] | (c->join[i] & hx_left_of(c->core, i) & hx_right_of(c->core, i));
         uint64_t edges = word ^ (word << 1 | word_before);
+        uint64_t valued = c->digit[i] | (c->slash[i] & edges); /* a path begins with one */
         /* Adding a bit inside a run of ones carries to the first zero above it, the word's end. */
-        uint64_t with_digit = hx_add_carry(word, c->digit[i], &digit_carry);
+        uint64_t with_digit = hx_add_carry(word, valued, &digit_carry);
         uint64_t with_dot = hx_add_carry(word, c->dot[i] & word, &dot_carry);
         uint64_t host_port = c->colon[i] & hx_right_of(c->digit, i);
 
         word_before = word >> 63;
         c->value[i] = with_digit | (with_dot & host_port);
-        n += hx_list_bits(edges, i * 64, t->edges + n);
+        n += list_bits(t, edges, i * 64, t->edges + n);
     }
+    /* A word that fills the last block ends behind it. */
+    c->value[blocks] = digit_carry;
+    if (word_before)
+        t->edges[n++] = (uint16_t)(blocks * 64);
     return n / 2;
 }
 
-/* Units, and what belongs to a date or a time: what a number takes with it. */
-typedef struct hx_affix {
-    uint32_t letters;
-    uint32_t is_date; /* may stand before the number, too */
-} hx_affix;
+/* By a word's first byte, which lengths an affix with it may have: bit n for length n; and bit 7
+ * where it may be the name of a day or month. */
+extern const uint8_t hx_affix_starts[256];
 
-extern const hx_affix hx_affixes[256];
+/* Words become tokens, and values with no word between them one token. Values take the affixes that
+ * stand behind them with one blank between, and the names of days and months before them. */
+void hx_make_tokens_affixed(hx_tokenizer *t, uint32_t words);
 
-#define HX_AFFIX_SLOT(letters) ((uint32_t)((uint32_t)(letters) * UINT32_C(0xe1edcf3f)) >> 24)
-
-HX_INLINE const hx_affix *hx_affix_of(const char *word, uint32_t length)
-{
-    static const uint32_t masks[6] = {0, 0xff, 0xffff, 0xffffff, 0xffffffff, 0};
-    const hx_affix *affix;
-    uint32_t letters;
-
-    memcpy(&letters, word, sizeof letters);
-    letters &= masks[length < 5 ? length : 5];
-    affix = &hx_affixes[HX_AFFIX_SLOT(letters)];
-    return &hx_affixes[affix->letters == letters ? HX_AFFIX_SLOT(letters) : 0];
-}
-
-/* Takes back the names of days and months before a value that starts at start. Returns where the
- * value begins then. */
-uint32_t hx_take_date_words(hx_tokenizer *t, uint32_t *count, uint32_t start);
-
+/* The same where there are no affixes; looks for them, too. */
 HX_INLINE void hx_make_tokens(hx_tokenizer *t, uint32_t words)
 {
     uint32_t count = 0, first = 0, end_before = 0;
     bool value_before = false, date_before = false;
 
     for (uint32_t i = 0; i < words; i++) {
-        uint32_t start = t->edges[2 * i], end = t->edges[2 * i + 1];
-        const hx_affix *affix = hx_affix_of(t->text + start, end - start);
-        bool is_value = (t->classes.value[end >> 6] >> (end & 63) & 1) | (t->text[start] == '/') |
-                        (t->text[start] == '\\');
-        bool is_affix =
-            (affix->letters != 0) & (start == end_before + 1) & (t->text[end_before] == ' ');
-        bool joins = value_before & (is_value | is_affix);
+        uint32_t start = t->edges[2 * i], end = t->edges[2 * i + 1], length = end - start;
+        uint32_t starts = hx_affix_starts[(uint8_t)t->text[start]];
+        bool is_value = t->classes.value[end >> 6] >> (end & 63) & 1;
+        bool joins = value_before & is_value;
 
-        if (__builtin_expect(is_value & date_before, 0)) {
-            start = hx_take_date_words(t, &count, start);
-            joins = count && t->tokens[count - 1].is_value;
-            first = joins ? t->tokens[count - 1].start : start;
+        if ((value_before & (length <= 4) & (starts >> (length & 7)) & (start - end_before == 1)) |
+            (is_value & date_before)) {
+            hx_make_tokens_affixed(t, words);
+            return;
         }
         first = joins ? first : start;
         count -= joins;
@@ -147,10 +129,10 @@ HX_INLINE void hx_make_tokens(hx_tokenizer *t, uint32_t words)
             t->cut = true;
             break;
         }
-        t->tokens[count++] = (hx_token){(uint16_t)first, (uint16_t)(end - first), is_value | joins};
+        t->tokens[count++] = (hx_token){(uint16_t)first, (uint16_t)(end - first), is_value};
         end_before = end;
-        value_before = is_value | joins;
-        date_before = affix->is_date & !joins;
+        value_before = is_value;
+        date_before = !is_value & (length == 3) & (starts >> 7);
     }
     t->count = count;
 }

@@ -35,6 +35,12 @@ AVX2 static inline __m256i classes_of(__m256i bytes)
         _mm256_shuffle_epi8(by_high, _mm256_and_si256(_mm256_srli_epi16(bytes, 4), nibble)));
 }
 
+/* A bit a byte: its highest. */
+AVX2 static inline uint32_t bits_of(__m256i bytes)
+{
+    return (uint32_t)_mm256_movemask_epi8(bytes);
+}
+
 AVX2 static inline uint32_t any_bit(__m256i classes, int bits)
 {
     __m256i none = _mm256_cmpeq_epi8(_mm256_and_si256(classes, _mm256_set1_epi8((char)bits)),
@@ -42,63 +48,86 @@ AVX2 static inline uint32_t any_bit(__m256i classes, int bits)
     return ~(uint32_t)_mm256_movemask_epi8(none);
 }
 
-/* Copies and puts zero bytes behind. Reads exactly length bytes. */
-AVX2 static inline void copy_padded(char *to, const char *from, uint32_t length)
+/* Sorts the bytes of the message, 32 bytes at least, into classes. The last steps go back so far
+ * that they end with the message, and shift out what was seen before. */
+AVX2 HX_INLINE void classify(hx_slice message, uint32_t blocks, hx_byte_classes *classes)
 {
-    const __m256i zero = _mm256_setzero_si256();
-    __m256i *end = (__m256i *)(void *)(to + length);
+    const uint32_t last = message.len - 32;
 
-    if (length >= 32) {
-        for (uint32_t i = 0; i + 32 <= length; i += 32)
-            _mm256_storeu_si256((__m256i *)(void *)(to + i),
-                                _mm256_loadu_si256((const __m256i *)(const void *)(from + i)));
-        _mm256_storeu_si256(
-            end - 1, _mm256_loadu_si256((const __m256i *)(const void *)(from + length - 32)));
-    } else if (length) {
-        memcpy(to, from, length);
-    }
-    _mm256_storeu_si256(end, zero);
-    _mm256_storeu_si256(end + 1, zero);
-}
-
-AVX2 static inline void classify(const char *text, uint32_t blocks, hx_byte_classes *classes)
-{
     for (uint32_t block = 0; block < blocks; block++) {
-        uint32_t core[2], join[2], digit[2], colon[2], dot[2];
+        uint64_t core[2], join[2], digit[2], colon[2], dot[2], slash[2];
 
+#pragma GCC unroll 2
         for (uint32_t half = 0; half < 2; half++) {
-            __m256i bytes =
-                _mm256_loadu_si256((const __m256i *)(const void *)(text + block * 64 + half * 32));
+            uint32_t want = block * 64 + half * 32, at = want < last ? want : last;
+            uint32_t seen = want - at < 32 ? want - at : 32;
+            __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)(message.ptr + at));
             __m256i c = classes_of(bytes);
-            __m256i extra = _mm256_or_si256(bytes, _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('~')));
+            __m256i tilde = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('~'));
+            __m256i either = _mm256_or_si256(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('/')),
+                                             _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('\\')));
 
-            core[half] = any_bit(c, ROW_DIGIT | ROW_A_TO_O | ROW_P_TO_Z | ROW_SIGN |
-                                        ROW_UNDERSCORE | ROW_AT) |
-                         (uint32_t)_mm256_movemask_epi8(extra);
-            digit[half] = any_bit(c, ROW_DIGIT | ROW_AT);
-            join[half] = (uint32_t)_mm256_movemask_epi8(_mm256_slli_epi16(c, 3));
-            colon[half] = (uint32_t)_mm256_movemask_epi8(_mm256_slli_epi16(c, 1));
-            dot[half] =
-                (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('.')));
+            core[half] = (uint64_t)(any_bit(c, ROW_DIGIT | ROW_A_TO_O | ROW_P_TO_Z | ROW_SIGN |
+                                                   ROW_UNDERSCORE | ROW_AT) |
+                                    bits_of(_mm256_or_si256(bytes, tilde))) >>
+                         seen;
+            digit[half] = (uint64_t)any_bit(c, ROW_DIGIT | ROW_AT) >> seen;
+            join[half] = (uint64_t)bits_of(_mm256_slli_epi16(c, 3)) >> seen;
+            colon[half] = (uint64_t)bits_of(_mm256_slli_epi16(c, 1)) >> seen;
+            dot[half] = (uint64_t)bits_of(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('.'))) >> seen;
+            slash[half] = (uint64_t)bits_of(either) >> seen;
         }
-        classes->core[block] = core[0] | (uint64_t)core[1] << 32;
-        classes->join[block] = join[0] | (uint64_t)join[1] << 32;
-        classes->digit[block] = digit[0] | (uint64_t)digit[1] << 32;
-        classes->colon[block] = colon[0] | (uint64_t)colon[1] << 32;
-        classes->dot[block] = dot[0] | (uint64_t)dot[1] << 32;
+        classes->core[block] = core[0] | core[1] << 32;
+        classes->join[block] = join[0] | join[1] << 32;
+        classes->digit[block] = digit[0] | digit[1] << 32;
+        classes->colon[block] = colon[0] | colon[1] << 32;
+        classes->dot[block] = dot[0] | dot[1] << 32;
+        classes->slash[block] = slash[0] | slash[1] << 32;
     }
 }
 
-AVX2 static void scan_avx2(hx_tokenizer *t, hx_slice message)
+/* Eight bits a step from a table, the same steps whatever the bits are. */
+AVX2 HX_INLINE uint32_t list_bits(const hx_tokenizer *t, uint64_t bits, uint32_t base,
+                                  uint16_t *edges)
 {
-    uint32_t blocks = (message.len + 63) / 64;
+    uint32_t count = 0;
 
-    copy_padded(t->text, message.ptr, message.len);
-    classify(t->text, blocks, &t->classes);
+#pragma GCC unroll 8
+    for (uint32_t i = 0; i < 8; i++) {
+        uint32_t byte = bits >> (i * 8) & 255;
+        __m128i places =
+            _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)(const void *)t->bit_places[byte]));
+
+        _mm_storeu_si128((__m128i *)(void *)(edges + count),
+                         _mm_add_epi16(places, _mm_set1_epi16((short)(base + i * 8))));
+        count += (uint32_t)__builtin_popcount(byte);
+    }
+    return count;
+}
+
+AVX2 HX_INLINE void scan_blocks(hx_tokenizer *t, hx_slice message, uint32_t blocks)
+{
+    _mm256_storeu_si256(
+        (__m256i *)(void *)t->tail,
+        _mm256_loadu_si256((const __m256i *)(const void *)(message.ptr + message.len - 32)));
+    t->tail_from = message.len - 32;
+    t->text = message.ptr;
+    classify(message, blocks, &t->classes);
     hx_classes_end(&t->classes, blocks);
     if (hx_has_tight_colons(&t->classes, blocks))
-        hx_join_colons(t, message.len);
-    hx_make_tokens(t, hx_cut_words(t, blocks));
+        hx_join_colons(t, blocks);
+    hx_make_tokens(t, hx_cut_words(t, blocks, list_bits));
+}
+
+/* Most messages take the same way, without a loop whose length depends on them. */
+AVX2 static void scan_avx2(hx_tokenizer *t, hx_slice message)
+{
+    if (message.len >= 32 && message.len <= 128)
+        scan_blocks(t, message, 2);
+    else if (message.len >= 32)
+        scan_blocks(t, message, (message.len + 63) / 64);
+    else
+        hx_scan_plain(t, message);
 }
 #endif
 

@@ -48,7 +48,7 @@ static int measure_template(const cJSON *item, uint32_t at, uint32_t max_tokens,
             return wrong(err, ".tokens holds something that is not a string", at);
         if (++count > max_tokens + 1)
             return wrong(err, ".tokens is longer than max_tokens", at);
-        sizes->word_bytes += strlen(token->valuestring) + HX_WORD_PADDING;
+        sizes->word_bytes += strlen(token->valuestring) + 16;
     }
     sizes->steps += count;
     sizes->text_bytes += strlen(text->valuestring) + 1;

@@ -1,7 +1,7 @@
 #include "cut.h"
 
-#define M(n)    ((n) >= 8 ? UINT64_MAX : (UINT64_C(1) << ((n) * 8)) - 1)
-#define PAIR(n) {M(n), (n) <= 8 ? 0 : M((n) - 8)}
+#define MASK(n) ((n) == 0 ? 0 : UINT64_MAX >> (64 - 8 * (n)) % 64)
+#define PAIR(n) {MASK((n) < 8 ? (n) : 8), MASK((n) < 8 ? 0 : (n) - 8)}
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "words are masked as little-endian integers"
@@ -18,6 +18,13 @@ void hx_tokenizer_init(hx_tokenizer *tokenizer, uint32_t max_tokens)
     tokenizer->count = 0;
     tokenizer->cut = false;
     tokenizer->scan = hx_scan_best();
+    for (uint32_t byte = 0; byte < 256; byte++) {
+        uint32_t n = 0;
+
+        for (uint32_t bit = 0; bit < 8; bit++)
+            if (byte >> bit & 1)
+                tokenizer->bit_places[byte][n++] = (uint8_t)bit;
+    }
 }
 
 static bool is_hex(char c)
@@ -30,46 +37,67 @@ static bool bit_at(const uint64_t *blocks, uint32_t at)
     return blocks[at >> 6] >> (at & 63) & 1;
 }
 
-/* Times, MAC and IPv6 addresses: a run of hexadecimal digits and colons that no other core byte
- * touches, with two colons at least. Its colons become digits, which makes it one value. */
-void hx_join_colons(hx_tokenizer *t, uint32_t length)
+static bool in_address(char c)
 {
-    hx_byte_classes *c = &t->classes;
-
-    for (uint32_t at = 0; at < length;) {
-        uint32_t end = at, colons = 0;
-
-        while (end < length && (is_hex(t->text[end]) || t->text[end] == ':'))
-            colons += t->text[end++] == ':';
-        if (colons >= 2 && end - at > colons && !(at && bit_at(c->core, at - 1)) &&
-            !(end < length && bit_at(c->core, end))) {
-            /* "word::" and the like end in a colon that is none of the value's. */
-            uint32_t last = end;
-
-            while (t->text[last - 1] == ':')
-                last--;
-            for (uint32_t i = at; i < last; i++)
-                if (t->text[i] == ':') {
-                    c->core[i >> 6] |= UINT64_C(1) << (i & 63);
-                    c->digit[i >> 6] |= UINT64_C(1) << (i & 63);
-                }
-        }
-        at = end > at ? end : at + 1;
-        /* Inside a longer word no run can begin. */
-        while (at < length && at && bit_at(c->core, at - 1) && t->text[at] != ':' &&
-               bit_at(c->core, at))
-            at++;
-    }
+    return is_hex(c) || c == ':';
 }
 
+/* The run of hexadecimal digits and colons around the colon at place becomes a value where no other
+ * core byte touches it and it has two colons or more, but for colons at its end ("word::"). Its
+ * colons become digits. Returns where the run ends. */
+static uint32_t join_run(hx_tokenizer *t, uint32_t place)
+{
+    hx_byte_classes *c = &t->classes;
+    uint32_t from = place, to = place, last, colons = 0, digits = 0;
+
+    while (from && in_address(t->text[from - 1]))
+        from--;
+    while (to < t->length && in_address(t->text[to]))
+        to++;
+    for (last = to; last > from && t->text[last - 1] == ':'; last--)
+        continue;
+    for (uint32_t i = from; i < to; i++) {
+        colons += t->text[i] == ':';
+        digits += t->text[i] != ':';
+    }
+    if (colons < 2 || !digits || (from && bit_at(c->core, from - 1)) || bit_at(c->core, to))
+        return to;
+    for (uint32_t i = from; i < last; i++)
+        if (t->text[i] == ':') {
+            c->core[i >> 6] |= UINT64_C(1) << (i & 63);
+            c->digit[i >> 6] |= UINT64_C(1) << (i & 63);
+        }
+    return to;
+}
+
+void hx_join_colons(hx_tokenizer *t, uint32_t blocks)
+{
+    uint32_t done = 0;
+
+    for (uint32_t i = 0; i < blocks; i++)
+        for (uint64_t tight = hx_tight_colons(&t->classes, i); tight; tight &= tight - 1) {
+            uint32_t place = i * 64 + (uint32_t)__builtin_ctzll(tight);
+
+            if (place >= done)
+                done = join_run(t, place);
+        }
+}
+
+/* Units, and what belongs to a date or a time: what a number takes with it. */
+typedef struct hx_affix {
+    uint32_t letters;
+    bool is_date; /* may stand before the number, too */
+} hx_affix;
+
+#define AFFIX_SLOT(letters) ((uint32_t)((uint32_t)(letters) * UINT32_C(0xe1edcf3f)) >> 24)
 #define LETTERS(a, b, c, d)                                                                        \
     ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
-#define AFFIX(...) [HX_AFFIX_SLOT(LETTERS(__VA_ARGS__))] = {LETTERS(__VA_ARGS__), 0}
-#define DATE(...)  [HX_AFFIX_SLOT(LETTERS(__VA_ARGS__))] = {LETTERS(__VA_ARGS__), 1}
+#define AFFIX(...) [AFFIX_SLOT(LETTERS(__VA_ARGS__))] = {LETTERS(__VA_ARGS__), 0}
+#define DATE(...)  [AFFIX_SLOT(LETTERS(__VA_ARGS__))] = {LETTERS(__VA_ARGS__), 1}
 
 /* A perfect hash: the multiplier was searched so that no two of these share a slot, which the
  * compiler checks, and slot 0 stays free. */
-const hx_affix hx_affixes[256] = {
+static const hx_affix affixes[256] = {
     AFFIX('B', 0, 0, 0),       AFFIX('K', 'B', 0, 0),     AFFIX('M', 'B', 0, 0),
     AFFIX('G', 'B', 0, 0),     AFFIX('T', 'B', 0, 0),     AFFIX('k', 'B', 0, 0),
     AFFIX('K', 'i', 'B', 0),   AFFIX('M', 'i', 'B', 0),   AFFIX('G', 'i', 'B', 0),
@@ -93,22 +121,92 @@ const hx_affix hx_affixes[256] = {
     DATE('D', 'e', 'c', 0),
 };
 
-uint32_t hx_take_date_words(hx_tokenizer *t, uint32_t *count, uint32_t start)
-{
-    while (*count) {
-        const hx_token *before = &t->tokens[*count - 1];
-        uint32_t end = (uint32_t)before->start + before->length;
+enum { DATE_START = 1 << 7 };
 
-        if (before->is_value || start - end > 2 ||
-            !hx_affix_of(t->text + before->start, before->length)->is_date)
-            break;
-        start = before->start;
-        --*count;
-    }
-    return start;
+const uint8_t hx_affix_starts[256] = {
+    ['A'] = 1 << 2 | 1 << 3 | DATE_START,
+    ['B'] = 1 << 1,
+    ['C'] = 1 << 3 | 1 << 4,
+    ['D'] = 1 << 3 | DATE_START,
+    ['E'] = 1 << 3,
+    ['F'] = 1 << 3 | DATE_START,
+    ['G'] = 1 << 2 | 1 << 3 | 1 << 4,
+    ['H'] = 1 << 2,
+    ['J'] = 1 << 3 | DATE_START,
+    ['K'] = 1 << 2 | 1 << 3 | 1 << 4,
+    ['M'] = 1 << 2 | 1 << 3 | 1 << 4 | DATE_START,
+    ['N'] = 1 << 3 | DATE_START,
+    ['O'] = 1 << 3 | DATE_START,
+    ['P'] = 1 << 2 | 1 << 3,
+    ['S'] = 1 << 3 | DATE_START,
+    ['T'] = 1 << 2 | 1 << 3 | DATE_START,
+    ['U'] = 1 << 3,
+    ['W'] = 1 << 3 | DATE_START,
+    ['h'] = 1 << 3,
+    ['k'] = 1 << 2 | 1 << 3,
+    ['m'] = 1 << 2 | 1 << 3 | 1 << 4,
+    ['n'] = 1 << 2,
+    ['s'] = 1 << 1 | 1 << 3 | 1 << 4,
+    ['u'] = 1 << 2,
+};
+
+/* The affix that a word is, or NULL. */
+static const hx_affix *find_affix(const hx_tokenizer *t, uint32_t start, uint32_t length)
+{
+    uint32_t letters = (uint32_t)hx_tokenizer_head(t, start, length).a;
+    const hx_affix *affix = &affixes[AFFIX_SLOT(letters)];
+
+    return length <= 4 && affix->letters == letters ? affix : NULL;
 }
 
-enum { CORE = 1, JOIN = 2, DIGIT = 4, COLON = 8, DOT = 16 };
+static uint32_t end_of(const hx_token *token)
+{
+    return (uint32_t)token->start + token->length;
+}
+
+/* Whether token is a day or a month and stands before start with two blanks at most ("Jun  1"). */
+static bool is_date_before(const hx_tokenizer *t, const hx_token *token, uint32_t start)
+{
+    const hx_affix *affix;
+
+    if (token->is_value || start > end_of(token) + 2)
+        return false;
+    affix = find_affix(t, token->start, token->length);
+    return affix && affix->is_date;
+}
+
+/* Whether a word is an affix of the value before it. */
+static bool extends(const hx_tokenizer *t, const hx_token *value, uint32_t start, uint32_t length)
+{
+    return start == end_of(value) + 1 && t->text[start - 1] == ' ' && find_affix(t, start, length);
+}
+
+void hx_make_tokens_affixed(hx_tokenizer *t, uint32_t words)
+{
+    hx_token *last = t->tokens - 1;
+
+    for (uint32_t i = 0; i < words; i++) {
+        uint32_t start = t->edges[2 * i], end = t->edges[2 * i + 1];
+        bool is_value = t->classes.value[end >> 6] >> (end & 63) & 1;
+
+        if (last >= t->tokens && last->is_value)
+            is_value |= extends(t, last, start, end - start);
+        while (is_value && last >= t->tokens && is_date_before(t, last, start))
+            start = (last--)->start;
+        if (last >= t->tokens && is_value && last->is_value) {
+            last->length = (uint16_t)(end - last->start);
+            continue;
+        }
+        if (last + 1 == t->tokens + t->max_tokens) {
+            t->cut = true;
+            break;
+        }
+        *++last = (hx_token){(uint16_t)start, (uint16_t)(end - start), is_value};
+    }
+    t->count = (uint32_t)(last + 1 - t->tokens);
+}
+
+enum { CORE = 1, JOIN = 2, DIGIT = 4, COLON = 8, DOT = 16, SLASH = 32 };
 
 static uint8_t byte_class(uint8_t c)
 {
@@ -118,13 +216,14 @@ static uint8_t byte_class(uint8_t c)
         return CORE;
     switch (c) {
     case '_':
-    case '/':
-    case '\\':
     case '+':
     case '$':
     case '%':
     case '~':
         return CORE;
+    case '/':
+    case '\\':
+        return CORE | SLASH;
     case '@':
         return CORE | DIGIT;
     case '-':
@@ -138,38 +237,57 @@ static uint8_t byte_class(uint8_t c)
     }
 }
 
-static void classify_plain(const char *text, uint32_t blocks, hx_byte_classes *classes)
+static void classify(hx_slice message, hx_byte_classes *classes)
 {
-    for (uint32_t block = 0; block < blocks; block++) {
-        uint64_t core = 0, join = 0, digit = 0, colon = 0, dot = 0;
+    for (uint32_t block = 0; block * 64 < message.len; block++) {
+        uint32_t room = message.len - block * 64 < 64 ? message.len - block * 64 : 64;
+        uint64_t core = 0, join = 0, digit = 0, colon = 0, dot = 0, slash = 0;
 
-        for (uint32_t i = 0; i < 64; i++) {
-            uint64_t class = byte_class((uint8_t)text[block * 64 + i]);
+        for (uint32_t i = 0; i < room; i++) {
+            uint64_t class = byte_class((uint8_t)message.ptr[block * 64 + i]);
 
             core |= (class & 1) << i;
             join |= (class >> 1 & 1) << i;
             digit |= (class >> 2 & 1) << i;
             colon |= (class >> 3 & 1) << i;
             dot |= (class >> 4 & 1) << i;
+            slash |= (class >> 5 & 1) << i;
         }
         classes->core[block] = core;
         classes->join[block] = join;
         classes->digit[block] = digit;
         classes->colon[block] = colon;
         classes->dot[block] = dot;
+        classes->slash[block] = slash;
     }
+}
+
+static uint32_t list_bits(const hx_tokenizer *t, uint64_t bits, uint32_t base, uint16_t *edges)
+{
+    uint32_t count = 0;
+
+    (void)t;
+    for (; bits; bits &= bits - 1)
+        edges[count++] = (uint16_t)(base + (uint32_t)__builtin_ctzll(bits));
+    return count;
+}
+
+static void set_text(hx_tokenizer *t, hx_slice message)
+{
+    t->tail_from = message.len > HX_TAIL_BYTES ? message.len - HX_TAIL_BYTES : 0;
+    if (message.len)
+        memcpy(t->tail, message.ptr + t->tail_from, message.len - t->tail_from);
+    t->text = message.ptr;
 }
 
 void hx_scan_plain(hx_tokenizer *t, hx_slice message)
 {
     uint32_t blocks = (message.len + 63) / 64;
 
-    if (message.len)
-        memcpy(t->text, message.ptr, message.len);
-    memset(t->text + message.len, 0, HX_WORD_PADDING);
-    classify_plain(t->text, blocks, &t->classes);
+    set_text(t, message);
+    classify(message, &t->classes);
     hx_classes_end(&t->classes, blocks);
     if (hx_has_tight_colons(&t->classes, blocks))
-        hx_join_colons(t, message.len);
-    hx_make_tokens(t, hx_cut_words(t, blocks));
+        hx_join_colons(t, blocks);
+    hx_make_tokens(t, hx_cut_words(t, blocks, list_bits));
 }

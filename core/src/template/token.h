@@ -16,10 +16,10 @@
 #include <stdint.h>
 #include <string.h>
 
-#define HX_SCAN_BYTES   8192 /* of a message that count; the rest is tail */
-#define HX_SCAN_BLOCKS  (HX_SCAN_BYTES / 64)
-#define HX_TOKENS_MAX   4096 /* most that a configuration may ask for */
-#define HX_WORD_PADDING 64   /* zero bytes kept behind the text, so that words load whole */
+#define HX_SCAN_BYTES  8192 /* of a message that count; the rest is tail */
+#define HX_SCAN_BLOCKS (HX_SCAN_BYTES / 64)
+#define HX_TOKENS_MAX  4096 /* most that a configuration may ask for */
+#define HX_TAIL_BYTES  32   /* a message's last, kept where words load whole */
 
 typedef struct hx_token {
     uint16_t start;
@@ -34,28 +34,35 @@ typedef struct hx_byte_classes {
     uint64_t digit[HX_SCAN_BLOCKS + 2]; /* makes its word a value */
     uint64_t colon[HX_SCAN_BLOCKS + 2];
     uint64_t dot[HX_SCAN_BLOCKS + 2];
+    uint64_t slash[HX_SCAN_BLOCKS + 2]; /* either one */
     uint64_t value[HX_SCAN_BLOCKS + 1]; /* the byte behind a word that is a value */
 } hx_byte_classes;
 
 typedef struct hx_tokenizer {
     uint32_t max_tokens;
-    uint32_t count; /* tokens of the last message */
-    bool cut;       /* the last message had more tokens, or more bytes, than count */
+    uint32_t count;     /* tokens of the last message */
+    bool cut;           /* the last message had more tokens, or more bytes, than count */
+    uint32_t length;    /* bytes of it that count */
+    const char *text;   /* them: the message itself, or a copy in tail */
+    uint32_t tail_from; /* what part of it tail begins with */
+    char tail[HX_TAIL_BYTES + 16];
     void (*scan)(struct hx_tokenizer *tokenizer, hx_slice message);
+    uint8_t bit_places[256][8]; /* of a byte's set bits */
     hx_byte_classes classes;
-    uint16_t edges[HX_SCAN_BYTES + 16];
+    uint16_t edges[HX_SCAN_BYTES + 32];
     hx_token tokens[HX_TOKENS_MAX];
-    char text[HX_SCAN_BYTES + HX_WORD_PADDING]; /* the message, zero bytes behind it */
 } hx_tokenizer;
 
 void hx_tokenizer_init(hx_tokenizer *tokenizer, uint32_t max_tokens);
 
-/* Fills count, cut, tokens and text. Reads message and nothing around it. */
+/* Fills count, cut, tokens and text, which borrows the message. Reads message and nothing around
+ * it. */
 static inline void hx_tokenizer_run(hx_tokenizer *tokenizer, hx_slice message)
 {
     tokenizer->cut = message.len > HX_SCAN_BYTES;
     if (tokenizer->cut)
         message.len = HX_SCAN_BYTES;
+    tokenizer->length = message.len;
     tokenizer->scan(tokenizer, message);
 }
 
@@ -64,13 +71,14 @@ void hx_scan_plain(hx_tokenizer *tokenizer, hx_slice message);
 void (*hx_scan_best(void))(hx_tokenizer *tokenizer, hx_slice message);
 
 /* The first sixteen bytes of a word, zero-padded: with the length, all there is to compare for most
- * words. The text must have sixteen readable bytes at word. */
+ * words. */
 typedef struct hx_word_head {
     uint64_t a, b;
 } hx_word_head;
 
 extern const uint64_t hx_word_mask[17][2];
 
+/* Loads sixteen bytes at word, whatever the length. */
 static inline hx_word_head hx_word_head_load(const char *word, uint32_t length)
 {
     const uint64_t *mask = hx_word_mask[length < 16 ? length : 16];
@@ -80,6 +88,18 @@ static inline hx_word_head hx_word_head_load(const char *word, uint32_t length)
     head.a &= mask[0];
     head.b &= mask[1];
     return head;
+}
+
+/* A word of the message. At the end of the message, where sixteen bytes would be too many, the copy
+ * of its tail is read instead. */
+static inline hx_word_head hx_tokenizer_head(const hx_tokenizer *tokenizer, uint32_t start,
+                                             uint32_t length)
+{
+    const char *word = tokenizer->text + start;
+
+    if (start + 16 > tokenizer->length)
+        word = tokenizer->tail + (start - tokenizer->tail_from);
+    return hx_word_head_load(word, length);
 }
 
 #endif

@@ -227,9 +227,12 @@ void hx_tree_destroy(hx_tree *tree)
 /* --- finding -----------------------------------------------------------------------------------
  */
 
-static uint32_t find_edge(const hx_tree *tree, uint32_t node, const char *word, uint32_t length)
+static uint32_t find_edge(const hx_tree *tree, uint32_t node, const hx_tokenizer *m,
+                          const hx_token *token)
 {
-    hx_word_head head = hx_word_head_load(word, length);
+    const char *word = m->text + token->start;
+    uint32_t length = token->length;
+    hx_word_head head = hx_tokenizer_head(m, token->start, length);
     uint32_t slot = edge_slot(tree, node, &head);
 
     for (;; slot = (slot + 1) & tree->edge_mask) {
@@ -249,7 +252,7 @@ static bool token_fits(const hx_step *step, const hx_tokenizer *m, uint32_t at)
     const char *word = m->text + token->start;
 
     if (step->kind == HX_STEP_WORD) {
-        hx_word_head head = hx_word_head_load(word, token->length);
+        hx_word_head head = hx_tokenizer_head(m, token->start, token->length);
 
         return !token->is_value &&
                same_word(&head, word, token->length, &step->head, step->word, step->length);
@@ -322,9 +325,7 @@ static void descend(const hx_tree *tree, const hx_tokenizer *m, hx_walk *walk)
 {
     const hx_node *node = &tree->nodes[walk->ref];
     const hx_token *token = &m->tokens[walk->token];
-    uint32_t child = token->is_value
-                         ? node->value
-                         : find_edge(tree, walk->ref, m->text + token->start, token->length);
+    uint32_t child = token->is_value ? node->value : find_edge(tree, walk->ref, m, token);
 
     walk->step++;
     walk->token++;
