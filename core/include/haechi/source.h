@@ -33,9 +33,9 @@ typedef struct hx_source_counters {
 } hx_source_counters;
 
 typedef struct hx_source_config {
-    const char *const
-        *paths; /* files or globs; "-" is standard input; a directory is refused. A
-                 * glob passes over directories and compressed files (.gz, .xz, ...) */
+    /* Files or globs; "-" is standard input. A directory is refused; a glob passes over directories
+     * and compressed files (.gz, .xz, ...). */
+    const char *const *paths;
     uint32_t path_count;
     bool follow;      /* go on as files grow, rotate and appear; else read to the end */
     bool from_end;    /* with follow: start at the end of the files that exist now */
@@ -57,7 +57,8 @@ int hx_source_read(hx_source *source, char *buffer, uint32_t capacity, int timeo
 /* Wakes a hx_source_read that waits, from any thread or a signal handler; it returns HX_EAGAIN. */
 void hx_source_wake(hx_source *source);
 
-/* The path as it was configured or found by its glob ("-" for standard input). */
+/* The path as it was configured or found by its glob ("-" for standard input), for an index that a
+ * chunk had; NULL for others. From any thread; lives as long as the source. */
 const char *hx_source_input_name(const hx_source *source, uint32_t input);
 
 const hx_source_counters *hx_source_counters_get(const hx_source *source);

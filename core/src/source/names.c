@@ -1,5 +1,7 @@
 #include "room.h"
 
+#include <haechi/hash.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
@@ -13,10 +15,17 @@ bool names_is_glob(const char *name)
     return strpbrk(name, "*?[") && lstat(name, &st) != 0;
 }
 
+static uint64_t name_hash(const char *name)
+{
+    return hx_hash_bytes(name, strlen(name), HX_HASH_SEED);
+}
+
 uint32_t names_find(const hx_source *s, const char *name)
 {
+    uint64_t hash = name_hash(name);
+
     for (uint32_t i = 0; i < s->path_count; i++)
-        if (strcmp(s->paths[i].name, name) == 0)
+        if (path_at(s, i)->hash == hash && strcmp(path_at(s, i)->name, name) == 0)
             return i;
     return INPUT_NO_PATH;
 }
@@ -54,26 +63,27 @@ static folder *folder_of(hx_source *s, const char *name)
 
 uint32_t names_add(hx_source *s, const char *name)
 {
-    uint32_t i = names_find(s, name);
+    uint32_t i = names_find(s, name), block;
     path *p;
 
     if (i != INPUT_NO_PATH)
         return i;
-    if (s->path_count == s->path_room) {
-        uint32_t room = s->path_room * 2 + 8;
-        path *paths = realloc(s->paths, room * sizeof *paths);
-        if (!paths)
-            return INPUT_NO_PATH;
-        s->paths = paths;
-        s->path_room = room;
-    }
-    p = &s->paths[s->path_count];
-    *p = (path){.name = strdup(name), .folder = folder_of(s, name)};
+    i = s->path_count;
+    block = 27 - (uint32_t)__builtin_clz(i + PATHS_FIRST);
+    if (block >= PATH_BLOCKS)
+        return INPUT_NO_PATH;
+    if (!s->path_blocks[block])
+        s->path_blocks[block] = calloc((size_t)PATHS_FIRST << block, sizeof(path));
+    if (!s->path_blocks[block])
+        return INPUT_NO_PATH;
+    p = path_at(s, i);
+    *p = (path){.name = strdup(name), .hash = name_hash(name), .folder = folder_of(s, name)};
     if (!p->name || !p->folder) {
         free(p->name);
         return INPUT_NO_PATH;
     }
-    return s->path_count++;
+    s->path_count = i + 1;
+    return i;
 }
 
 void names_watch_folders(hx_source *s)
@@ -88,7 +98,7 @@ void names_watch_folders(hx_source *s)
 
 void names_mark(hx_source *s, uint32_t i)
 {
-    s->paths[i].look = true;
+    path_at(s, i)->look = true;
     s->look_at_names = true;
 }
 
@@ -121,8 +131,8 @@ void names_detach(hx_source *s, generation *g)
 {
     if (g->at == INPUT_NO_PATH)
         return;
-    if (s->paths[g->at].current == g)
-        s->paths[g->at].current = NULL;
+    if (path_at(s, g->at)->current == g)
+        path_at(s, g->at)->current = NULL;
     names_lost(s, g);
     source_queue(s, g);
 }
@@ -133,15 +143,15 @@ static void attach(hx_source *s, generation *g, uint32_t i)
         s->renamed_count--;
     g->at = i;
     g->last_call = false;
-    s->paths[i].current = g;
-    s->paths[i].had_file = true;
+    path_at(s, i)->current = g;
+    path_at(s, i)->had_file = true;
 }
 
 static bool still_named(const hx_source *s, const generation *g)
 {
     struct stat st;
 
-    return g->at != INPUT_NO_PATH && stat(s->paths[g->at].name, &st) == 0 &&
+    return g->at != INPUT_NO_PATH && stat(path_at(s, g->at)->name, &st) == 0 &&
            generation_is_file(g, &st);
 }
 
@@ -151,10 +161,10 @@ static void name_known_file(hx_source *s, uint32_t i, generation *g)
 {
     if (still_named(s, g))
         return;
-    if (s->paths[i].current)
-        names_detach(s, s->paths[i].current);
+    if (path_at(s, i)->current)
+        names_detach(s, path_at(s, i)->current);
     if (g->at != INPUT_NO_PATH)
-        s->paths[g->at].current = NULL;
+        path_at(s, g->at)->current = NULL;
     attach(s, g, i);
     source_queue(s, g);
 }
@@ -169,7 +179,7 @@ static int open_input(const hx_source *s, const char *name, const struct stat *s
 /* Opens what stands at path i. 0, or HX_EIO with errno, or HX_ENOMEM. */
 static int open_path(hx_source *s, uint32_t i, struct stat *st)
 {
-    path *p = &s->paths[i];
+    path *p = path_at(s, i);
     generation *old = p->current, *g;
     int fd = open_input(s, p->name, st);
 
@@ -210,7 +220,7 @@ static int open_path(hx_source *s, uint32_t i, struct stat *st)
 
 void names_check(hx_source *s, uint32_t i)
 {
-    path *p = &s->paths[i];
+    path *p = path_at(s, i);
     generation *g;
     struct stat st;
 
@@ -266,7 +276,7 @@ static int scan_glob(hx_source *s, const char *pattern, hx_error *err)
         struct stat st;
         uint32_t i = names_find(s, found.gl_pathv[n]);
 
-        if (i != INPUT_NO_PATH && s->paths[i].current && !s->paths[i].look) {
+        if (i != INPUT_NO_PATH && path_at(s, i)->current && !path_at(s, i)->look) {
             files++;
             continue;
         }
@@ -280,7 +290,7 @@ static int scan_glob(hx_source *s, const char *pattern, hx_error *err)
             return HX_ENOMEM;
         }
         names_check(s, i);
-        if (err && !s->paths[i].current && !source_find(s, &st)) {
+        if (err && !path_at(s, i)->current && !source_find(s, &st)) {
             rc = hx_error_set(err, HX_EIO, "%s: cannot be read: %s", found.gl_pathv[n],
                               strerror(errno));
             globfree(&found);
@@ -302,9 +312,9 @@ void names_scan_globs(hx_source *s)
 void names_told(hx_source *s, const folder *where, const char *name)
 {
     for (uint32_t i = 0; i < s->path_count; i++) {
-        const char *slash = strrchr(s->paths[i].name, '/');
-        if (s->paths[i].folder->watch == where->watch &&
-            strcmp(slash ? slash + 1 : s->paths[i].name, name) == 0)
+        const char *slash = strrchr(path_at(s, i)->name, '/');
+        if (path_at(s, i)->folder->watch == where->watch &&
+            strcmp(slash ? slash + 1 : path_at(s, i)->name, name) == 0)
             names_mark(s, i);
     }
     for (uint32_t i = 0; i < s->glob_count; i++) {
@@ -322,7 +332,7 @@ static int configure_stdin(hx_source *s, uint32_t i, hx_error *err)
     struct stat st = {.st_mode = S_IFIFO};
     generation *g;
 
-    if (s->paths[i].current)
+    if (path_at(s, i)->current)
         return 0; /* named twice */
     if (fcntl(STDIN_FILENO, F_GETFD) < 0)
         return hx_error_set(err, HX_EIO, "-: standard input is closed");

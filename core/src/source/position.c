@@ -29,7 +29,7 @@ static bool add_generation(const hx_source *s, const generation *g, cJSON *array
         cJSON_Delete(object);
         return false;
     }
-    return cJSON_AddStringToObject(object, "path", s->paths[g->input].name) &&
+    return cJSON_AddStringToObject(object, "path", path_at(s, g->input)->name) &&
            add_text(object, "device", "%" PRIu64, g->device, 0) &&
            add_text(object, "inode", "%" PRIu64, g->inode, 0) &&
            add_text(object, "fingerprint", "%" PRIu64 ":%016" PRIx64, g->head_len,
@@ -107,7 +107,7 @@ static int resume(generation *g, int fd, const saved *p)
 /* Reads on in a file that has lost its name, before what has the name now. */
 static int resume_renamed(hx_source *s, uint32_t i, int fd, const struct stat *st, const saved *p)
 {
-    generation *current = s->paths[i].current;
+    generation *current = path_at(s, i)->current;
     generation *g = source_find(s, st);
 
     if (g) {
@@ -136,9 +136,9 @@ static int load_one(hx_source *s, const saved *p)
     i = names_add(s, p->path);
     if (i == INPUT_NO_PATH)
         return HX_ENOMEM;
-    if (!s->paths[i].current && s->follow)
+    if (!path_at(s, i)->current && s->follow)
         names_check(s, i); /* it came since the source was made */
-    g = s->paths[i].current;
+    g = path_at(s, i)->current;
     fd = g ? rotated_open(p->path, p, true) : -1;
     if (fd >= 0)
         return resume(g, fd, p);

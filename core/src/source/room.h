@@ -14,6 +14,7 @@
 
 typedef struct path {
     char *name;
+    uint64_t hash;       /* of the name */
     generation *current; /* NULL: no such file now */
     struct folder *folder;
     bool had_file; /* it stood for a file once */
@@ -26,12 +27,17 @@ typedef struct folder {
     char name[];
 } folder;
 
+#define PATHS_FIRST 16
+#define PATH_BLOCKS 24
+
 struct hx_source {
     bool follow, from_end, started;
     int64_t poll_ms, rotate_wait_ms;
 
-    path *paths;
-    uint32_t path_count, path_room;
+    /* Block b holds PATHS_FIRST << b of them: they never move, because other threads ask for the
+     * names of inputs they know while this one finds more. */
+    path *path_blocks[PATH_BLOCKS];
+    _Atomic uint32_t path_count;
     char **globs;
     uint32_t glob_count;
     folder *folders;
@@ -51,6 +57,16 @@ struct hx_source {
 
     hx_source_counters counters;
 };
+
+static inline path *path_at(const hx_source *s, uint32_t i)
+{
+    uint32_t n = i + PATHS_FIRST;
+    uint32_t block = 27 - (uint32_t)__builtin_clz(n); /* PATHS_FIRST is 1 << 4 */
+
+    if (block >= PATH_BLOCKS)
+        __builtin_unreachable(); /* i is of a path that is there */
+    return &s->path_blocks[block][n - ((uint32_t)PATHS_FIRST << block)];
+}
 
 /* --- source.c ----------------------------------------------------------------------------------
  */

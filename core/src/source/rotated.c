@@ -108,7 +108,7 @@ int rotated_find(const saved *p)
 
 generation *rotated_add(hx_source *s, uint32_t i, int fd)
 {
-    generation *current = s->paths[i].current, *g = NULL;
+    generation *current = path_at(s, i)->current, *g = NULL;
     struct stat st;
 
     if (fstat(fd, &st) == 0)
@@ -161,7 +161,7 @@ int rotated_add_since(hx_source *s, uint32_t i, const struct timespec *since)
     listing l;
     int rc = 0;
 
-    if (!listing_open(&l, s->paths[i].name))
+    if (!listing_open(&l, path_at(s, i)->name))
         return 0;
     while (count < ROTATED_MAX && (entry = listing_next(&l))) {
         struct stat st;

@@ -142,7 +142,7 @@ static void generation_over(hx_source *s, generation *g)
         if (g->at == INPUT_NO_PATH)
             s->renamed_count--;
         else
-            s->paths[g->at].current = NULL;
+            path_at(s, g->at)->current = NULL;
         source_remove(s, g);
         return;
     }
@@ -158,7 +158,7 @@ static bool opened(hx_source *s, generation *g)
 
     if (g->fd >= 0)
         return true;
-    g->fd = open(s->paths[g->at].name, O_RDONLY | O_CLOEXEC);
+    g->fd = open(path_at(s, g->at)->name, O_RDONLY | O_CLOEXEC);
     if (g->fd >= 0 && fstat(g->fd, &st) == 0 && generation_is_file(g, &st)) {
         posix_fadvise(g->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
         return true;
@@ -172,7 +172,7 @@ static int read_ready(hx_source *s, char *buffer, uint32_t capacity, hx_chunk *c
     generation *g;
 
     while ((g = queue_next(s))) {
-        int rc = opened(s, g) ? generation_read(g, s->paths[g->input].name, s->follow, buffer,
+        int rc = opened(s, g) ? generation_read(g, path_at(s, g->input)->name, s->follow, buffer,
                                                 capacity, &s->counters, chunk)
                               : HX_EEND;
         if (rc == 0) {
@@ -230,7 +230,7 @@ static void expire_renamed(hx_source *s, int64_t now_ms)
         if (g->at != INPUT_NO_PATH || g->ended)
             continue;
         if (g->ready || now_ms >= due_ms) {
-            bool replaced = s->paths[g->input].current || fstat(g->fd, &st) || st.st_nlink == 0;
+            bool replaced = path_at(s, g->input)->current || fstat(g->fd, &st) || st.st_nlink == 0;
             if (!g->ready && replaced) {
                 g->last_call = true;
                 source_queue(s, g);
@@ -273,7 +273,7 @@ static void take_news(hx_source *s)
     if (s->look_at_names) {
         s->look_at_names = false;
         for (uint32_t i = 0; i < s->path_count; i++)
-            if (s->paths[i].look)
+            if (path_at(s, i)->look)
                 names_check(s, i);
     }
     if (s->look_at_globs)
@@ -430,20 +430,21 @@ void hx_source_destroy(hx_source *s)
         free(f);
     }
     for (uint32_t i = 0; i < s->path_count; i++)
-        free(s->paths[i].name);
+        free(path_at(s, i)->name);
     for (uint32_t i = 0; i < s->glob_count; i++)
         free(s->globs[i]);
     watch_destroy(s->watches);
     if (s->wake_fd >= 0)
         close(s->wake_fd);
-    free(s->paths);
+    for (uint32_t b = 0; b < PATH_BLOCKS; b++)
+        free(s->path_blocks[b]);
     free(s->globs);
     free(s);
 }
 
 const char *hx_source_input_name(const hx_source *s, uint32_t input)
 {
-    return input < s->path_count ? s->paths[input].name : NULL;
+    return input < s->path_count ? path_at(s, input)->name : NULL;
 }
 
 const hx_source_counters *hx_source_counters_get(const hx_source *s)
