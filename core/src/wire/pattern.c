@@ -294,7 +294,7 @@ static inline void keep(const step *s, const char *p, const char *end, hx_record
 {
     if (s->keep_at != NOT_KEPT) {
         hx_slice *field = (hx_slice *)(void *)((char *)record + s->keep_at);
-        *field = wire_slice(p, end);
+        *field = p < end ? wire_slice(p, end) : wire_slice(end, end);
     }
 }
 
@@ -316,7 +316,7 @@ static inline const char *step_run(const wire_pattern *pattern, const step *s, c
         stop = literal_find(literal, s->literal_len, tail, p, end, &after);
         if (!stop || (stop == p && literal[0] == ' '))
             return NULL;
-        keep(s, p, stop, record);
+        keep(s, wire_skip_blanks(p, stop), wire_trim_end(p, stop), record);
         return after;
     }
     stop = s->kind == STEP_LITERAL ? p : typed_read(pattern, s, p, end, scratch, record);

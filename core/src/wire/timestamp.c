@@ -290,5 +290,11 @@ const char *wire_bsd_time_read(const char *p, const char *end, hx_format_scratch
         scratch->time_us = value_us;
     }
     *time_us = scratch->time_us;
-    return p + BSD_LEN;
+    p += BSD_LEN;
+    if (end - p > 1 && *p == '.' && wire_is_digit(p[1])) {
+        int64_t fraction_us;
+        p = fraction_read(p + 1, end, &fraction_us);
+        *time_us += p ? fraction_us : 0;
+    }
+    return p;
 }

@@ -31,7 +31,7 @@ const char *wire_iso_read(const char *p, const char *end, hx_format_scratch *scr
 const char *wire_rfc5424_time_read(const char *p, const char *end, hx_format_scratch *scratch,
                                    int64_t *time_us);
 
-/* RFC 3164's "Mmm dd hh:mm:ss". */
+/* RFC 3164's "Mmm dd hh:mm:ss", and at will a '.' and a fraction, as journalctl can add. */
 const char *wire_bsd_time_read(const char *p, const char *end, hx_format_scratch *scratch,
                                int64_t *time_us);
 
