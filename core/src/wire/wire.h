@@ -19,6 +19,9 @@ int wire_bsd_parse(hx_slice line, hx_format_scratch *scratch, hx_record *record)
 /* One JSON object. */
 int wire_json_parse(hx_slice line, hx_format_scratch *scratch, hx_record *record);
 
+/* name=value pairs, at least one of them a message, a time or a level. */
+int wire_logfmt_parse(hx_slice line, hx_format_scratch *scratch, hx_record *record);
+
 /* A pattern of the language in format.h. HX_EINVAL with a sentence in err, or HX_ENOMEM. */
 int wire_pattern_create(const char *pattern, wire_pattern **out, hx_error *err);
 void wire_pattern_destroy(wire_pattern *pattern);

@@ -13,6 +13,7 @@ static const struct {
     {"syslog", {"Oct 11 22:14:15 h su: x", "Oct  1 22:14:15 h last message repeated 2 times"}},
     {"rfc5424", {"<34>1 2025-08-30T10:15:30Z h su - ID47 - m", "<34>1 - - - - - - m"}},
     {"jsonl", {"{\"msg\":\"a\",\"time\":1}", "{\"msg\":\"b\"}"}},
+    {"logfmt", {"time=2025-08-30T10:15:30Z level=info msg=\"a b\"", "level=warn msg=c n=3"}},
     {"hdfs", {"081109 203518 143 INFO dfs.X: a", "081109 203519 35 WARN dfs.Y: b"}},
     {"spark", {"17/06/09 20:10:40 INFO a.B: c"}},
     {"bgl",
