@@ -65,76 +65,86 @@ HX_INLINE uint64_t hx_add_carry(uint64_t x, uint64_t y, uint64_t *carry)
     return with;
 }
 
-/* Writes the places of the set bits, base added, to edges; up to seven places behind them may be
- * overwritten. Returns their number. */
-typedef uint32_t hx_list_bits(const hx_tokenizer *t, uint64_t bits, uint32_t base, uint16_t *edges);
-
-/* Fills edges, the places where a word starts and where it ends in turns, and value, the ends of
- * those that are values. Returns the number of words. */
-HX_INLINE uint32_t hx_cut_words(hx_tokenizer *t, uint32_t blocks, hx_list_bits *list_bits)
-{
-    hx_byte_classes *c = &t->classes;
-    uint64_t word_before = 0, digit_carry = 0, dot_carry = 0;
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i < blocks; i++) {
-        uint64_t word =
-            c->core[i] | (c->join[i] & hx_left_of(c->core, i) & hx_right_of(c->core, i));
-        uint64_t edges = word ^ (word << 1 | word_before);
-        uint64_t valued = c->digit[i] | (c->slash[i] & edges); /* a path begins with one */
-        /* Adding a bit inside a run of ones carries to the first zero above it, the word's end. */
-        uint64_t with_digit = hx_add_carry(word, valued, &digit_carry);
-        uint64_t with_dot = hx_add_carry(word, c->dot[i] & word, &dot_carry);
-        uint64_t host_port = c->colon[i] & hx_right_of(c->digit, i);
-
-        word_before = word >> 63;
-        c->value[i] = with_digit | (with_dot & host_port);
-        n += list_bits(t, edges, i * 64, t->edges + n);
-    }
-    /* A word that fills the last block ends behind it. */
-    c->value[blocks] = digit_carry;
-    if (word_before)
-        t->edges[n++] = (uint16_t)(blocks * 64);
-    return n / 2;
-}
-
 /* By a word's first byte, which lengths an affix with it may have: bit n for length n; and bit 7
  * where it may be the name of a day or month. */
 extern const uint8_t hx_affix_starts[256];
 
-/* Words become tokens, and values with no word between them one token. Values take the affixes that
- * stand behind them with one blank between, and the names of days and months before them. */
-void hx_make_tokens_affixed(hx_tokenizer *t, uint32_t words);
+/* Values take the affixes that stand behind them with one blank between, and the names of days and
+ * months before them. */
+void hx_join_affixes(hx_tokenizer *t);
 
-/* The same where there are no affixes; looks for them, too. */
-HX_INLINE void hx_make_tokens(hx_tokenizer *t, uint32_t words)
+/* What goes from word to word. */
+typedef struct hx_cutting {
+    uint32_t count; /* tokens */
+    uint32_t first; /* where the last token starts */
+    uint32_t start; /* of the word that is not ended yet */
+    uint32_t end_before;
+    uint32_t affixes; /* not 0: there may be some */
+    bool value_before, date_before;
+} hx_cutting;
+
+/* A word becomes a token, or part of the value before it. False when there are too many tokens. */
+HX_INLINE bool hx_take_word(hx_tokenizer *t, hx_cutting *cut, uint32_t end, bool is_value)
 {
-    uint32_t count = 0, first = 0, end_before = 0;
-    bool value_before = false, date_before = false;
+    uint32_t start = cut->start, length = end - start;
+    uint32_t starts = hx_affix_starts[(uint8_t)t->text[start]];
+    bool joins = cut->value_before & is_value;
 
-    for (uint32_t i = 0; i < words; i++) {
-        uint32_t start = t->edges[2 * i], end = t->edges[2 * i + 1], length = end - start;
-        uint32_t starts = hx_affix_starts[(uint8_t)t->text[start]];
-        bool is_value = t->classes.value[end >> 6] >> (end & 63) & 1;
-        bool joins = value_before & is_value;
-
-        if ((value_before & (length <= 4) & (starts >> (length & 7)) & (start - end_before == 1)) |
-            (is_value & date_before)) {
-            hx_make_tokens_affixed(t, words);
-            return;
-        }
-        first = joins ? first : start;
-        count -= joins;
-        if (__builtin_expect(count == t->max_tokens, 0)) {
-            t->cut = true;
-            break;
-        }
-        t->tokens[count++] = (hx_token){(uint16_t)first, (uint16_t)(end - first), is_value};
-        end_before = end;
-        value_before = is_value;
-        date_before = !is_value & (length == 3) & (starts >> 7);
+    cut->affixes |= (cut->value_before & (length <= 4) & (starts >> (length & 7)) &
+                     (start - cut->end_before == 1)) |
+                    (is_value & cut->date_before);
+    cut->first = joins ? cut->first : start;
+    cut->count -= joins;
+    if (__builtin_expect(cut->count == t->max_tokens, 0)) {
+        t->cut = true;
+        return false;
     }
-    t->count = count;
+    t->tokens[cut->count++] =
+        (hx_token){(uint16_t)cut->first, (uint16_t)(end - cut->first), is_value};
+    cut->end_before = end;
+    cut->value_before = is_value;
+    cut->date_before = !is_value & (length == 3) & (starts >> 7);
+    return true;
+}
+
+/* Words become tokens, and values with no word between them one token. */
+HX_INLINE void hx_cut(hx_tokenizer *t, uint32_t blocks)
+{
+    hx_byte_classes *c = &t->classes;
+    uint64_t word_before = 0, digit_carry = 0, dot_carry = 0;
+    hx_cutting cut = {0};
+
+    /* The last round, on the zero block, ends a word that fills the block before it. */
+    for (uint32_t i = 0; i <= blocks; i++) {
+        uint64_t word =
+            c->core[i] | (c->join[i] & hx_left_of(c->core, i) & hx_right_of(c->core, i));
+        uint64_t before = word << 1 | word_before;
+        uint64_t starts = word & ~before, ends = before & ~word;
+        uint64_t valued = c->digit[i] | (c->slash[i] & starts); /* a path begins with one */
+        /* Adding a bit inside a run of ones carries to the first zero above it, the word's end. */
+        uint64_t with_digit = hx_add_carry(word, valued, &digit_carry);
+        uint64_t with_dot = hx_add_carry(word, c->dot[i] & word, &dot_carry);
+        uint64_t host_port = c->colon[i] & hx_right_of(c->digit, i);
+        uint64_t value = with_digit | (with_dot & host_port);
+
+        if (!word_before) {
+            cut.start = i * 64 + (uint32_t)__builtin_ctzll(starts | UINT64_C(1) << 63);
+            starts &= starts - 1;
+        }
+        word_before = word >> 63;
+        for (; ends; ends &= ends - 1) {
+            uint32_t bit = (uint32_t)__builtin_ctzll(ends);
+
+            if (!hx_take_word(t, &cut, i * 64 + bit, value >> bit & 1))
+                goto full;
+            cut.start = i * 64 + (uint32_t)__builtin_ctzll(starts | UINT64_C(1) << 63);
+            starts &= starts - 1;
+        }
+    }
+full:
+    t->count = cut.count;
+    if (cut.affixes)
+        hx_join_affixes(t);
 }
 
 #endif

@@ -86,25 +86,6 @@ AVX2 HX_INLINE void classify(hx_slice message, uint32_t blocks, hx_byte_classes 
     }
 }
 
-/* Eight bits a step from a table, the same steps whatever the bits are. */
-AVX2 HX_INLINE uint32_t list_bits(const hx_tokenizer *t, uint64_t bits, uint32_t base,
-                                  uint16_t *edges)
-{
-    uint32_t count = 0;
-
-#pragma GCC unroll 8
-    for (uint32_t i = 0; i < 8; i++) {
-        uint32_t byte = bits >> (i * 8) & 255;
-        __m128i places =
-            _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)(const void *)t->bit_places[byte]));
-
-        _mm_storeu_si128((__m128i *)(void *)(edges + count),
-                         _mm_add_epi16(places, _mm_set1_epi16((short)(base + i * 8))));
-        count += (uint32_t)__builtin_popcount(byte);
-    }
-    return count;
-}
-
 AVX2 HX_INLINE void scan_blocks(hx_tokenizer *t, hx_slice message, uint32_t blocks)
 {
     _mm256_storeu_si256(
@@ -116,7 +97,7 @@ AVX2 HX_INLINE void scan_blocks(hx_tokenizer *t, hx_slice message, uint32_t bloc
     hx_classes_end(&t->classes, blocks);
     if (hx_has_tight_colons(&t->classes, blocks))
         hx_join_colons(t, blocks);
-    hx_make_tokens(t, hx_cut_words(t, blocks, list_bits));
+    hx_cut(t, blocks);
 }
 
 /* Most messages take the same way, without a loop whose length depends on them. */

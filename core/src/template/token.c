@@ -18,13 +18,6 @@ void hx_tokenizer_init(hx_tokenizer *tokenizer, uint32_t max_tokens)
     tokenizer->count = 0;
     tokenizer->cut = false;
     tokenizer->scan = hx_scan_best();
-    for (uint32_t byte = 0; byte < 256; byte++) {
-        uint32_t n = 0;
-
-        for (uint32_t bit = 0; bit < 8; bit++)
-            if (byte >> bit & 1)
-                tokenizer->bit_places[byte][n++] = (uint8_t)bit;
-    }
 }
 
 static bool is_hex(char c)
@@ -181,27 +174,22 @@ static bool extends(const hx_tokenizer *t, const hx_token *value, uint32_t start
     return start == end_of(value) + 1 && t->text[start - 1] == ' ' && find_affix(t, start, length);
 }
 
-void hx_make_tokens_affixed(hx_tokenizer *t, uint32_t words)
+void hx_join_affixes(hx_tokenizer *t)
 {
     hx_token *last = t->tokens - 1;
 
-    for (uint32_t i = 0; i < words; i++) {
-        uint32_t start = t->edges[2 * i], end = t->edges[2 * i + 1];
-        bool is_value = t->classes.value[end >> 6] >> (end & 63) & 1;
+    for (uint32_t i = 0; i < t->count; i++) {
+        uint32_t start = t->tokens[i].start, end = end_of(&t->tokens[i]);
+        bool is_value = t->tokens[i].is_value;
 
         if (last >= t->tokens && last->is_value)
             is_value |= extends(t, last, start, end - start);
         while (is_value && last >= t->tokens && is_date_before(t, last, start))
             start = (last--)->start;
-        if (last >= t->tokens && is_value && last->is_value) {
+        if (last >= t->tokens && is_value && last->is_value)
             last->length = (uint16_t)(end - last->start);
-            continue;
-        }
-        if (last + 1 == t->tokens + t->max_tokens) {
-            t->cut = true;
-            break;
-        }
-        *++last = (hx_token){(uint16_t)start, (uint16_t)(end - start), is_value};
+        else
+            *++last = (hx_token){(uint16_t)start, (uint16_t)(end - start), is_value};
     }
     t->count = (uint32_t)(last + 1 - t->tokens);
 }
@@ -262,16 +250,6 @@ static void classify(hx_slice message, hx_byte_classes *classes)
     }
 }
 
-static uint32_t list_bits(const hx_tokenizer *t, uint64_t bits, uint32_t base, uint16_t *edges)
-{
-    uint32_t count = 0;
-
-    (void)t;
-    for (; bits; bits &= bits - 1)
-        edges[count++] = (uint16_t)(base + (uint32_t)__builtin_ctzll(bits));
-    return count;
-}
-
 static void set_text(hx_tokenizer *t, hx_slice message)
 {
     t->tail_from = message.len > HX_TAIL_BYTES ? message.len - HX_TAIL_BYTES : 0;
@@ -289,5 +267,5 @@ void hx_scan_plain(hx_tokenizer *t, hx_slice message)
     hx_classes_end(&t->classes, blocks);
     if (hx_has_tight_colons(&t->classes, blocks))
         hx_join_colons(t, blocks);
-    hx_make_tokens(t, hx_cut_words(t, blocks, list_bits));
+    hx_cut(t, blocks);
 }

@@ -35,7 +35,6 @@ typedef struct hx_byte_classes {
     uint64_t colon[HX_SCAN_BLOCKS + 2];
     uint64_t dot[HX_SCAN_BLOCKS + 2];
     uint64_t slash[HX_SCAN_BLOCKS + 2]; /* either one */
-    uint64_t value[HX_SCAN_BLOCKS + 1]; /* the byte behind a word that is a value */
 } hx_byte_classes;
 
 typedef struct hx_tokenizer {
@@ -47,9 +46,7 @@ typedef struct hx_tokenizer {
     uint32_t tail_from; /* what part of it tail begins with */
     char tail[HX_TAIL_BYTES + 16];
     void (*scan)(struct hx_tokenizer *tokenizer, hx_slice message);
-    uint8_t bit_places[256][8]; /* of a byte's set bits */
     hx_byte_classes classes;
-    uint16_t edges[HX_SCAN_BYTES + 32];
     hx_token tokens[HX_TOKENS_MAX];
 } hx_tokenizer;
 
