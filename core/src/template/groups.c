@@ -12,8 +12,9 @@ int hx_groups_create(hx_groups *groups, const hx_shapes *shapes)
     groups->items = malloc((shapes->count + (size_t)1) * sizeof *groups->items);
     groups->symbols = malloc((shapes->symbol_count + 1) * sizeof *groups->symbols);
     groups->slots = malloc(groups->slot_room * sizeof *groups->slots);
+    groups->spare = malloc(groups->slot_room * sizeof *groups->spare);
     groups->varied = calloc(shapes->word_count + (size_t)1, 1);
-    if (!groups->items || !groups->symbols || !groups->slots || !groups->varied) {
+    if (!groups->items || !groups->symbols || !groups->slots || !groups->spare || !groups->varied) {
         hx_groups_free(groups);
         return HX_ENOMEM;
     }
@@ -21,7 +22,7 @@ int hx_groups_create(hx_groups *groups, const hx_shapes *shapes)
         memcpy(groups->symbols, shapes->symbols, shapes->symbol_count * sizeof *groups->symbols);
     for (uint32_t i = 0; i < shapes->count; i++)
         groups->items[i] = (hx_group){groups->symbols + shapes->items[i].symbols,
-                                      shapes->items[i].count, i, false};
+                                      shapes->items[i].weight, shapes->items[i].count, i, false};
     return 0;
 }
 
@@ -30,6 +31,7 @@ void hx_groups_free(hx_groups *groups)
     free(groups->items);
     free(groups->symbols);
     free(groups->slots);
+    free(groups->spare);
     free(groups->varied);
     *groups = (hx_groups){0};
 }
@@ -47,6 +49,7 @@ void hx_group_merge(hx_groups *groups, hx_group *group, hx_group *other)
 {
     if (other->first_shape < group->first_shape)
         group->first_shape = other->first_shape;
+    group->weight += other->weight;
     other->gone = true;
     groups->live--;
 }
@@ -77,9 +80,31 @@ static int compare_slots(const void *a, const void *b)
     return x->position < y->position ? -1 : x->position > y->position;
 }
 
-void hx_slots_sort(hx_slot *slots, uint64_t count)
+/* Keys are hashes, so slots shared out by their highest bits lie nearly in order already. */
+void hx_slots_sort(hx_groups *groups, uint64_t count)
 {
-    qsort(slots, count, sizeof *slots, compare_slots);
+    enum { BUCKETS = 1 << 12 };
+    uint64_t ends[BUCKETS] = {0}, start = 0;
+
+    for (uint64_t i = 0; i < count; i++)
+        ends[groups->slots[i].key >> 52]++;
+    for (uint32_t b = 0; b < BUCKETS; b++) {
+        uint64_t size = ends[b];
+
+        ends[b] = start;
+        start += size;
+    }
+    for (uint64_t i = 0; i < count; i++)
+        groups->spare[ends[groups->slots[i].key >> 52]++] = groups->slots[i];
+    for (uint32_t b = 0; b < BUCKETS; b++) {
+        uint64_t from = b ? ends[b - 1] : 0;
+
+        qsort(groups->spare + from, ends[b] - from, sizeof *groups->spare, compare_slots);
+    }
+    hx_slot *sorted = groups->spare;
+
+    groups->spare = groups->slots;
+    groups->slots = sorted;
 }
 
 static uint32_t kind_blind(uint32_t symbol)
@@ -111,7 +136,7 @@ void hx_groups_merge_alike(hx_groups *groups)
             key = hx_hash_u64(key, kind_blind(group->symbols[i]));
         groups->slots[n++] = (hx_slot){key, g, 0};
     }
-    hx_slots_sort(groups->slots, n);
+    hx_slots_sort(groups, n);
     for (uint64_t i = 1; i < n; i++) {
         hx_group *group = &groups->items[groups->slots[i - 1].group];
         hx_group *other = &groups->items[groups->slots[i].group];
@@ -213,13 +238,13 @@ static uint64_t collect_masks(hx_groups *groups, hx_cover_table *table)
         table->slots[slot] = g + 1;
         groups->slots[n++] = (hx_slot){mask_hash(group), g, 0};
     }
-    hx_slots_sort(groups->slots, n);
+    hx_slots_sort(groups, n);
     for (uint64_t i = 0; i < n; i++)
         if (i == 0 || groups->slots[i].key != groups->slots[i - 1].key)
             groups->slots[kept++] = groups->slots[i];
     for (uint64_t i = 0; i < kept; i++)
         groups->slots[i].key = groups->items[groups->slots[i].group].count;
-    hx_slots_sort(groups->slots, kept);
+    qsort(groups->slots, kept, sizeof *groups->slots, compare_slots);
     return kept;
 }
 

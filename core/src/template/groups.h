@@ -7,6 +7,7 @@
 
 typedef struct hx_group {
     uint32_t *symbols;
+    uint64_t weight; /* messages */
     uint32_t count;
     uint32_t first_shape; /* the earliest shape in it */
     bool gone;            /* merged into another */
@@ -24,6 +25,7 @@ typedef struct hx_groups {
     uint32_t count, live;
     uint32_t *symbols; /* of all groups */
     hx_slot *slots;    /* room for one for each symbol */
+    hx_slot *spare;    /* as much again, to sort */
     uint64_t slot_room;
     uint8_t *varied; /* for each word: seen where a position was found to vary */
 } hx_groups;
@@ -55,7 +57,7 @@ void hx_groups_merge_alike(hx_groups *groups);
 /* Merges each group into one that is more general: where that has ANY, it may have anything. */
 int hx_groups_merge_covered(hx_groups *groups);
 
-/* How the merging rules group slots: sorted by key, then by group. */
-void hx_slots_sort(hx_slot *slots, uint64_t count);
+/* Sorts groups->slots[0..count) by key, then by group. */
+void hx_slots_sort(hx_groups *groups, uint64_t count);
 
 #endif

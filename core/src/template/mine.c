@@ -24,6 +24,7 @@ enum {
     VALUE_WORDS = 3,          /* constant words where it is sometimes a value: from 2 variants on */
     CONSTELLATION_FIRST = 10, /* members for two positions ... */
     CONSTELLATION_NEXT = 6,   /* ... and for each further one */
+    FAMILY = 16,              /* templates that begin alike, where there are too many */
     ROUNDS = 8,
 };
 
@@ -66,7 +67,7 @@ static uint64_t collect_star_slots(hx_groups *groups)
             if (group->symbols[p] != HX_SYMBOL_REST)
                 groups->slots[n++] = (hx_slot){key_without(group, p), g, p};
     }
-    hx_slots_sort(groups->slots, n);
+    hx_slots_sort(groups, n);
     return n;
 }
 
@@ -187,7 +188,7 @@ static uint64_t collect_rare_slots(hx_groups *groups, uint32_t common, uint8_t *
         for (uint32_t p = 0; !group->gone && p < group->count; p++)
             groups->slots[n++] = (hx_slot){place_key(group, p), g, p};
     }
-    hx_slots_sort(groups->slots, n);
+    hx_slots_sort(groups, n);
     for (uint64_t from = 0, to; from < n; from = to) {
         for (to = from + 1; to < n && groups->slots[to].key == groups->slots[from].key; to++)
             continue;
@@ -212,7 +213,7 @@ static uint64_t collect_rare_slots(hx_groups *groups, uint32_t common, uint8_t *
                               open[group->symbols + p - groups->symbols] ? 0 : group->symbols[p]);
         groups->slots[n++] = (hx_slot){key, g, 0};
     }
-    hx_slots_sort(groups->slots, n);
+    hx_slots_sort(groups, n);
     return n;
 }
 
@@ -307,10 +308,10 @@ static bool merge_all(hx_groups *groups, uint8_t *open, uint32_t *room)
 
     /* The strongest evidence first: a word that is one of a hundred here may be one of five there.
      */
-    for (uint32_t least = 64; least >= 2; least = least > 4 ? least / 4 : least / 2)
+    for (uint32_t least = 64; least >= 2; least /= least > 4 ? 4 : 2)
         while (merge_stars(groups, least))
             merged = true;
-    for (uint32_t common = 2; common < groups->live; common *= 2)
+    for (uint32_t common = 2; common < groups->live; common *= 4)
         merged |= merge_constellations(groups, common, open, room);
     return merged;
 }
@@ -333,11 +334,28 @@ static int merge_until_done(hx_groups *groups)
     return rc;
 }
 
-/* Cuts groups that begin with the same symbols to that beginning and a rest, the largest families
- * first, until no more than most are left. */
-static void merge_beginnings(hx_groups *groups, uint32_t symbols, uint32_t most)
+/* --- too many ----------------------------------------------------------------------------------
+ */
+
+/* Cuts slots[from..to), groups that begin with the same symbols, to that beginning and a rest. */
+static void cut_family(hx_groups *groups, uint64_t from, uint64_t to, uint32_t symbols)
 {
-    uint64_t n = 0, families = 0;
+    hx_group *into = &groups->items[groups->slots[from].group];
+
+    for (uint64_t i = from + 1; i < to; i++) {
+        hx_group *group = &groups->items[groups->slots[i].group];
+
+        if (memcmp(group->symbols, into->symbols, symbols * sizeof *into->symbols) == 0)
+            hx_group_merge(groups, into, group);
+    }
+    into->symbols[symbols] = HX_SYMBOL_REST;
+    into->count = symbols + 1;
+}
+
+/* Cuts the large families of groups that begin with the same symbols. */
+static void cut_families(hx_groups *groups, uint32_t symbols, uint32_t most)
+{
+    uint64_t n = 0;
 
     for (uint32_t g = 0; g < groups->count; g++) {
         const hx_group *group = &groups->items[g];
@@ -346,52 +364,57 @@ static void merge_beginnings(hx_groups *groups, uint32_t symbols, uint32_t most)
             groups->slots[n++] = (hx_slot){
                 hx_hash_bytes(group->symbols, symbols * sizeof *group->symbols, symbols), g, 0};
     }
-    hx_slots_sort(groups->slots, n);
-    /* From here on slots[n..) holds the families: size, first slot. */
-    for (uint64_t from = 0, to; from < n; from = to) {
+    hx_slots_sort(groups, n);
+    for (uint64_t from = 0, to; from < n && groups->live > most; from = to) {
         for (to = from + 1; to < n && groups->slots[to].key == groups->slots[from].key; to++)
             continue;
-        for (uint64_t i = from; i < to; i++)
-            groups->slots[i].position = (uint32_t)(to - from);
-        families++;
-    }
-    for (uint32_t size = UINT32_MAX; groups->live > most && families; families--) {
-        uint64_t largest = n;
-
-        for (uint64_t i = 0; i < n; i++)
-            if (groups->slots[i].position < size &&
-                (largest == n || groups->slots[i].position > groups->slots[largest].position))
-                largest = i;
-        if (largest == n || groups->slots[largest].position < 2)
-            break;
-        size = groups->slots[largest].position;
-        for (uint64_t i = largest; i < n && groups->live > most; i++) {
-            hx_group *into = &groups->items[groups->slots[i].group];
-
-            if (groups->slots[i].position != size || into->gone)
-                continue;
-            uint64_t to = i + 1;
-
-            for (; to < n && groups->slots[to].key == groups->slots[i].key; to++)
-                if (memcmp(groups->items[groups->slots[to].group].symbols, into->symbols,
-                           symbols * sizeof *into->symbols) == 0)
-                    hx_group_merge(groups, into, &groups->items[groups->slots[to].group]);
-            into->symbols[symbols] = HX_SYMBOL_REST;
-            into->count = symbols + 1;
-            i = to - 1;
-        }
+        if (to - from >= FAMILY)
+            cut_family(groups, from, to, symbols);
     }
 }
 
-static int coarsen(hx_groups *groups, uint32_t most)
+static int compare_keys(const void *a, const void *b)
 {
-    static const uint32_t beginnings[] = {16, 8, 6, 4, 3, 2, 1, 0};
+    const hx_slot *x = a, *y = b;
+
+    if (x->key != y->key)
+        return x->key < y->key ? -1 : 1;
+    return x->group < y->group ? -1 : x->group > y->group;
+}
+
+/* What is left over: one template that fits everything takes the place of the rarest ones. */
+static void drop_rarest(hx_groups *groups, uint32_t most)
+{
+    uint64_t n = 0, too_many;
+
+    if (groups->live <= most)
+        return;
+    for (uint32_t g = 0; g < groups->count; g++)
+        if (!groups->items[g].gone && groups->items[g].count)
+            groups->slots[n++] = (hx_slot){groups->items[g].weight, g, 0};
+    qsort(groups->slots, n, sizeof *groups->slots, compare_keys);
+    too_many = groups->live - most + 1;
+    cut_family(groups, 0, too_many < n ? too_many : n, 0);
+}
+
+/* Until no more than most groups are left: longer beginnings first, because they say more. */
+static void coarsen(hx_groups *groups, uint32_t most)
+{
+    static const uint32_t beginnings[] = {16, 8, 6, 4, 3, 2, 1};
 
     for (size_t i = 0; groups->live > most && i < sizeof beginnings / sizeof beginnings[0]; i++) {
-        merge_beginnings(groups, beginnings[i], most);
+        cut_families(groups, beginnings[i], most);
         hx_groups_merge_alike(groups);
     }
-    return 0;
+    drop_rarest(groups, most);
+    hx_groups_merge_alike(groups);
+}
+
+static int compare_first_shapes(const void *a, const void *b)
+{
+    const hx_mined_template *x = a, *y = b;
+
+    return x->first_shape < y->first_shape ? -1 : x->first_shape > y->first_shape;
 }
 
 int hx_mine(const hx_shapes *shapes, uint32_t max_templates, hx_mined *mined)
@@ -403,17 +426,19 @@ int hx_mine(const hx_shapes *shapes, uint32_t max_templates, hx_mined *mined)
     if (!rc)
         rc = merge_until_done(&groups);
     if (!rc)
-        rc = coarsen(&groups, max_templates);
+        coarsen(&groups, max_templates);
     if (!rc && !(mined->items = malloc((groups.live + (size_t)1) * sizeof *mined->items)))
         rc = HX_ENOMEM;
     for (uint32_t g = 0; !rc && g < groups.count; g++) {
         const hx_group *group = &groups.items[g];
 
         if (!group->gone)
-            mined->items[mined->count++] = (hx_mined_template){
-                (uint64_t)(group->symbols - groups.symbols), group->count, group->first_shape};
+            mined->items[mined->count++] =
+                (hx_mined_template){(uint64_t)(group->symbols - groups.symbols), group->weight,
+                                    group->count, group->first_shape};
     }
     if (!rc) {
+        qsort(mined->items, mined->count, sizeof *mined->items, compare_first_shapes);
         mined->symbols = groups.symbols;
         groups.symbols = NULL;
     }

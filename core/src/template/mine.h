@@ -6,6 +6,7 @@
 
 typedef struct hx_mined_template {
     uint64_t symbols; /* offset into symbols */
+    uint64_t weight;  /* messages */
     uint32_t count;
     uint32_t first_shape; /* the first shape that it was made from */
 } hx_mined_template;
@@ -16,7 +17,8 @@ typedef struct hx_mined {
     uint32_t count;
 } hx_mined;
 
-/* At most max_templates, no two of them the same, and every shape fits one. 0 or HX_ENOMEM. */
+/* At most max_templates, in the order of their first shapes, no two the same, and every shape fits
+ * one. 0 or HX_ENOMEM. */
 int hx_mine(const hx_shapes *shapes, uint32_t max_templates, hx_mined *mined);
 void hx_mined_free(hx_mined *mined);
 

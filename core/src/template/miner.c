@@ -11,6 +11,8 @@
 #define DEFAULT_TEMPLATES    8192
 #define DEFAULT_TOKENS       256
 #define DEFAULT_MEMORY_BYTES (UINT64_C(256) << 20)
+#define LEAST_MEMORY_BYTES   (UINT64_C(1) << 20)
+#define MAX_SHAPES           65536 /* kept at a time; mining takes a second or so for them */
 
 struct hx_miner {
     uint32_t max_templates;
@@ -36,6 +38,9 @@ int hx_miner_create(const hx_miner_config *config, hx_miner **out, hx_error *err
     if (max_tokens > HX_TOKENS_MAX)
         return hx_error_set(err, HX_EINVAL, "max_tokens: %u is more than %u", max_tokens,
                             HX_TOKENS_MAX);
+    if (max_bytes < LEAST_MEMORY_BYTES)
+        return hx_error_set(err, HX_EINVAL, "max_memory_bytes: %llu is less than %llu",
+                            (unsigned long long)max_bytes, (unsigned long long)LEAST_MEMORY_BYTES);
     miner = malloc(sizeof *miner);
     if (!miner)
         return hx_error_set(err, HX_ENOMEM, "not enough memory for a miner");
@@ -63,15 +68,88 @@ static hx_slice seen_part(hx_slice message)
     return message;
 }
 
-int hx_miner_learn(hx_miner *miner, hx_slice message)
+/* A word's symbol means something to its own store only. */
+static int copy_symbols(hx_shapes *to, const hx_shapes *from, const uint32_t *symbols,
+                        uint32_t count, uint32_t *out)
 {
-    int64_t count;
+    for (uint32_t i = 0; i < count; i++) {
+        out[i] = symbols[i];
+        if (hx_symbol_is_word(symbols[i]))
+            out[i] = hx_shapes_word_symbol(to, hx_shapes_word(from, symbols[i]));
+        if (!out[i])
+            return HX_ENOMEM;
+    }
+    return 0;
+}
 
-    hx_tokenizer_run(&miner->tokenizer, message);
-    count = hx_shapes_symbols(&miner->shapes, &miner->tokenizer, miner->symbols);
+static int copy_mined(hx_shapes *to, const hx_shapes *from, const hx_mined *mined, uint32_t *room)
+{
+    int rc = 0;
+
+    for (uint32_t i = 0; !rc && i < mined->count; i++) {
+        const hx_mined_template *item = &mined->items[i];
+        const hx_shape *first = &from->items[item->first_shape];
+
+        rc = copy_symbols(to, from, mined->symbols + item->symbols, item->count, room);
+        if (!rc)
+            rc = hx_shapes_add(to, room, item->count,
+                               hx_slice_make(from->examples + first->example, first->example_len),
+                               item->weight);
+    }
+    return rc;
+}
+
+/* Makes room: the templates mined so far take the place of their shapes. Where they still take more
+ * than half of the memory, fewer and more general ones. */
+static int compact(hx_miner *miner)
+{
+    uint32_t most = miner->max_templates < MAX_SHAPES / 4 ? miner->max_templates : MAX_SHAPES / 4;
+    int rc = HX_ENOMEM;
+
+    for (; rc == HX_ENOMEM && most; most /= 2) {
+        hx_shapes compacted;
+        hx_mined mined;
+
+        rc = hx_mine(&miner->shapes, most, &mined);
+        if (rc)
+            return rc;
+        hx_shapes_init(&compacted, miner->shapes.max_bytes / 2);
+        rc = copy_mined(&compacted, &miner->shapes, &mined, miner->symbols);
+        hx_mined_free(&mined);
+        if (rc) {
+            hx_shapes_free(&compacted);
+            continue;
+        }
+        compacted.max_bytes = miner->shapes.max_bytes;
+        hx_shapes_free(&miner->shapes);
+        miner->shapes = compacted;
+    }
+    return rc;
+}
+
+static int learn(hx_miner *miner, hx_slice message)
+{
+    int64_t count = hx_shapes_symbols(&miner->shapes, &miner->tokenizer, miner->symbols);
+
     if (count < 0)
         return (int)count;
     return hx_shapes_add(&miner->shapes, miner->symbols, (uint32_t)count, seen_part(message), 1);
+}
+
+int hx_miner_learn(hx_miner *miner, hx_slice message)
+{
+    int rc;
+
+    hx_tokenizer_run(&miner->tokenizer, message);
+    rc = learn(miner, message);
+    if (rc == HX_ENOMEM || miner->shapes.count >= MAX_SHAPES) {
+        bool again = rc == HX_ENOMEM;
+
+        rc = compact(miner);
+        if (!rc && again)
+            rc = learn(miner, message);
+    }
+    return rc;
 }
 
 /* Whether a token is what a symbol stands for. */

@@ -33,6 +33,8 @@ static int grow(hx_shapes *shapes, void **array, uint64_t *room, uint64_t need, 
     if (more < need)
         more = need;
     if (shapes->bytes + (more - *room) * size > shapes->max_bytes)
+        more = *room + (shapes->max_bytes - shapes->bytes) / size; /* what there is */
+    if (more < need)
         return HX_ENOMEM;
     grown = realloc(*array, more * size);
     if (!grown)
@@ -84,10 +86,9 @@ static uint64_t word_hash_of(const hx_shapes *shapes, uint32_t i)
     return shapes->words[i].hash;
 }
 
-/* The symbol of a word, remembered when it is new; or 0 when memory is used up. */
-static uint32_t word_symbol(hx_shapes *shapes, const char *word, uint32_t length)
+uint32_t hx_shapes_word_symbol(hx_shapes *shapes, hx_slice word)
 {
-    uint64_t hash = hx_hash_bytes(word, length, HX_HASH_SEED);
+    uint64_t hash = hx_hash_bytes(word.ptr, word.len, HX_HASH_SEED);
     uint32_t slot;
 
     if (grow_table(shapes, &shapes->word_table, &shapes->word_slots, shapes->word_count,
@@ -97,17 +98,17 @@ static uint32_t word_symbol(hx_shapes *shapes, const char *word, uint32_t length
          slot = (slot + 1) & (shapes->word_slots - 1)) {
         const hx_vocabulary_word *known = &shapes->words[shapes->word_table[slot] - 1];
 
-        if (known->hash == hash && known->length == length &&
-            memcmp(shapes->word_bytes + known->bytes, word, length) == 0)
+        if (known->hash == hash && known->length == word.len &&
+            memcmp(shapes->word_bytes + known->bytes, word.ptr, word.len) == 0)
             return shapes->word_table[slot] - 1 + HX_SYMBOL_WORDS;
     }
     if (GROW(shapes, words, word_room, (uint64_t)shapes->word_count + 1) ||
-        GROW(shapes, word_bytes, word_byte_room, shapes->word_byte_count + length))
+        GROW(shapes, word_bytes, word_byte_room, shapes->word_byte_count + word.len))
         return 0;
-    memcpy(shapes->word_bytes + shapes->word_byte_count, word, length);
+    memcpy(shapes->word_bytes + shapes->word_byte_count, word.ptr, word.len);
     shapes->words[shapes->word_count++] =
-        (hx_vocabulary_word){hash, shapes->word_byte_count, length};
-    shapes->word_byte_count += length;
+        (hx_vocabulary_word){hash, shapes->word_byte_count, word.len};
+    shapes->word_byte_count += word.len;
     shapes->word_table[slot] = shapes->word_count;
     return shapes->word_count - 1 + HX_SYMBOL_WORDS;
 }
@@ -121,7 +122,8 @@ int64_t hx_shapes_symbols(hx_shapes *shapes, const hx_tokenizer *message, uint32
 
         symbols[i] = token->is_value
                          ? HX_SYMBOL_VALUE
-                         : word_symbol(shapes, message->text + token->start, token->length);
+                         : hx_shapes_word_symbol(
+                               shapes, hx_slice_make(message->text + token->start, token->length));
         if (!symbols[i])
             return HX_ENOMEM;
     }

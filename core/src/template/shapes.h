@@ -51,6 +51,9 @@ void hx_shapes_free(hx_shapes *shapes);
  * remembered. The count, or HX_ENOMEM when max_bytes would be passed. */
 int64_t hx_shapes_symbols(hx_shapes *shapes, const hx_tokenizer *message, uint32_t *symbols);
 
+/* A word's symbol; it is remembered when it is new. 0 when max_bytes would be passed. */
+uint32_t hx_shapes_word_symbol(hx_shapes *shapes, hx_slice word);
+
 /* Counts a message; its bytes are kept where the shape is new. 0 or HX_ENOMEM. */
 int hx_shapes_add(hx_shapes *shapes, const uint32_t *symbols, uint32_t count, hx_slice message,
                   uint64_t weight);
