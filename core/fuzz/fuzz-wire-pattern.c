@@ -18,8 +18,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(pattern, text, pattern_len);
     pattern[pattern_len] = '\0';
     if (hx_format_create(pattern, &format, &err) == 0) {
+        hx_format_scratch scratch = {.now_us = WIRE_NOW_US};
         if (newline)
-            wire_check_lines(format, newline + 1, size - pattern_len - 1);
+            wire_check_lines(&format, &scratch, 1, newline + 1, size - pattern_len - 1);
         hx_format_destroy(format);
     } else if (!err.text[0]) {
         abort();

@@ -39,10 +39,10 @@ static inline void wire_check_line(const hx_format *format, hx_slice line,
     wire_inside(record.message, line);
 }
 
-/* Each line in memory of its own, so that a byte read too many is seen. */
-static inline void wire_check_lines(const hx_format *format, const char *bytes, size_t len)
+/* Each line by each format, in memory of its own, so that a byte read too many is seen. */
+static inline void wire_check_lines(hx_format *const *formats, hx_format_scratch *scratches,
+                                    uint32_t count, const char *bytes, size_t len)
 {
-    hx_format_scratch scratch = {.now_us = WIRE_NOW_US};
     const char *end = bytes + len;
 
     for (const char *p = bytes;;) {
@@ -52,8 +52,8 @@ static inline void wire_check_lines(const hx_format *format, const char *bytes, 
 
         if (line_len && copy)
             memcpy(copy, p, line_len);
-        if (copy)
-            wire_check_line(format, hx_slice_make(copy, line_len), &scratch);
+        for (uint32_t i = 0; i < count && copy; i++)
+            wire_check_line(formats[i], hx_slice_make(copy, line_len), &scratches[i]);
         free(copy);
         if (!newline)
             return;

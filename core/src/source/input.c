@@ -221,8 +221,7 @@ static int file_read(generation *g, const char *name, bool follow, char *buffer,
     }
 }
 
-/* --- streams: what was read cannot be read again, so an unfinished line is carried over ----------
- */
+/* --- streams: what was read cannot be read again, so an unfinished line is carried over ------ */
 
 static bool carry_keep(generation *g, const char *bytes, uint32_t len)
 {

@@ -102,8 +102,7 @@ void names_mark(hx_source *s, uint32_t i)
     s->look_at_names = true;
 }
 
-/* --- what a name stands for ----------------------------------------------------------------------
- */
+/* --- what a name stands for ------------------------------------------------------------------ */
 
 /* Where the kernel has no watch left for us, the whole source polls: half of the files followed at
  * once and half late would be worse than all of them late. */
@@ -181,8 +180,13 @@ static int open_path(hx_source *s, uint32_t i, struct stat *st)
 {
     path *p = path_at(s, i);
     generation *old = p->current, *g;
-    int fd = open_input(s, p->name, st);
+    int fd;
 
+    if (!S_ISREG(st->st_mode) && s->open_streams == SOURCE_STREAMS_MAX) {
+        errno = EMFILE;
+        return HX_EIO;
+    }
+    fd = open_input(s, p->name, st);
     if (fd < 0)
         return HX_EIO;
     if (fstat(fd, st) || (g = source_find(s, st))) { /* renamed again between the two calls */
@@ -245,8 +249,7 @@ void names_check(hx_source *s, uint32_t i)
         s->counters.read_errors++;
 }
 
-/* --- globs ---------------------------------------------------------------------------------------
- */
+/* --- globs ----------------------------------------------------------------------------------- */
 
 /* What rotation compressed is not text any more. */
 static bool is_compressed(const char *name)
@@ -324,8 +327,7 @@ void names_told(hx_source *s, const folder *where, const char *name)
     }
 }
 
-/* --- configuration -------------------------------------------------------------------------------
- */
+/* --- configuration --------------------------------------------------------------------------- */
 
 static int configure_stdin(hx_source *s, uint32_t i, hx_error *err)
 {

@@ -10,8 +10,7 @@
 /* Numbers that may use all of their 64 bits are text in the JSON: a JSON number is a double to most
  * readers. An offset stays below 2^53 and is a number. */
 
-/* --- saving --------------------------------------------------------------------------------------
- */
+/* --- saving ---------------------------------------------------------------------------------- */
 
 static bool add_text(cJSON *object, const char *name, const char *format, uint64_t a, uint64_t b)
 {
@@ -57,8 +56,7 @@ int hx_source_position_save(const hx_source *s, char **json, size_t *json_len)
     return 0;
 }
 
-/* --- loading -------------------------------------------------------------------------------------
- */
+/* --- loading --------------------------------------------------------------------------------- */
 
 static bool parse_number(const cJSON *object, const char *name, uint64_t *out)
 {
@@ -142,8 +140,6 @@ static int load_one(hx_source *s, const saved *p)
     fd = g ? rotated_open(p->path, p, true) : -1;
     if (fd >= 0)
         return resume(g, fd, p);
-    if (g && !g->resumed)
-        generation_seek(g, 0, false); /* another file than before: all of it is news */
     if (p->offset == 0)
         return 0;
     fd = rotated_find(p);
@@ -190,6 +186,10 @@ int hx_source_position_load(hx_source *s, const char *json, size_t json_len, hx_
         }
     }
     cJSON_Delete(array);
+    /* What the position does not name came since: it is read from its start, not from_end. */
+    for (generation *g = s->generations; g && !rc; g = g->next)
+        if (!g->resumed && !g->stream)
+            generation_seek(g, 0, false);
     if (!rc && lost[0])
         hx_error_set(err, 0, "no longer there, so not read on: %s", lost);
     return rc;

@@ -27,8 +27,10 @@ typedef struct folder {
     char name[];
 } folder;
 
-#define PATHS_FIRST 16
-#define PATH_BLOCKS 24
+#define SOURCE_STREAMS_MAX 62 /* standard input and pipes */
+
+#define PATHS_FIRST        16
+#define PATH_BLOCKS        24
 
 struct hx_source {
     bool follow, from_end, started;
@@ -68,8 +70,7 @@ static inline path *path_at(const hx_source *s, uint32_t i)
     return &s->path_blocks[block][n - ((uint32_t)PATHS_FIRST << block)];
 }
 
-/* --- source.c ----------------------------------------------------------------------------------
- */
+/* --- source.c -------------------------------------------------------------------------------- */
 
 int64_t source_now_ms(void);
 void source_queue(hx_source *s, generation *g);
@@ -81,8 +82,14 @@ void source_order(generation *older, generation *newer);
 void source_remove(hx_source *s, generation *g);
 generation *source_find(const hx_source *s, const struct stat *st);
 
-/* --- names.c: names, and the files they stand for ------------------------------------------------
- */
+/* --- news.c ---------------------------------------------------------------------------------- */
+
+/* Takes in what inotify told and what the clock says is due. */
+void source_take_news(hx_source *s);
+/* Waits for news until deadline_ms. 0: look again; HX_EAGAIN: the time is up, or woken; HX_EIO. */
+int source_wait(hx_source *s, int64_t deadline_ms);
+
+/* --- names.c: names, and the files they stand for -------------------------------------------- */
 
 bool names_is_glob(const char *name);
 /* The path of this name, made where it is not there. INPUT_NO_PATH: out of memory. */

@@ -41,8 +41,7 @@ int rotated_open(const char *name, const saved *p, bool by_inode)
     return fd;
 }
 
-/* --- the folder of a path ------------------------------------------------------------------------
- */
+/* --- the folder of a path -------------------------------------------------------------------- */
 
 typedef struct listing {
     DIR *dir;
@@ -103,8 +102,7 @@ int rotated_find(const saved *p)
     return fd >= 0 ? fd : find(p, false);
 }
 
-/* --- files that came and went meanwhile ----------------------------------------------------------
- */
+/* --- files that came and went meanwhile ------------------------------------------------------ */
 
 generation *rotated_add(hx_source *s, uint32_t i, int fd)
 {

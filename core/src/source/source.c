@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -11,9 +9,6 @@
 
 #define DEFAULT_POLL_MS        200
 #define DEFAULT_ROTATE_WAIT_MS 5000
-/* Some file systems (NFS, FUSE) make no events for what others write: everything is looked at this
- * often even where inotify works. */
-#define SWEEP_MS 2000
 /* News of rotations are read at least once in so many reads of busy files. */
 #define READS_BETWEEN_NEWS 32
 
@@ -25,8 +20,7 @@ int64_t source_now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* --- the queue -----------------------------------------------------------------------------------
- */
+/* --- the queue ------------------------------------------------------------------------------- */
 
 void source_queue(hx_source *s, generation *g)
 {
@@ -127,8 +121,7 @@ generation *source_find(const hx_source *s, const struct stat *st)
     return NULL;
 }
 
-/* --- reading -------------------------------------------------------------------------------------
- */
+/* --- reading --------------------------------------------------------------------------------- */
 
 /* Nothing more comes from g. Without follow its position is kept, for the checkpoint that says it
  * was read. */
@@ -192,145 +185,7 @@ static int read_ready(hx_source *s, char *buffer, uint32_t capacity, hx_chunk *c
     return HX_EAGAIN;
 }
 
-/* --- news ----------------------------------------------------------------------------------------
- */
-
-static void heard(void *context, watch_news news, void *owner, const char *name)
-{
-    hx_source *s = context;
-    generation *g = owner;
-
-    switch (news) {
-    case WATCH_CHANGED:
-        source_queue(s, g);
-        break;
-    case WATCH_RENAMED:
-        if (g->at != INPUT_NO_PATH)
-            names_mark(s, g->at);
-        source_queue(s, g);
-        break;
-    case WATCH_NAME:
-        names_told(s, owner, name);
-        break;
-    case WATCH_OVERFLOW:
-        s->look_at_all = true;
-        break;
-    }
-}
-
-/* A renamed file is closed when it has been silent for the wait, and its name has a new file or it
- * has no name at all any more. A line it ends with that lacks its newline is handed out then. */
-static void expire_renamed(hx_source *s, int64_t now_ms)
-{
-    s->next_expiry_ms = INT64_MAX;
-    for (generation *g = s->generations; g; g = g->next) {
-        struct stat st;
-        int64_t due_ms = g->idle_since_ms + s->rotate_wait_ms;
-
-        if (g->at != INPUT_NO_PATH || g->ended)
-            continue;
-        if (g->ready || now_ms >= due_ms) {
-            bool replaced = path_at(s, g->input)->current || fstat(g->fd, &st) || st.st_nlink == 0;
-            if (!g->ready && replaced) {
-                g->last_call = true;
-                source_queue(s, g);
-                continue;
-            }
-            due_ms = now_ms + s->rotate_wait_ms;
-        }
-        s->next_expiry_ms = due_ms < s->next_expiry_ms ? due_ms : s->next_expiry_ms;
-    }
-}
-
-static void poll_renamed(hx_source *s)
-{
-    for (generation *g = s->generations; g; g = g->next) {
-        struct stat st;
-        if (g->at == INPUT_NO_PATH && fstat(g->fd, &st) == 0 && (uint64_t)st.st_size != g->offset)
-            source_queue(s, g);
-    }
-}
-
-/* Takes in what inotify told and what the clock says is due. */
-static void take_news(hx_source *s)
-{
-    int64_t now_ms = source_now_ms();
-
-    s->reads_since_news = 0;
-    if (!s->follow || !s->any_file)
-        return;
-    if (s->watches)
-        watch_read(s->watches, heard, s);
-    if (now_ms >= s->next_sweep_ms || s->look_at_all) {
-        s->look_at_all = false;
-        names_watch_folders(s);
-        s->next_sweep_ms = now_ms + (s->all_watched ? SWEEP_MS : s->poll_ms);
-        s->look_at_globs = s->glob_count > 0;
-        for (uint32_t i = 0; i < s->path_count; i++)
-            names_mark(s, i);
-        poll_renamed(s);
-    }
-    if (s->look_at_names) {
-        s->look_at_names = false;
-        for (uint32_t i = 0; i < s->path_count; i++)
-            if (path_at(s, i)->look)
-                names_check(s, i);
-    }
-    if (s->look_at_globs)
-        names_scan_globs(s);
-    if (s->renamed_count && now_ms >= s->next_expiry_ms)
-        expire_renamed(s, now_ms);
-}
-
-/* --- waiting -------------------------------------------------------------------------------------
- */
-
-static int64_t next_due_ms(const hx_source *s)
-{
-    int64_t due = INT64_MAX;
-
-    if (!s->follow || !s->any_file)
-        return due;
-    due = s->next_sweep_ms;
-    if (s->renamed_count && s->next_expiry_ms < due)
-        due = s->next_expiry_ms;
-    return due;
-}
-
-#define STREAMS_MAX 62
-
-/* Waits for news until deadline_ms. 0: look again; HX_EAGAIN: the time is up, or woken; HX_EIO. */
-static int wait_for_news(hx_source *s, int64_t deadline_ms)
-{
-    struct pollfd fds[STREAMS_MAX + 2] = {{.fd = s->wake_fd, .events = POLLIN}};
-    generation *streams[STREAMS_MAX];
-    int64_t now_ms = source_now_ms(), due_ms = next_due_ms(s);
-    int64_t until_ms = due_ms < deadline_ms ? due_ms : deadline_ms;
-    int64_t wait_ms = until_ms > now_ms ? until_ms - now_ms : 0;
-    nfds_t count = 1, first_stream;
-    int n;
-
-    if (s->watches)
-        fds[count++] = (struct pollfd){.fd = watch_fd(s->watches), .events = POLLIN};
-    first_stream = count;
-    for (generation *g = s->open_streams ? s->generations : NULL; g; g = g->next) {
-        if (g->stream && !g->ended && count - first_stream < STREAMS_MAX) {
-            streams[count - first_stream] = g;
-            fds[count++] = (struct pollfd){.fd = g->fd, .events = POLLIN};
-        }
-    }
-    n = poll(fds, count, until_ms == INT64_MAX ? -1 : wait_ms > INT_MAX ? INT_MAX : (int)wait_ms);
-    if (n < 0)
-        return errno == EINTR ? 0 : HX_EIO;
-    for (nfds_t i = first_stream; i < count; i++)
-        if (fds[i].revents)
-            source_queue(s, streams[i - first_stream]);
-    if (fds[0].revents & POLLIN) {
-        uint64_t wakes;
-        return read(s->wake_fd, &wakes, sizeof wakes) > 0 ? HX_EAGAIN : 0;
-    }
-    return n == 0 && source_now_ms() >= deadline_ms && due_ms > deadline_ms ? HX_EAGAIN : 0;
-}
+/* --- the call -------------------------------------------------------------------------------- */
 
 static bool over(const hx_source *s)
 {
@@ -350,7 +205,7 @@ int hx_source_read(hx_source *s, char *buffer, uint32_t capacity, int timeout_ms
     s->started = true;
     for (;;) {
         if (!s->queue || ++s->reads_since_news >= READS_BETWEEN_NEWS)
-            take_news(s);
+            source_take_news(s);
         rc = read_ready(s, buffer, capacity, chunk);
         if (rc == 0) {
             struct timespec t;
@@ -364,7 +219,7 @@ int hx_source_read(hx_source *s, char *buffer, uint32_t capacity, int timeout_ms
             deadline_ms = source_now_ms() + timeout_ms;
         else if (waited && timeout_ms >= 0 && source_now_ms() >= deadline_ms)
             return HX_EAGAIN;
-        rc = wait_for_news(s, deadline_ms);
+        rc = source_wait(s, deadline_ms);
         waited = true;
         if (rc)
             return rc;
@@ -381,8 +236,7 @@ void hx_source_wake(hx_source *s)
     errno = saved;
 }
 
-/* --- making and ending ---------------------------------------------------------------------------
- */
+/* --- making and ending ----------------------------------------------------------------------- */
 
 int hx_source_create(const hx_source_config *config, hx_source **out, hx_error *err)
 {

@@ -156,8 +156,7 @@ const char *hx_format_preset_pattern(uint32_t i)
     return i < PRESET_COUNT ? presets[i].pattern : NULL;
 }
 
-/* --- detection ---------------------------------------------------------------------------------
- */
+/* --- detection ------------------------------------------------------------------------------- */
 
 static bool is_empty(hx_slice line)
 {

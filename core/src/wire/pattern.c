@@ -38,8 +38,7 @@ struct wire_pattern {
     char text[PATTERN_MAX + 1];
 };
 
-/* --- compiling ---------------------------------------------------------------------------------
- */
+/* --- compiling ------------------------------------------------------------------------------- */
 
 typedef struct compiler {
     const char *pattern;
@@ -230,8 +229,7 @@ void wire_pattern_destroy(wire_pattern *pattern)
     free(pattern);
 }
 
-/* --- running -----------------------------------------------------------------------------------
- */
+/* --- running --------------------------------------------------------------------------------- */
 
 /* The end of the literal that stands at p, or NULL. A blank that ends the literal before {message}
  * (tail) may be missing at the line's end: the message is empty. */

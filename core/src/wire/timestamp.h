@@ -45,8 +45,7 @@ const char *wire_fraction_read(const char *p, const char *end, int64_t *fraction
 const char *wire_month_read(const char *p, const char *end, int *month);
 const char *wire_weekday_read(const char *p, const char *end);
 
-/* --- timestamps by a format in strptime's letters ----------------------------------------------
- */
+/* --- timestamps by a format in strptime's letters -------------------------------------------- */
 
 #define WIRE_TIME_OPS 32
 

@@ -143,8 +143,7 @@ static void test_glob(void)
     hx_source_destroy(s);
 }
 
-/* --- a storm of rotations ------------------------------------------------------------------------
- */
+/* --- a storm of rotations -------------------------------------------------------------------- */
 
 #define STORM_LINES 60000
 

@@ -146,6 +146,32 @@ static void test_two_generations(void)
     free(json);
 }
 
+/* from_end is for the first start only: what came while nobody read is read from its start. */
+static void test_from_end(void)
+{
+    const char *const paths[] = {"p.log*"};
+    hx_source_config config = {.paths = paths, .path_count = 1, .follow = true, .from_end = true};
+    hx_source *s;
+    char *json;
+    size_t len;
+
+    CHECK(system("rm -f p.log*") == 0);
+    FILE_WRITE("p.log", "old\n");
+    CHECK_INT(hx_source_create(&config, &s, NULL), 0);
+    take(s, 30, 0, &got);
+    CHECK_INT(got.len, 0);
+    CHECK_INT(hx_source_position_save(s, &json, &len), 0);
+    hx_source_destroy(s);
+    FILE_APPEND("p.log", "grown\n");
+    FILE_WRITE("p.log-b", "came\n");
+    CHECK_INT(hx_source_create(&config, &s, NULL), 0);
+    CHECK_INT(hx_source_position_load(s, json, len, NULL), 0);
+    take(s, 30, 0, &got);
+    CHECK_TAKEN(&got, "grown\ncame\n");
+    hx_source_destroy(s);
+    free(json);
+}
+
 static void test_cut_line(void)
 {
     static char text[100000], buffer[4096];
@@ -224,6 +250,7 @@ int main(void)
     place_make();
     test_changes();
     test_two_generations();
+    test_from_end();
     test_cut_line();
     test_identity();
     test_refused();
