@@ -106,6 +106,38 @@ static void test_prefixes(void)
     }
 }
 
+/* A megabyte of what each delimiter could be made to look for over and over: were a parser more
+ * than linear in the line, this would not end. */
+static void test_long_lines(void)
+{
+    static const char *const pieces[] = {" ",    "\t- ", "[",     "]",           "a:b",
+                                         "{\"",  "\\\"", "[a]",   "[a b=\"c\"]", "x=y ",
+                                         "- 1 ", "<13>", "11111", ": ",          "\xc3\xa9"};
+    const size_t len = 1 << 20;
+    char *line = malloc(len);
+
+    CHECK(line != NULL);
+    for (unsigned i = 0; i < sample_count; i += 3) {
+        size_t head = strlen(samples[i].line);
+        const char *piece = pieces[i / 3 % (sizeof pieces / sizeof pieces[0])];
+        size_t step = strlen(piece);
+
+        memcpy(line, samples[i].line, head);
+        for (size_t at = head; at < len; at += step)
+            memcpy(line + at, piece, step < len - at ? step : len - at);
+        for (uint32_t n = 0; hx_format_preset_name(n); n++) {
+            hx_format_scratch scratch = {.now_us = NOW_US};
+            hx_format *format;
+            hx_record r;
+
+            CHECK_INT(hx_format_create(hx_format_preset_name(n), &format, NULL), 0);
+            hx_format_parse(format, hx_slice_make(line, len), &scratch, &r);
+            hx_format_destroy(format);
+        }
+    }
+    free(line);
+}
+
 static void test_refused(void)
 {
     static const struct {
@@ -148,6 +180,7 @@ int main(void)
 {
     test_samples();
     test_prefixes();
+    test_long_lines();
     test_refused();
     return 0;
 }
