@@ -97,13 +97,13 @@ def _complaint(detail: ErrorDetails, place: Place, model: type[BaseModel]) -> st
         case "missing":
             return "is required"
         case "greater_than_equal":
-            return f"{value} is not at least {bound['ge']}"
+            return f"{value} is not at least {_number(bound['ge'])}"
         case "greater_than":
-            return f"{value} is not above {bound['gt']}"
+            return f"{value} is not above {_number(bound['gt'])}"
         case "less_than_equal":
-            return f"{value} is not at most {bound['le']}"
+            return f"{value} is not at most {_number(bound['le'])}"
         case "less_than":
-            return f"{value} is not below {bound['lt']}"
+            return f"{value} is not below {_number(bound['lt'])}"
         case "literal_error" | "enum":
             return f"{value} is none of {bound['expected']}"
         case "too_short" | "string_too_short":
@@ -165,6 +165,10 @@ def _group_of(annotation: Any) -> type[BaseModel] | None:
         if (found := _group_of(argument)) is not None:
             return found
     return None
+
+
+def _number(bound: float) -> str:
+    return str(int(bound)) if bound == int(bound) else str(bound)
 
 
 def _shown(value: Any) -> str:
