@@ -165,10 +165,19 @@ static inline const char *iso_to_second(const char *p, const char *end, hx_forma
     return p + 19;
 }
 
+/* " +0200" after "2025-08-30 10:15:30", as Ruby and git write it: four digits, or it is a dash or a
+ * number of what follows. */
+static bool zone_after_blank(const char *p, const char *end)
+{
+    return end - p >= 6 && p[0] == ' ' && (p[1] == '+' || p[1] == '-') && two_digits(p + 2) >= 0 &&
+           two_digits(p + 4) >= 0 && (end - p == 6 || !wire_is_digit(p[6]));
+}
+
 const char *wire_iso_read(const char *p, const char *end, hx_format_scratch *scratch,
                           int64_t *time_us)
 {
     int64_t fraction_us = 0, offset_us = 0;
+    const char *start = p;
 
     p = iso_to_second(p, end, scratch, 60, time_us);
     if (!p || p == end)
@@ -182,6 +191,10 @@ const char *wire_iso_read(const char *p, const char *end, hx_format_scratch *scr
         p++;
     } else if (p < end && (*p == '+' || *p == '-')) {
         p = wire_zone_read(p, end, &offset_us);
+        if (!p)
+            return NULL;
+    } else if (p < end && *p == ' ' && start[10] == ' ' && zone_after_blank(p, end)) {
+        p = wire_zone_read(p + 1, end, &offset_us);
         if (!p)
             return NULL;
     }

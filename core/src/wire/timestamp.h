@@ -23,7 +23,8 @@ int wire_month_days(int year, int month);
 int wire_year_of(int64_t time_us);
 
 /* YYYY-MM-DD, 'T' or a blank, HH:MM:SS, then at will '.' or ',' and 1 to 9 digits, then at will Z,
- * +hh:mm, +hhmm or +hh. Second 60 (a leap second) counts as the next minute's 0. */
+ * +hh:mm, +hhmm or +hh (also after a blank, where there is one before the clock). Second 60 (a leap
+ * second) counts as the next minute's 0. */
 const char *wire_iso_read(const char *p, const char *end, hx_format_scratch *scratch,
                           int64_t *time_us);
 
