@@ -1,0 +1,232 @@
+/* memo, sessions, novelties: the tables of a worker. */
+#include "../check.h"
+
+#include "detect/memo.h"
+#include "detect/novelty.h"
+#include "detect/session.h"
+
+#include <stdlib.h>
+
+/* --- memo -------------------------------------------------------------------------------------- */
+
+static void test_memo_remembers_exactly(void)
+{
+    static const uint32_t windows[] = {1, 2, 10, HX_WINDOW_MAX};
+
+    for (size_t i = 0; i < sizeof windows / sizeof windows[0]; i++) {
+        const uint32_t h = windows[i];
+        uint16_t key[HX_WINDOW_MAX + 1] = {0};
+        hx_surprise got;
+        hx_memo memo;
+
+        CHECK_INT(hx_memo_init(&memo, h, 1024), 0);
+        CHECK(!hx_memo_get(&memo, hx_memo_hash(&memo, key), key, &got));
+        for (uint16_t v = 0; v < 100; v++) {
+            key[0] = v;
+            key[h] = (uint16_t)(v * 3);
+            hx_memo_put(&memo, hx_memo_hash(&memo, key), key, (hx_surprise){v * 1000u, v});
+        }
+        for (uint16_t v = 0; v < 100; v++) {
+            key[0] = v;
+            key[h] = (uint16_t)(v * 3);
+            CHECK(hx_memo_get(&memo, hx_memo_hash(&memo, key), key, &got));
+            CHECK_INT(got.nll_q10, v * 1000);
+            CHECK_INT(got.rank, v);
+            key[h]++; /* another next event is another question */
+            CHECK(!hx_memo_get(&memo, hx_memo_hash(&memo, key), key, &got));
+        }
+        hx_memo_clear(&memo);
+        key[0] = 1;
+        key[h] = 3;
+        CHECK(!hx_memo_get(&memo, hx_memo_hash(&memo, key), key, &got));
+        hx_memo_free(&memo);
+    }
+}
+
+/* The whole window decides, not its hash: the same hash with another window is a miss. */
+static void test_memo_compares_the_window(void)
+{
+    uint16_t key[11] = {1, 2, 3}, other[11] = {3, 2, 1};
+    hx_surprise got;
+    hx_memo memo;
+
+    CHECK_INT(hx_memo_init(&memo, 10, 64), 0);
+    hx_memo_put(&memo, 42, key, (hx_surprise){7, 1});
+    CHECK(hx_memo_get(&memo, 42, key, &got));
+    CHECK(!hx_memo_get(&memo, 42, other, &got));
+    hx_memo_put(&memo, 42, other, (hx_surprise){9, 2});
+    CHECK(hx_memo_get(&memo, 42, key, &got));
+    CHECK_INT(got.nll_q10, 7);
+    CHECK(hx_memo_get(&memo, 42, other, &got));
+    CHECK_INT(got.nll_q10, 9);
+    hx_memo_free(&memo);
+}
+
+/* Bounded: beyond its size it forgets, counts that, and never answers wrongly. */
+static void test_memo_is_bounded(void)
+{
+    uint16_t key[4] = {0};
+    uint32_t found = 0;
+    hx_surprise got;
+    hx_memo memo;
+
+    CHECK_INT(hx_memo_init(&memo, 3, 256), 0);
+    for (uint32_t v = 0; v < 10000; v++) {
+        memcpy(key, &v, sizeof v);
+        hx_memo_put(&memo, hx_memo_hash(&memo, key), key, (hx_surprise){v, 0});
+    }
+    for (uint32_t v = 0; v < 10000; v++) {
+        memcpy(key, &v, sizeof v);
+        if (hx_memo_get(&memo, hx_memo_hash(&memo, key), key, &got)) {
+            CHECK_INT(got.nll_q10, v);
+            found++;
+        }
+    }
+    CHECK(found > 128 && found <= 256);
+    CHECK_INT(memo.evictions, 10000 - 256);
+    hx_memo_free(&memo);
+}
+
+/* --- sessions ---------------------------------------------------------------------------------- */
+
+static hx_event event_named(const char *name)
+{
+    hx_event e = {.name_len = (uint8_t)strlen(name)};
+
+    memcpy(e.name, name, e.name_len);
+    e.session = hx_hash_bytes(e.name, e.name_len, HX_HASH_SEED);
+    return e;
+}
+
+static void test_sessions_open_and_close(void)
+{
+    enum { MANY = 2000 };
+    static uint32_t slot[MANY];
+    hx_sessions s;
+    char name[32];
+
+    CHECK_INT(hx_sessions_init(&s, MANY), 0);
+    for (uint32_t round = 0; round < 3; round++) {
+        for (uint32_t i = 0; i < MANY; i++) {
+            snprintf(name, sizeof name, "host%u sshd %u", i, round);
+            hx_event e = event_named(name);
+
+            CHECK_INT(hx_sessions_find(&s, &e), HX_SESSION_NONE);
+            slot[i] = hx_sessions_open(&s, &e, 10, 99);
+            CHECK_INT(hx_sessions_find(&s, &e), slot[i]);
+            CHECK_INT(s.slots[slot[i]].window[0], 99);
+            CHECK_INT(s.slots[slot[i]].window[9], 99);
+        }
+        CHECK_INT(s.open, MANY);
+        for (uint32_t i = 0; i < MANY; i += 2) { /* every other one: chains with holes */
+            hx_sessions_unlink(&s, slot[i]);
+            hx_sessions_release(&s, slot[i]);
+        }
+        for (uint32_t i = 0; i < MANY; i++) {
+            snprintf(name, sizeof name, "host%u sshd %u", i, round);
+            hx_event e = event_named(name);
+
+            CHECK_INT(hx_sessions_find(&s, &e), i % 2 ? slot[i] : HX_SESSION_NONE);
+            if (i % 2) {
+                hx_sessions_unlink(&s, slot[i]);
+                hx_sessions_release(&s, slot[i]);
+            }
+        }
+        CHECK_INT(s.open, 0);
+        CHECK_INT(s.closing, 0);
+    }
+    CHECK(s.touched <= MANY); /* freed slots are used again */
+    hx_sessions_free(&s);
+}
+
+/* The same hash is not the same session. */
+static void test_sessions_compare_names(void)
+{
+    hx_event a = event_named("alpha"), b = event_named("beta");
+    hx_sessions s;
+
+    b.session = a.session;
+    CHECK_INT(hx_sessions_init(&s, 8), 0);
+    uint32_t of_a = hx_sessions_open(&s, &a, 3, 0);
+    CHECK_INT(hx_sessions_find(&s, &b), HX_SESSION_NONE);
+    uint32_t of_b = hx_sessions_open(&s, &b, 3, 0);
+    CHECK_INT(hx_sessions_find(&s, &a), of_a);
+    CHECK_INT(hx_sessions_find(&s, &b), of_b);
+    hx_sessions_unlink(&s, of_a);
+    CHECK_INT(hx_sessions_find(&s, &a), HX_SESSION_NONE);
+    CHECK_INT(hx_sessions_find(&s, &b), of_b);
+    hx_sessions_free(&s);
+}
+
+static void test_victim_is_old(void)
+{
+    hx_sessions s;
+    char name[32];
+
+    CHECK_INT(hx_sessions_init(&s, 16), 0);
+    for (uint32_t i = 0; i < 16; i++) {
+        snprintf(name, sizeof name, "s%u", i);
+        hx_event e = event_named(name);
+        s.slots[hx_sessions_open(&s, &e, 3, 0)].watermark_us = 1000 + (i * 7) % 16;
+    }
+    CHECK_INT(s.slots[hx_sessions_victim(&s)].watermark_us, 1000);
+    hx_sessions_free(&s);
+}
+
+/* --- novelties --------------------------------------------------------------------------------- */
+
+static void test_novelty_once_then_limited(void)
+{
+    static const struct {
+        uint64_t id;
+        int64_t now_us;
+        int report;
+        uint64_t since;
+    } steps[] = {
+        {7, 1000, 1, 0},  {7, 1001, 0, 0}, {7, 1500, 0, 0}, {8, 1500, 1, 0},
+        {7, 2000, 1, 2},  {7, 2999, 0, 0}, {7, 3000, 1, 1}, {8, INT64_MIN, 0, 0},
+        {0, 10, 1, 0},    {0, 11, 0, 0},
+    };
+    hx_novelty n;
+
+    CHECK_INT(hx_novelty_init(&n, 100), 0);
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        uint64_t since = 0;
+
+        CHECK_INT(hx_novelty_note(&n, steps[i].id, steps[i].now_us, 1000, &since), steps[i].report);
+        if (steps[i].report)
+            CHECK_INT(since, steps[i].since);
+    }
+    hx_novelty_free(&n);
+}
+
+/* Beyond the bound ids share one memory: fewer reports, but never none. */
+static void test_novelty_is_bounded(void)
+{
+    uint32_t reports = 0;
+    uint64_t since, total = 0;
+    hx_novelty n;
+
+    CHECK_INT(hx_novelty_init(&n, 50), 0);
+    for (uint64_t id = 1; id <= 1000; id++)
+        if (hx_novelty_note(&n, id * 0x9e3779b97f4a7c15, (int64_t)id, 100, &since)) {
+            reports++;
+            total += since;
+        }
+    CHECK(reports >= 51 && reports < 70);
+    CHECK(total > 0);
+    hx_novelty_free(&n);
+}
+
+int main(void)
+{
+    test_memo_remembers_exactly();
+    test_memo_compares_the_window();
+    test_memo_is_bounded();
+    test_sessions_open_and_close();
+    test_sessions_compare_names();
+    test_victim_is_old();
+    test_novelty_once_then_limited();
+    test_novelty_is_bounded();
+    return 0;
+}
