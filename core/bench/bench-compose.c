@@ -9,13 +9,14 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { ROOM = 1 << 20, SLICE_EVENTS = 1 << 20 };
+enum { ROOM = 1 << 20, SLICE_EVENTS = 1 << 18 };
 
+/* Processor time of this thread: what the machine's other work takes is not composing. */
 static double now(void)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 

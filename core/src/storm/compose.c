@@ -8,7 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SECONDS_PER_SESSION_EVENT = 2, SESSIONS_MIN = 8 };
+enum {
+    SECONDS_PER_SESSION_EVENT = 2,
+    SESSIONS_MIN = 8,
+    /* Slots are drawn this many events before their use, and fetched; half as many before, what the
+     * slot's next text is made of. */
+    AHEAD = 8,
+};
 static const uint64_t NS_TIMES_MILLI = UINT64_C(1000000000000);
 
 /* An anomalous session under way, beside its slot. */
@@ -28,9 +34,9 @@ struct hx_composer {
     const storm_text *texts;
     const storm_piece *pieces;
     const char *literals;
-    const uint16_t *text_refs;
-    const storm_step *steps;
     uint32_t first_mutant;
+    uint32_t ahead[AHEAD]; /* slots of the events to come, a ring */
+    uint32_t ahead_at;
     uint32_t slot;        /* of the event composed last */
     int64_t last_time_ns; /* of the event composed last */
     storm_slots live;
@@ -86,6 +92,14 @@ static uint32_t sessions_live(const hx_composer_config *c, uint32_t workers)
     return (uint32_t)((sessions + workers - 1) / workers);
 }
 
+static inline uint32_t slot_draw(hx_composer *c)
+{
+    uint64_t draw = hx_random_next(&c->random);
+    const storm_pool *pool = &c->live.pools[(uint32_t)draw < c->live.without_pid_below];
+
+    return pool->slot_first + hx_random_below(draw, pool->slot_count);
+}
+
 /* The time of event `sequence`, and from there on in steps of `every` events. */
 static void clock_start(hx_composer *c, int64_t start_ns, uint64_t eps_milli, uint64_t sequence,
                         uint64_t every)
@@ -124,8 +138,6 @@ int hx_composer_create(const hx_composer_config *config, hx_composer **out, hx_e
     c->texts = p->texts[layout];
     c->pieces = p->pieces;
     c->literals = p->literals;
-    c->text_refs = p->text_refs;
-    c->steps = p->steps;
     c->first_mutant = p->normal_count;
     clock_start(c, config->start_ns, config->eps_milli, config->worker, workers);
     rc = hx_slots_create(&c->live, config, sessions_live(config, workers), host_first,
@@ -139,6 +151,8 @@ int hx_composer_create(const hx_composer_config *config, hx_composer **out, hx_e
         hx_composer_destroy(c);
         return hx_error_set(err, rc, "composer: %s", hx_strerror(rc));
     }
+    for (uint32_t i = 0; i < AHEAD; i++)
+        c->ahead[i] = slot_draw(c);
     *out = c;
     return 0;
 }
@@ -221,14 +235,23 @@ void hx_composer_finish(hx_composer *c)
 /* --- composing ---------------------------------------------------------------------------------
  */
 
-/* Copies at least len bytes, in blocks of 16; nearly all literals and values are below 32. */
-static inline char *put_blocks(char *out, const char *bytes, uint32_t len)
+/* Copies at least len bytes, 32 at once: more than nearly all literals between values have. */
+static inline void put_literal(char *out, const char *bytes, uint32_t len)
 {
-    memcpy(out, bytes, 16);
-    memcpy(out + 16, bytes + 16, 16);
-    for (uint32_t i = 32; i < len; i += 16)
-        memcpy(out + i, bytes + i, 16);
-    return out + len;
+    memcpy(out, bytes, 32);
+    for (uint32_t i = 32; i < len; i += 32)
+        memcpy(out + i, bytes + i, 32);
+}
+
+/* The same for what follows the last value, which often is the whole message. */
+static inline void put_tail(char *out, const char *bytes, uint32_t len)
+{
+    memcpy(out, bytes, 32);
+    if (len <= 32)
+        return;
+    memcpy(out + 32, bytes + 32, 64);
+    for (uint32_t i = 96; i < len; i += 32)
+        memcpy(out + i, bytes + i, 32);
 }
 
 static inline char *put_value(char *out, const storm_piece *piece, uint64_t draw)
@@ -239,58 +262,78 @@ static inline char *put_value(char *out, const storm_piece *piece, uint64_t draw
         return hx_number_write(out, piece->base + i);
     const char *value = piece->table + (size_t)i * piece->stride;
     uint8_t len = (uint8_t)value[piece->stride - 1];
-    memcpy(out, value, 16);
-    for (uint32_t k = 16; k < len; k += 16)
-        memcpy(out + k, value + k, 16);
+    memcpy(out, value, 32);
+    for (uint32_t k = 32; k < len; k += 32)
+        memcpy(out + k, value + k, 32);
     return out + len;
 }
 
+/* What is read through c is taken into locals first: out may alias it, for all that the compiler
+ * knows, and it would be loaded again after every copy. */
 static inline char *put_text(hx_composer *c, char *out, const storm_text *text, uint32_t seed)
 {
     const storm_piece *piece = c->pieces + text->first_piece;
     const storm_piece *end = piece + text->piece_count;
+    const char *literals = c->literals, *tail = literals + text->tail;
+    uint32_t tail_len = text->tail_len;
+    uint64_t random = c->random;
 
+    c->random += HX_RANDOM_STRIDE * text->piece_count;
     for (; piece < end; piece++) {
-        uint64_t drawn = hx_random_next(&c->random);
-        uint64_t kept = hx_hash_mix(seed ^ piece->salt, UINT64_C(0xe7037ed1a0b428db));
+        random += HX_RANDOM_STRIDE;
+        uint64_t from = piece->salt ? seed : random;
+        uint64_t draw = hx_hash_mix(from ^ piece->salt, UINT64_C(0xe7037ed1a0b428db) ^ from);
+        uint32_t literal_len = piece->literal_len;
 
-        out = put_blocks(out, c->literals + piece->literal, piece->literal_len);
-        out = put_value(out, piece, piece->salt ? kept : drawn);
+        put_literal(out, literals + piece->literal, literal_len);
+        out = put_value(out + literal_len, piece, draw);
     }
-    return put_blocks(out, c->literals + text->tail, text->tail_len);
+    put_tail(out, tail, tail_len);
+    return out + tail_len;
 }
 
-static inline uint32_t slot_draw(hx_composer *c)
+/* The slot of this event. The one that is AHEAD events away is drawn, and fetched. */
+static inline uint32_t slot_next(hx_composer *c)
 {
-    uint64_t draw = hx_random_next(&c->random);
-    const storm_pool *pool = &c->live.pools[(uint32_t)draw < c->live.without_pid_below];
+    uint32_t at = c->ahead_at++ % AHEAD;
+    uint32_t slot = c->ahead[at];
+    const storm_text *text = &c->texts[c->live.slots[c->ahead[(at + AHEAD / 2) % AHEAD]].text];
 
-    return pool->slot_first + hx_random_below(draw, pool->slot_count);
+    c->ahead[at] = slot_draw(c);
+    __builtin_prefetch(&c->live.slots[c->ahead[at]], 1);
+    __builtin_prefetch(c->literals + text->start);
+    __builtin_prefetch(c->literals + text->start + 64);
+    __builtin_prefetch(c->pieces + text->first_piece);
+    return slot;
 }
 
 static inline uint32_t compose_line(hx_composer *c, char *out)
 {
-    uint32_t i = slot_draw(c);
+    uint32_t i = slot_next(c);
     storm_slot *slot = &c->live.slots[i];
-    const storm_step *step = &c->steps[slot->cursor++];
-    uint32_t choice = hx_random_below(hx_random_next(&c->random), step->count);
-    const storm_text *text = &c->texts[c->text_refs[step->first + choice]];
-    bool last = --slot->left == 0;
+    const storm_text *text = &c->texts[slot->text];
+    uint32_t pri_len = text->pri_len, head_len = slot->head_len, seed = slot->seed;
+    bool last = slot->left == 1;
     char *p = out;
 
     if (c->time_ns >= c->stamp.until_ns)
         hx_stamp_advance(&c->stamp, c->time_ns);
+    uint32_t stamp_len = c->stamp.length;
     memcpy(p, text->pri, sizeof text->pri);
-    p += text->pri_len;
+    p += pri_len;
     memcpy(p, c->stamp.text, sizeof c->stamp.text);
-    p += c->stamp.length;
-    memcpy(p, slot->head, sizeof slot->head);
-    p += slot->head_len;
-    p = put_text(c, p, text, slot->seed);
+    p += stamp_len;
+    memcpy(p, slot, 48);
+    p = put_text(c, p + head_len, text, seed);
     if (slot->flow >= c->first_mutant)
         episode_event(c, i, last);
-    if (last)
+    if (last) {
         hx_slots_start(&c->live, i);
+    } else {
+        slot->left--;
+        slot->cursor++;
+        hx_slot_arm(&c->live, slot);
+    }
     c->slot = i;
     return (uint32_t)(p - out);
 }
@@ -301,10 +344,9 @@ static inline void clock_advance(hx_composer *c)
     c->sequence += c->sequence_step;
     c->time_ns += c->step_ns;
     c->time_part += c->step_part;
-    if (c->time_part >= c->time_base) {
-        c->time_part -= c->time_base;
-        c->time_ns++;
-    }
+    uint64_t carry = c->time_part >= c->time_base;
+    c->time_part -= carry ? c->time_base : 0;
+    c->time_ns += (int64_t)carry;
 }
 
 uint32_t hx_composer_next(hx_composer *c, char *out, hx_composed *composed)

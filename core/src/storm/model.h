@@ -25,9 +25,9 @@ enum {
     STORM_PREFIX_MAX = 24,  /* of a host's name; its number adds five digits at most */
     STORM_PROCESS_MAX = 27, /* so that " name: " and " name - " fit 32 bytes */
     STORM_SD_MAX = 200,
-    STORM_HEAD_BYTES = 48, /* "host process[pid]: " */
+    STORM_HEAD_BYTES = 46, /* "host process[pid]: " */
     STORM_NUMBER_MAX = 99999999,
-    STORM_SLACK = 64, /* readable bytes after every table, for copies in whole blocks */
+    STORM_SLACK = 128, /* readable bytes after every table, for copies in whole blocks */
 };
 
 /* The literal before a value, and where the value comes from. */
@@ -49,7 +49,7 @@ typedef struct storm_text {
     uint16_t tail_len;
     uint8_t pri_len;
     uint8_t piece_count;
-    uint32_t unused;
+    uint32_t start; /* where its literals begin, one behind the other */
 } storm_text;
 
 /* What a value is made of: an IPv4 address has a part for each octet that varies. */

@@ -323,7 +323,7 @@ int hx_storm_mutants_make(hx_profile *p, hx_error *err)
 {
     uint64_t bits = (uint64_t)p->message_count * p->message_count;
     bool *marks = calloc(3, p->message_count * sizeof *marks);
-    successions s = {p, p->message_count, calloc(bits / 64 + 1, 8)};
+    successions s = {.profile = p, .messages = p->message_count, .pairs = calloc(bits / 64 + 1, 8)};
     int rc = HX_ENOMEM;
 
     if (s.pairs && marks) {

@@ -37,6 +37,18 @@ static int check_head(const hx_profile *p, const storm_process *process, const c
                         where, len, STORM_HEAD_BYTES);
 }
 
+/* What stands between host and pid, or between host and message. */
+static void lead_write(storm_process *process, uint32_t layout, const char *after)
+{
+    size_t name_len = strlen(process->name), after_len = strlen(after);
+    char *lead = process->lead[layout];
+
+    lead[0] = ' ';
+    memcpy(lead + 1, process->name, name_len);
+    memcpy(lead + 1 + name_len, after, after_len);
+    process->lead_len[layout] = (uint8_t)(1 + name_len + after_len);
+}
+
 static int read_process(hx_profile *p, const cJSON *item, const char *where, hx_error *err)
 {
     storm_process *process = &p->processes[p->process_count];
@@ -65,10 +77,8 @@ static int read_process(hx_profile *p, const cJSON *item, const char *where, hx_
             return hx_error_set(err, HX_EINVAL, "%sname: \"%s\" is there twice", where,
                                 process->name);
     process->facility = (uint8_t)facility;
-    const char *after[2] = {process->has_pid ? "[" : ": ", process->has_pid ? " " : " - "};
-    for (int i = 0; i < 2; i++)
-        process->lead_len[i] = (uint8_t)snprintf(process->lead[i], sizeof process->lead[i], " %s%s",
-                                                 process->name, after[i]);
+    lead_write(process, 0, process->has_pid ? "[" : ": ");
+    lead_write(process, 1, process->has_pid ? " " : " - ");
     p->process_count++;
     return 0;
 }

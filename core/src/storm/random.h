@@ -5,9 +5,11 @@
 
 #include <haechi/hash.h>
 
+#define HX_RANDOM_STRIDE UINT64_C(0xa0761d6478bd642f)
+
 static inline uint64_t hx_random_next(uint64_t *state)
 {
-    *state += UINT64_C(0xa0761d6478bd642f);
+    *state += HX_RANDOM_STRIDE;
     return hx_hash_mix(*state, *state ^ UINT64_C(0xe7037ed1a0b428db));
 }
 

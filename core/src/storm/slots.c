@@ -1,7 +1,5 @@
 #include "storm/slots.h"
 
-#include "storm/number.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,23 +20,27 @@ static uint32_t gcd(uint32_t a, uint32_t b)
 }
 
 /* A stride near the golden section of the size spreads neighbours in time over hosts and pids. */
-static void walk_start(storm_walk *w, uint32_t size, uint64_t *random)
+static void walk_start(storm_walk *w, uint32_t hosts, uint32_t pids, uint64_t *random)
 {
+    uint32_t size = hosts * pids;
     uint32_t stride = (uint32_t)((uint64_t)size * 618034 / 1000000) +
                       hx_random_below(hx_random_next(random), size / 16 + 1);
+    uint32_t at = hx_random_below(hx_random_next(random), size);
 
     stride = stride % size ? stride % size : 1;
     while (gcd(stride, size) != 1)
         stride = stride + 1 < size ? stride + 1 : 1;
-    *w = (storm_walk){hx_random_below(hx_random_next(random), size), stride, size};
+    *w = (storm_walk){at / pids, at % pids, stride / pids, stride % pids};
 }
 
-static uint32_t walk_next(storm_walk *w)
+static void walk_next(storm_walk *w, uint32_t hosts, uint32_t pids)
 {
-    uint32_t at = w->at;
+    uint32_t pid = w->pid + w->stride_pids;
+    uint32_t carry = pid >= pids;
+    uint32_t host = w->host + w->stride_hosts + carry;
 
-    w->at = at >= w->size - w->stride ? at - (w->size - w->stride) : at + w->stride;
-    return at;
+    w->pid = carry ? pid - pids : pid;
+    w->host = host >= hosts ? host - hosts : host;
 }
 
 /* Walker's alias method (Vose, 1991): every entry holds one flow or two, so that one draw decides.
@@ -58,12 +60,12 @@ static void alias_build(storm_alias *aliases, uint32_t count, const uint16_t *fl
             small[smalls++] = (uint16_t)i;
         else
             large[larges++] = (uint16_t)i;
-        aliases[i] = (storm_alias){UINT32_MAX, flows[i], flows[i]};
+        aliases[i] = (storm_alias){UINT32_MAX, {flows[i], flows[i]}};
     }
     while (smalls && larges) {
         uint16_t s = small[--smalls], l = large[larges - 1];
         aliases[s].below = (uint32_t)(weights[s] * 4294967295.0);
-        aliases[s].other = flows[l];
+        aliases[s].flows[1] = flows[l];
         weights[l] -= 1 - weights[s];
         if (weights[l] < 1) {
             larges--;
@@ -95,6 +97,36 @@ static int pool_build(storm_slots *s, bool has_pid, double *share)
     }
     alias_build(pool->aliases, pool->alias_count, flows, weights);
     free(weights);
+    return 0;
+}
+
+static int starts_build(storm_slots *s)
+{
+    const hx_profile *p = s->profile;
+
+    s->walks = calloc(p->process_count, sizeof *s->walks);
+    s->leads = calloc(p->process_count, sizeof *s->leads);
+    s->starts = calloc(p->flow_count, sizeof *s->starts);
+    s->pids = calloc(p->pid_count, sizeof *s->pids);
+    if (!s->walks || !s->leads || !s->starts || !s->pids)
+        return HX_ENOMEM;
+    for (uint32_t i = 0; i < p->pid_count; i++) {
+        char digits[16];
+        int len = snprintf(digits, sizeof digits, "%u", p->pid_first + i);
+        memcpy(s->pids[i].digits, digits, (size_t)len);
+        s->pids[i].length = (uint8_t)len;
+    }
+    for (uint32_t i = 0; i < p->process_count; i++) {
+        const storm_process *process = &p->processes[i];
+        walk_start(&s->walks[i], s->host_count, p->pid_count, &s->random);
+        memcpy(s->leads[i].text, process->lead[s->layout], sizeof s->leads[i].text);
+        s->leads[i].length = process->lead_len[s->layout];
+    }
+    for (uint32_t f = 0; f < p->flow_count; f++) {
+        const storm_flow *flow = &p->flows[f];
+        s->starts[f] = (storm_start){flow->first_step, flow->process, flow->step_count,
+                                     p->processes[flow->process].has_pid};
+    }
     return 0;
 }
 
@@ -167,11 +199,10 @@ static void pools_size(storm_slots *s, uint32_t live, double with_pid, double wi
 int hx_slots_create(storm_slots *s, const hx_composer_config *config, uint32_t live,
                     uint32_t host_first, uint32_t host_count, uint64_t seed)
 {
-    const hx_profile *p = config->profile;
     double with_pid, without;
     int rc;
 
-    *s = (storm_slots){.profile = p, .host_count = host_count, .random = seed};
+    *s = (storm_slots){.profile = config->profile, .host_count = host_count, .random = seed};
     s->layout = config->form == HX_LINE_RFC5424;
     s->anomaly_below = (uint64_t)(config->anomaly_rate * 4294967296.0);
     rc = pool_build(s, true, &with_pid);
@@ -181,17 +212,16 @@ int hx_slots_create(storm_slots *s, const hx_composer_config *config, uint32_t l
         rc = groups_sort(s);
     if (!rc)
         rc = hosts_build(s, host_first);
+    if (!rc)
+        rc = starts_build(s);
     if (rc)
         return rc;
     pools_size(s, live, with_pid, without);
     uint32_t count = s->pools[0].slot_count + s->pools[1].slot_count;
-    s->walks = calloc(p->process_count, sizeof *s->walks);
     s->slots = aligned_alloc(64, (size_t)count * sizeof *s->slots);
-    if (!s->walks || !s->slots)
+    if (!s->slots)
         return HX_ENOMEM;
     memset(s->slots, 0, (size_t)count * sizeof *s->slots);
-    for (uint32_t i = 0; i < p->process_count; i++)
-        walk_start(&s->walks[i], host_count * p->pid_count, &s->random);
     for (uint32_t i = 0; i < s->pools[1].slot_count; i++)
         s->slots[s->pools[1].slot_first + i].host = s->idle[i];
     s->idle_count = host_count - s->pools[1].slot_count;
@@ -209,6 +239,9 @@ void hx_slots_destroy(storm_slots *s)
     free(s->hosts);
     free(s->idle);
     free(s->walks);
+    free(s->leads);
+    free(s->starts);
+    free(s->pids);
     free(s->slots);
 }
 
@@ -217,7 +250,7 @@ static uint32_t flow_normal(storm_slots *s, const storm_pool *pool)
     uint64_t draw = hx_random_next(&s->random);
     const storm_alias *alias = &pool->aliases[hx_random_below(draw, pool->alias_count)];
 
-    return (uint32_t)draw < alias->below ? alias->flow : alias->other;
+    return alias->flows[(uint32_t)draw >= alias->below];
 }
 
 /* Kind, then group, then mutant, each with equal chances: every kind is seen, and every process. */
@@ -230,35 +263,39 @@ static uint32_t flow_mutant(storm_slots *s, const storm_pool *pool)
     return group->first + hx_random_below(hx_random_next(&s->random), group->count);
 }
 
-/* Lets go of the slot's host and takes the one that has been idle longest. */
-static void host_exchange(storm_slots *s, storm_slot *slot)
+/* Lets go of a host; returns the one that has been idle longest. */
+static uint32_t host_exchange(storm_slots *s, uint16_t old)
 {
-    uint16_t old = slot->host;
-
     if (s->idle_count == 0)
-        return;
-    slot->host = s->idle[s->idle_at];
+        return old;
+    uint32_t host = s->idle[s->idle_at];
     s->idle[s->idle_at] = old;
     s->idle_at = s->idle_at + 1 == s->idle_count ? 0 : s->idle_at + 1;
+    return host;
 }
 
-static void head_write(const storm_slots *s, storm_slot *slot, const storm_process *process)
+/* Straight into the slot, over the fields behind the head: they are set afterwards. Reading back
+ * from a buffer what was written in pieces would wait for the pieces to reach the cache. */
+static inline void head_write(const storm_slots *s, storm_slot *slot, const storm_start *start,
+                              uint32_t host, uint32_t pid)
 {
-    const storm_host *host = &s->hosts[slot->host];
-    char text[128];
-    char *p = text;
+    const storm_lead *lead = &s->leads[start->process];
+    char *head = (char *)slot;
+    char *p = head;
 
-    memcpy(p, host->name, 32);
-    p += host->length;
-    memcpy(p, process->lead[s->layout], 32);
-    p += process->lead_len[s->layout];
-    if (process->has_pid) {
-        p = hx_number_write(p, s->profile->pid_first + slot->pid);
-        memcpy(p, s->layout ? "   " : "]: ", 3);
+    memcpy(p, &s->hosts[host], 32);
+    p += s->hosts[host].length;
+    memcpy(p, lead->text, sizeof lead->text);
+    p += lead->length;
+    if (start->has_pid) {
+        memcpy(p, &s->pids[pid], sizeof *s->pids);
+        p += s->pids[pid].length;
+        memcpy(p, s->layout ? "    " : "]:  ", 4);
         p += s->layout ? 1 : 3;
     }
-    slot->head_len = (uint8_t)(p - text);
-    memcpy(slot->head, text, sizeof slot->head);
+    slot->head_len = (uint8_t)(p - head);
+    slot->host = (uint16_t)host;
+    slot->pid = (uint16_t)pid;
 }
 
 void hx_slots_start(storm_slots *s, uint32_t i)
@@ -268,24 +305,25 @@ void hx_slots_start(storm_slots *s, uint32_t i)
     uint64_t draw = hx_random_next(&s->random);
     uint32_t f;
 
-    slot->seed = (uint32_t)(draw >> 32);
-    if ((uint32_t)draw < s->anomaly_below && pool->kind_count)
+    if (__builtin_expect((uint32_t)draw < s->anomaly_below && pool->kind_count, 0))
         f = flow_mutant(s, pool);
     else
         f = flow_normal(s, pool);
-    const storm_flow *flow = &s->profile->flows[f];
-    const storm_process *process = &s->profile->processes[flow->process];
-    slot->flow = (uint16_t)f;
-    slot->cursor = flow->first_step;
-    slot->left = flow->step_count;
-    if (process->has_pid) {
-        uint32_t at = walk_next(&s->walks[flow->process]);
-        slot->host = (uint16_t)(at / s->profile->pid_count);
-        slot->pid = (uint16_t)(at % s->profile->pid_count);
+    const storm_start *start = &s->starts[f];
+    if (start->has_pid) {
+        storm_walk *walk = &s->walks[start->process];
+        head_write(s, slot, start, walk->host, walk->pid);
+        walk_next(walk, s->host_count, s->profile->pid_count);
+        __builtin_prefetch(&s->hosts[walk->host]);
+        __builtin_prefetch(&s->pids[walk->pid]);
     } else {
-        host_exchange(s, slot);
+        head_write(s, slot, start, host_exchange(s, slot->host), 0);
     }
-    head_write(s, slot, process);
+    slot->seed = (uint32_t)(draw >> 32);
+    slot->cursor = start->first_step;
+    slot->left = start->step_count;
+    slot->flow = (uint16_t)f;
+    hx_slot_arm(s, slot);
 }
 
 void hx_slots_session_name(const storm_slots *s, uint32_t i, char *out, size_t room)

@@ -9,16 +9,18 @@
 #include "storm/model.h"
 #include "storm/random.h"
 
-/* One cache line: what every event of a session needs. */
+/* One cache line: what every event of a session needs. The text of the next step is drawn when the
+ * step before it is composed, so that it can be fetched ahead of its use. */
 typedef struct storm_slot {
     char head[STORM_HEAD_BYTES]; /* "host process[pid]: " */
-    uint32_t seed;               /* of the values that the session keeps */
-    uint32_t cursor;             /* its next step */
+    uint8_t head_len;
+    uint8_t left;    /* steps, the next one included */
+    uint32_t seed;   /* of the values that the session keeps */
+    uint32_t cursor; /* its next step */
+    uint16_t text;   /* the next step's */
+    uint16_t flow;
     uint16_t host;
     uint16_t pid; /* from 0 */
-    uint16_t flow;
-    uint8_t left; /* steps */
-    uint8_t head_len;
 } storm_slot;
 
 _Static_assert(sizeof(storm_slot) == 64, "a slot is a cache line");
@@ -28,14 +30,35 @@ typedef struct storm_host {
     uint8_t length;
 } storm_host;
 
-/* All (host, pid) of one process, in steps of a stride that has no divisor with their number. */
+/* All (host, pid) of one process, in steps of a stride that has no divisor with their number: the
+ * stride, and the place, as a number of whole hosts and the pids beyond. */
 typedef struct storm_walk {
-    uint32_t at, stride, size;
+    uint32_t host, pid;
+    uint32_t stride_hosts, stride_pids;
 } storm_walk;
 
+/* What starting a session needs of a flow and of its process, close together. */
+typedef struct storm_start {
+    uint32_t first_step;
+    uint16_t process;
+    uint8_t step_count;
+    bool has_pid;
+} storm_start;
+
+typedef struct storm_pid {
+    char digits[7];
+    uint8_t length;
+} storm_pid;
+
+typedef struct storm_lead {
+    char text[32]; /* after the host: " sshd[" */
+    uint32_t length;
+    uint32_t unused[7];
+} storm_lead;
+
 typedef struct storm_alias {
-    uint32_t below; /* of 2^32: take flow, else other */
-    uint16_t flow, other;
+    uint32_t below;    /* of 2^32: take flows[0], else flows[1] */
+    uint16_t flows[2]; /* by index and not by a branch, which no predictor could foretell */
 } storm_alias;
 
 /* The slots with pids, or those without. */
@@ -54,8 +77,11 @@ typedef struct storm_slots {
     const hx_profile *profile;
     storm_slot *slots;
     storm_host *hosts; /* this worker's */
-    storm_walk *walks; /* one a process */
-    uint16_t *idle;    /* hosts on which no kernel flow lives, longest idle at idle_at */
+    storm_pid *pids;
+    storm_walk *walks;   /* one a process */
+    storm_lead *leads;   /* one a process */
+    storm_start *starts; /* one a flow */
+    uint16_t *idle;      /* hosts on which no kernel flow lives, longest idle at idle_at */
     uint32_t host_count, idle_count, idle_at;
     storm_pool pools[2]; /* with pid, without */
     const storm_group **group_refs;
@@ -69,6 +95,15 @@ typedef struct storm_slots {
 int hx_slots_create(storm_slots *s, const hx_composer_config *config, uint32_t live,
                     uint32_t host_first, uint32_t host_count, uint64_t seed);
 void hx_slots_destroy(storm_slots *s);
+
+/* Draws the text of the slot's next step. */
+static inline void hx_slot_arm(storm_slots *s, storm_slot *slot)
+{
+    const storm_step *step = &s->profile->steps[slot->cursor];
+    uint32_t choice = hx_random_below(hx_random_next(&s->random), step->count);
+
+    slot->text = s->profile->text_refs[step->first + choice];
+}
 
 /* A new session in slot i. */
 void hx_slots_start(storm_slots *s, uint32_t i);

@@ -144,6 +144,7 @@ static int compile_layout(hx_profile *p, uint32_t i, uint32_t layout, const char
     int rc;
 
     c.text->first_piece = p->piece_count;
+    c.text->start = p->literal_bytes;
     c.text->pri_len = (uint8_t)snprintf(c.text->pri, sizeof c.text->pri, "<%u>",
                                         process->facility * 8u + message->severity);
     if (layout == 1)

@@ -9,7 +9,7 @@
 
 enum {
     TABLE_NUMBERS_MAX = 1024, /* 8 KiB at eight bytes each */
-    CHUNK_BYTES = 15,         /* of random characters: one copy of 16 bytes with the length */
+    CHUNK_BYTES = 31,         /* of random characters: one copy of 32 bytes with the length */
     CHUNKS = 512,
 };
 
