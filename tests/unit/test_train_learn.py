@@ -142,8 +142,21 @@ def test_examples_weigh_and_leave_out_the_unseen() -> None:
     data = examples(windows, windows.counts(sessions.count), words, 0.5)
     assert sorted(data.token.tolist()) == [0, words.end, words.end]
     assert data.weight.mean().item() == pytest.approx(1)
+    assert data.first.tolist() == [0, 1, 2, 3]
     by_weight = dict(zip(map(tuple, data.window.tolist()), data.weight.tolist(), strict=True))
     assert by_weight[words.begin, 0] / by_weight[0, words.unseen] == pytest.approx(99**0.5)
+
+
+def test_a_window_is_read_once_for_all_that_followed_it() -> None:
+    words = Vocabulary.of_keys(3, [0, 1, 2])
+    sessions = Sessions.from_sequences([[0, 0], [0, 1], [0, 2], [1]])
+    windows = window(sessions, words, 2)
+    data = examples(windows, windows.counts(sessions.count), words, 1.0)
+    rows = {tuple(row): i for i, row in enumerate(data.window.tolist())}
+    chosen = torch.tensor([rows[0, 1], rows[words.begin, 0]])
+    row, pair = data.pairs(chosen)
+    assert row.tolist() == [0, 1, 1, 1]
+    assert data.token[pair].tolist() == [words.end, 0, 1, 2]
 
 
 @pytest.mark.parametrize(("examples_", "steps"), [(1, 60), (16 * 2, 60), (10**6, 60)])

@@ -18,14 +18,30 @@ OnStep = Callable[[int, int, float], None]
 
 @dataclass(frozen=True)
 class Examples:
-    """Distinct (window, next token) pairs: int64 [n, window], int64 [n], float32 [n] with mean 1."""
+    """Distinct windows, and for each one the tokens that came next with their weights.
+
+    window  int64 [windows, size]
+    first   int64 [windows + 1]: window i was followed by token[first[i]:first[i + 1]]
+    token   int64 [pairs]
+    weight  float32 [pairs], mean 1 over the pairs
+
+    A window is read once for all that followed it; the loss is the same as if each pair were an example.
+    """
 
     window: torch.Tensor
+    first: torch.Tensor
     token: torch.Tensor
     weight: torch.Tensor
 
     def __len__(self) -> int:
-        return len(self.token)
+        return len(self.window)
+
+    def pairs(self, chosen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """For these windows: each pair's row in the batch, and its place in token and weight."""
+        number = self.first[chosen + 1] - self.first[chosen]
+        row = torch.repeat_interleave(torch.arange(len(chosen)), number)
+        within = torch.arange(len(row)) - torch.repeat_interleave(torch.cumsum(number, 0) - number, number)
+        return row, self.first[chosen][row] + within
 
 
 def examples(
@@ -36,9 +52,11 @@ def examples(
     A pair whose token is unseen is left out: nothing is to be learned about when the unknown comes.
     """
     kept = np.flatnonzero((count > 0) & (windows.token_of != vocabulary.unseen))
+    context, first = np.unique(windows.context_of[kept], return_index=True)
     weight = count[kept].astype(np.float64) ** power
     return Examples(
-        window=torch.from_numpy(windows.contexts[windows.context_of[kept]]),
+        window=torch.from_numpy(windows.contexts[context]),
+        first=torch.from_numpy(np.append(first, len(kept)).astype(np.int64)),
         token=torch.from_numpy(windows.token_of[kept].astype(np.int64)),
         weight=torch.from_numpy((weight / weight.mean()).astype(np.float32)),
     )
@@ -73,13 +91,15 @@ def fit(
     optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=max(steps, 2))
     batches = _Batches(data, config.batch, draw)
+    pairs_per_window = len(data.token) / len(data)
     running = 0.0
     for step in range(1, steps + 1):
         chosen = batches.next()
         window = _hide(data.window[chosen], config.unseen_ratio, vocabulary, draw).to(device)
-        token, weight = data.token[chosen].to(device), data.weight[chosen].to(device)
-        nll = -model(window).gather(1, token[:, None])[:, 0]
-        loss = (nll * weight).mean()
+        row, pair = data.pairs(chosen)
+        token, weight = data.token[pair].to(device), data.weight[pair].to(device)
+        nll = -model(window)[row.to(device), token]
+        loss = (nll * weight).sum() / (len(chosen) * pairs_per_window)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
