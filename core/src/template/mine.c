@@ -390,10 +390,17 @@ static void drop_rarest(hx_groups *groups, uint32_t most)
     if (groups->live <= most)
         return;
     for (uint32_t g = 0; g < groups->count; g++)
-        if (!groups->items[g].gone && groups->items[g].count)
+        if (!groups->items[g].gone)
             groups->slots[n++] = (hx_slot){groups->items[g].weight, g, 0};
     qsort(groups->slots, n, sizeof *groups->slots, compare_keys);
     too_many = groups->live - most + 1;
+    /* The first one is cut, and the shape without tokens has no room for a rest. */
+    if (groups->items[groups->slots[0].group].count == 0) {
+        hx_slot empty = groups->slots[0];
+
+        groups->slots[0] = groups->slots[1];
+        groups->slots[1] = empty;
+    }
     cut_family(groups, 0, too_many < n ? too_many : n, 0);
 }
 

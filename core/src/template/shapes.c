@@ -146,7 +146,8 @@ int hx_shapes_add(hx_shapes *shapes, const uint32_t *symbols, uint32_t count, hx
         hx_shape *known = &shapes->items[shapes->shape_table[slot] - 1];
 
         if (known->hash == hash && known->count == count &&
-            memcmp(shapes->symbols + known->symbols, symbols, count * sizeof *symbols) == 0) {
+            (count == 0 ||
+             memcmp(shapes->symbols + known->symbols, symbols, count * sizeof *symbols) == 0)) {
             known->weight += weight;
             return 0;
         }

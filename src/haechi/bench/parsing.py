@@ -4,10 +4,10 @@ Measured on Loghub-2k (He et al., ISSRE 2020): for each system 2,000 log lines w
 gave each, and the corrected labels of Khan et al. (ICSE 2022). Every system is mined with the one default
 configuration, from the bare messages, with nothing told about the system.
 
-Grouping accuracy as in Zhu et al. (ICSE-SEIP 2019): a line counts as right when the set of lines in its group
-is exactly the set of lines in its group of the ground truth. "half" mines only the first half of the lines and
-asks how many of the others are unseen (beside how many have a label that is new, too), and how right the
-grouping of those that are not unseen is.
+Grouping accuracy as in Zhu et al. (ICSE-SEIP 2019): a line counts as right when the set of lines in its
+group is exactly the set of lines in its group of the ground truth. "half" mines only the first half of the
+lines and asks how many of the others are unseen (beside how many have a new label, too), and how right
+the grouping of those that are not unseen is.
 """
 
 import csv
