@@ -421,7 +421,8 @@ static int profile_allocate(hx_profile *p)
     p->rules = calloc(2 * RULES_MAX, sizeof *p->rules);
     if (!p->processes || !p->variables || !p->messages || !p->texts[0] || !p->texts[1] || !p->rules)
         return HX_ENOMEM;
-    return 0;
+    /* Texts without a value point to the first piece all the same. */
+    return hx_storm_reserve((void **)&p->pieces, &p->piece_room, 0, 1, sizeof *p->pieces);
 }
 
 static int profile_read(hx_profile *p, const cJSON *root, hx_error *err)
