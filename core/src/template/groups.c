@@ -86,6 +86,10 @@ void hx_slots_sort(hx_groups *groups, uint64_t count)
     enum { BUCKETS = 1 << 12 };
     uint64_t ends[BUCKETS] = {0}, start = 0;
 
+    if (count < BUCKETS) {
+        qsort(groups->slots, count, sizeof *groups->slots, compare_slots);
+        return;
+    }
     for (uint64_t i = 0; i < count; i++)
         ends[groups->slots[i].key >> 52]++;
     for (uint32_t b = 0; b < BUCKETS; b++) {

@@ -220,7 +220,7 @@ static void write_text(hx_text *out, hx_miner *miner, hx_slice example, const ui
     if (has_rest) {
         end = miner->firsts[count - 1] ? end_of(message, miner->firsts[count - 1] - 1) : 0;
         hx_escape(&text, hx_slice_make(message->text + at, end - at));
-        hx_text_bytes(&text, " <...>" + (end == 0), 6 - (size_t)(end == 0));
+        hx_text_str(&text, end ? " <...>" : "<...>");
     } else {
         hx_escape(&text, hx_slice_make(message->text + at, end - at));
     }
