@@ -25,6 +25,7 @@ from haechi.storm.maker import make
 from haechi.train import run as train
 
 TRAIN_LINES = 1_000_000
+TRAINING = TrainingConfig()
 LOG_EPS = 10_000.0  # lines a second of log time
 ANOMALY_RATE = 0.001
 LINE_BYTES = 160  # room to plan with; the mean is 150
@@ -120,7 +121,7 @@ def bench(folder: Path, lines: int, repeats: int, seed: int, say: Callable[[str]
     make(folder / "train.log", count=TRAIN_LINES, seed=seed + 1_000_000, **settings)
     made = make(log, count=lines, seed=seed, anomaly_rate=ANOMALY_RATE, **settings)
     say("training")
-    training = train([folder / "train.log"], folder / "bundles", TrainingConfig())
+    training = train([folder / "train.log"], folder / "bundles", TRAINING)
     config = {
         "bundle": str(training.bundle),
         "onnxruntime": str(onnxruntime_library()),

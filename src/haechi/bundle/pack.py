@@ -16,6 +16,7 @@ from haechi.bundle.store import MANIFEST, Bundle
 from haechi.native.tools import onnxruntime_library, tool_path
 
 ENGINE = "haechi-detect"
+XZ_PRESET = 6
 # What every Linux with glibc has, and what must be the machine's own: the loader and the C library's parts.
 SYSTEM_LIBRARIES = ("linux-vdso", "ld-linux", "libc.so", "libm.so", "libdl.so", "librt.so", "libpthread.so")
 
@@ -51,7 +52,10 @@ def pack(bundle: Bundle, archive: Path) -> Packed:
     building = archive.with_name(f".{archive.name}.{os.getpid()}")
     unpacked = 0
     try:
-        with lzma.open(building, "wb", preset=8) as stream, tarfile.open(fileobj=stream, mode="w") as tar:
+        with (
+            lzma.open(building, "wb", preset=XZ_PRESET) as stream,
+            tarfile.open(fileobj=stream, mode="w") as tar,
+        ):
             for name, (text, mode) in texts.items():
                 unpacked += _add(
                     tar, f"{top}/{name}", io.BytesIO(text.encode()), len(text.encode()), mode, made
@@ -130,7 +134,7 @@ if [ -n "$checkpoint" ]; then
     checkpoint=", \"checkpoint\": {\"path\": $(quoted "$checkpoint"), \"interval_s\": 1}"
 fi
 export LD_LIBRARY_PATH="$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
-exec "$here/bin/haechi-detect" /dev/fd/3 3<<CONFIG
+exec "$here/bin/haechi-detect" --config /dev/fd/3 3<<CONFIG
 {"bundle": $(quoted "$here/bundle/@DIGEST@"),
  "onnxruntime": $(quoted "$here/lib/@ONNXRUNTIME@"),
  "sources": [$sources], "follow": $follow, "alerts": $(quoted "$alerts")$checkpoint}

@@ -22,7 +22,7 @@ data_option = click.option(
 
 @click.group("bench")
 def command() -> None:
-    """Measure: hdfs (accuracy), parsing (templates), detect (speed and memory)."""
+    """Measure: hdfs and accuracy (what is found), parsing (templates), detect (speed, memory)."""
 
 
 @command.command("hdfs")
@@ -49,6 +49,20 @@ def parsing(data: Path | None, as_json: bool) -> int:
     haechi bench parsing --data logs --json
     """
     from haechi.bench.parsing import run
+
+    return run(data, as_json)
+
+
+@command.command("accuracy")
+@data_option
+@json_option
+def accuracy(data: Path | None, as_json: bool) -> int:
+    """Real raw logs in time order: trained on the first part, the rest searched by the engine.
+
+    \b
+    haechi bench accuracy --data logs --json
+    """
+    from haechi.bench.accuracy import run
 
     return run(data, as_json)
 

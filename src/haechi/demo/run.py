@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from haechi.config.training import TrainingConfig
+from haechi.config.training import FitConfig, ThresholdConfig, TrainingConfig
 from haechi.native.tools import Process, onnxruntime_library, read_summary
 from haechi.storm.maker import make
 from haechi.train import TrainingProgress, TrainResult
@@ -21,6 +21,9 @@ LOG_EPS = 1000.0  # lines a second of log time
 ANOMALY_RATE = 0.005
 TRAIN_START, SEARCH_START = "2025-08-30T00:00:00Z", "2025-08-31T00:00:00Z"
 TRAIN_SHARE = 0.6  # of a user's log
+# A made log has so many normal sessions that a small budget can be shown to hold.
+MADE_CONFIG = TrainingConfig(fit=FitConfig(min_steps=600), threshold=ThresholdConfig(budget=0.0005))
+LOG_CONFIG = TrainingConfig()
 
 
 class DemoError(Exception):
@@ -66,7 +69,7 @@ def run_made(folder: Path, seed: int, say: Callable[[str], None], progress: Trai
         truth=truth,
         **settings,
     )
-    training = _learn(train_log, folder, say, progress)
+    training = _learn(train_log, folder, MADE_CONFIG, say, progress)
     detection = _search(training.bundle, search_log, folder, say)
     return MadeDemo(training, detection, score(detection.alerts, read_episodes(truth)))
 
@@ -83,12 +86,14 @@ def run_log(log: Path, folder: Path, say: Callable[[str], None], progress: Train
         first.writelines(itertools.islice(file, train_lines))
         rest.writelines(file)
     say(f"learning from the first {train_lines:,} of {lines:,} lines")
-    training = _learn(train_log, folder, say, progress)
+    training = _learn(train_log, folder, LOG_CONFIG, say, progress)
     return LogDemo(training, _search(training.bundle, search_log, folder, say), lines - train_lines)
 
 
-def _learn(log: Path, folder: Path, say: Callable[[str], None], progress: TrainingProgress) -> TrainResult:
-    result = train([log], folder / "bundles", TrainingConfig(), progress)
+def _learn(
+    log: Path, folder: Path, config: TrainingConfig, say: Callable[[str], None], progress: TrainingProgress
+) -> TrainResult:
+    result = train([log], folder / "bundles", config, progress)
     say(
         f"learned {result.log_keys} log keys from {result.sessions:,} sessions by {result.session_rule} "
         f"in {result.seconds:.0f} s"
