@@ -20,7 +20,7 @@
 enum {
     STAR_WORDS = 4,           /* different words that make a position vary */
     STAR_WORDS_LONE = 8,      /* the same, with one constant word around it */
-    STAR_WORDS_FIRST = 12,    /* the same, for a message's first token */
+    STAR_WORDS_FIRST = 12,    /* the same, for a message's first token and for actions */
     VALUE_WORDS = 3,          /* constant words where it is sometimes a value: from 2 variants on */
     CONSTELLATION_FIRST = 10, /* members for two positions ... */
     CONSTELLATION_NEXT = 6,   /* ... and for each further one */
@@ -38,6 +38,7 @@ typedef struct hx_star {
     bool has_value;  /* a member has a value there */
     bool has_open;   /* a member is known to vary there */
     bool all_varied; /* every word there was seen to vary elsewhere */
+    bool acts;       /* half of the words there say what is done */
 } hx_star;
 
 static uint64_t key_without(const hx_group *group, uint32_t position)
@@ -91,6 +92,16 @@ static uint64_t live_members(hx_groups *groups, uint64_t from, uint64_t to)
     return kept;
 }
 
+/* Started, stopping: a word that says what is done, and so makes the template, rather than whom it
+ * is done to. Good enough for English, which logs are mostly written in. */
+static bool is_action(const hx_shapes *shapes, uint32_t symbol)
+{
+    hx_slice word = hx_symbol_is_word(symbol) ? hx_shapes_word(shapes, symbol) : (hx_slice){0};
+    const char *end = word.ptr + word.len;
+
+    return word.len >= 5 && (memcmp(end - 2, "ed", 2) == 0 || memcmp(end - 3, "ing", 3) == 0);
+}
+
 static hx_star describe_star(const hx_groups *groups, uint64_t from, uint64_t to)
 {
     const hx_slot *slots = groups->slots;
@@ -100,14 +111,18 @@ static hx_star describe_star(const hx_groups *groups, uint64_t from, uint64_t to
                     .words = hx_group_words(first),
                     .all_varied = true};
 
+    uint32_t actions = 0;
+
     star.words -= hx_symbol_is_word(first->symbols[star.position]);
     for (uint64_t i = from; i < to; i++) {
         uint32_t symbol = groups->items[slots[i].group].symbols[star.position];
 
+        actions += is_action(groups->shapes, symbol);
         star.has_value |= symbol == HX_SYMBOL_VALUE;
         star.has_open |= symbol == HX_SYMBOL_ANY || symbol == HX_SYMBOL_SPAN;
         star.all_varied &= !hx_symbol_is_word(symbol) || groups->varied[symbol - HX_SYMBOL_WORDS];
     }
+    star.acts = 2 * actions >= star.members;
     return star;
 }
 
@@ -117,7 +132,7 @@ static bool star_varies(const hx_star *star, uint32_t least)
         return false;
     if (star->has_open)
         return true;
-    if (star->position == 0)
+    if (star->position == 0 || star->acts)
         return star->members >= STAR_WORDS_FIRST;
     if (star->has_value && star->words >= VALUE_WORDS)
         return true;
