@@ -149,7 +149,7 @@ def run_fuzz_target(target: Path, seconds: int) -> bool:
     grown = ROOT / "build-fuzz" / "corpus" / name
     grown.mkdir(parents=True, exist_ok=True)
     corpora = [grown, *(folder for folder in (seeds / "corpus", seeds) if folder.is_dir())][:2]
-    dictionaries = sorted(seeds.glob("*.dict"))[:1]
+    dictionaries = [*seeds.glob("*.dict"), *seeds.glob("dictionary")][:1]
     print(f"{name}: {seconds} s", flush=True)
     return quiet(
         [
