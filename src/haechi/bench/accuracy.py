@@ -142,8 +142,8 @@ def bgl(data: Path | None) -> Case:
 def judge_bgl(lines: Sequence[bytes], alerts: Sequence[Alert]) -> dict[str, Any]:
     """By the line that raised the alert, by stretch of five minutes, and by kind of labelled line.
 
-    A repeated event is reported once and then held back, so the share of labelled lines with an alert of their
-    own says little; whether its five minutes and its kind were reported says more.
+    A repeated event is reported once and then held back, so the share of labelled lines with an alert of
+    their own says little; whether its five minutes and its kind were reported says more.
     """
     kinds = [line.split(b" ", 1)[0].decode() for line in lines]
     stretch = [int(line.split(b" ", 2)[1]) // BGL_WINDOW_S for line in lines]
@@ -183,7 +183,7 @@ def hdfs_complete_blocks(data: Path | None) -> Case:
 
 
 def hdfs_first_20000(data: Path | None) -> Case:
-    """Trained on the first 10,000 lines, searched in the next 10,000. Blocks that began before are not counted;
+    """Trained on the first 10,000 lines, searched in the next 10,000. Blocks that began before do not count;
     many of the others are cut off by the end of the log, before what makes them anomalous."""
     lines, labels = _hdfs(data, "first_20000")
     half = len(lines) // 2

@@ -99,9 +99,10 @@ class DataError(Exception):
     """The data is not there, or is not what it should be."""
 
 
-def run(data: Path | None, as_json: bool, seeds: int = 3) -> int:
+def run(data: Path | None, as_json: bool, seeds: int = 3, config: TrainingConfig | None = None) -> int:
     """Trains once a seed and prints the figures; the last line is a JSON object with as_json. 0, or 1 with a
-    sentence where the data is not there."""
+    sentence where the data is not there. config: the defaults where not given; its seed is replaced."""
+    config = config or TrainingConfig()
     console = Console(stderr=as_json)
     try:
         folder = data_folder(data, "hdfs_sessions")
@@ -113,11 +114,11 @@ def run(data: Path | None, as_json: bool, seeds: int = 3) -> int:
     results = []
     windows = None
     for seed in range(FIRST_SEED, FIRST_SEED + seeds):
-        result, windows = measure(training, test, seed)
+        result, windows = measure(training, test, seed_of(config, seed))
         results.append(result)
         console.print(_line(result))
     assert windows is not None
-    figures = summary(results, test, windows)
+    figures = summary(results, test, windows, config)
     console.print(_table(figures))
     if as_json:
         print(json.dumps(figures))
@@ -162,9 +163,18 @@ def read_test(folder: Path) -> TestSet:
     )
 
 
-def measure(training: Sessions, test: TestSet, seed: int) -> tuple[SeedResult, Windows]:
+def seed_of(config: TrainingConfig, seed: int) -> TrainingConfig:
+    """The same configuration with this seed, and the paper's k."""
+    return config.model_copy(
+        update={
+            "fit": config.fit.model_copy(update={"seed": seed}),
+            "threshold": config.threshold.model_copy(update={"top_k": TOP_K}),
+        }
+    )
+
+
+def measure(training: Sessions, test: TestSet, config: TrainingConfig) -> tuple[SeedResult, Windows]:
     """One training, judged by the reference scorer and, where it is built, by the engine."""
-    config = TrainingConfig.model_validate({"fit": {"seed": seed}, "threshold": {"top_k": TOP_K}})
     began = time.perf_counter()
     with TerminalProgress() as progress:
         learned = learn(training, LOG_KEYS, config, progress)
@@ -175,7 +185,7 @@ def measure(training: Sessions, test: TestSet, seed: int) -> tuple[SeedResult, W
     flagged = likelihood.anomalous(scores, test.sessions.closed)
     return (
         SeedResult(
-            seed=seed,
+            seed=config.fit.seed,
             train_s=train_s,
             likelihood=test.confusion(flagged),
             topk=test.confusion(topk.anomalous(scores, test.sessions.closed)),
@@ -239,7 +249,9 @@ def key_templates(names: Sequence[str]) -> bytes:
     return json.dumps({"format": 1, "max_tokens": 256, "templates": templates}).encode()
 
 
-def summary(results: Sequence[SeedResult], test: TestSet, windows: Windows) -> dict[str, Any]:
+def summary(
+    results: Sequence[SeedResult], test: TestSet, windows: Windows, config: TrainingConfig
+) -> dict[str, Any]:
     """The figures under stable names. f1, precision, recall are those of the seed with the median F1."""
     by_f1 = sorted(results, key=lambda result: result.likelihood.f1)
     middle = by_f1[(len(by_f1) - 1) // 2].likelihood
@@ -262,8 +274,8 @@ def summary(results: Sequence[SeedResult], test: TestSet, windows: Windows) -> d
         "windows_total": total,
         "windows_distinct": len(windows.contexts),
         "distinct_ratio": len(windows.contexts) / total,
-        "budget": TrainingConfig().threshold.budget,
-        "confidence": TrainingConfig().threshold.confidence,
+        "budget": config.threshold.budget,
+        "confidence": config.threshold.confidence,
         "training_sessions": results[0].learned.calibration.sessions,
     }
     if all(agree is not None for agree in parity):

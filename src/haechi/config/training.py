@@ -84,7 +84,7 @@ class ThresholdConfig(_Section):
     confidence: float = Field(default=0.95, ge=0.5, lt=1)
     top_k: int = Field(default=9, ge=1, le=65_000)
     unseen_nll: float = Field(default=20.0, gt=0, le=1000)
-    folds: int = Field(default=5, ge=2, le=20)
+    folds: int = Field(default=3, ge=2, le=20)
 
 
 class NewEventConfig(_Section):

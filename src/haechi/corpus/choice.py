@@ -31,7 +31,7 @@ MIN_SESSIONS = 20
 CLEARLY_LESS = 0.9
 CLOCKS = (60, 300, 900, 3600)
 CLOCK_EVENTS = 20
-_VALUE = re.compile(rb"(?<![A-Za-z0-9_-])([A-Za-z]{2,24}[_-])-?(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{3,}")
+_VALUE = re.compile(rb"(?<![A-Za-z0-9_-])([A-Za-z]{2,24}[_-])-?(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]+")
 
 
 def candidates(head: bytes, format_spec: str) -> list[SessionRule]:

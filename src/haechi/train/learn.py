@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from haechi.config.training import FitConfig, TrainingConfig
@@ -66,37 +67,52 @@ def learn(sessions: Sessions, log_keys: int, config: TrainingConfig, progress: T
     merged = np.zeros((len(count), len(parts)), dtype=np.int64)
     np.add.at(merged.T, merged_into, count.T)
 
-    held = [parts.with_count(part) for part in merged]
     lessons = [_lesson(parts, log_keys, config)]
     lessons += [_lesson(parts.with_count(parts.count - part), log_keys, config) for part in merged]
     models = _fit_all(lessons, config, progress)
 
     progress.stage("thresholds")
-    scores = [
-        score(
-            Model(onnx_of(model, config.window.size)),
-            sessions_of_fold,
-            lesson.vocabulary,
-            config.window.size,
-            config.threshold.unseen_nll,
-        )
-        for model, lesson, sessions_of_fold in zip(models[1:], lessons[1:], held, strict=True)
-    ]
-    calibration = calibrate(
-        SessionScores.concatenate(scores),
-        np.concatenate([sessions_of_fold.count for sessions_of_fold in held]),
-        np.concatenate([sessions_of_fold.closed for sessions_of_fold in held]),
-        config.threshold,
-    )
-    onnx_file = onnx_of(models[0], config.window.size)
+    files = [onnx_of(model, config.window.size) for model in models]
     checked = lessons[0].windows.contexts[:CHECKED_WINDOWS]
+    difference = check_export(models[0], Model(files[0]).log_probability(checked), checked)
     return Learned(
-        onnx_file=onnx_file,
+        onnx_file=files[0],
         vocabulary=lessons[0].vocabulary,
-        calibration=calibration,
-        export_difference=check_export(models[0], Model(onnx_file).log_probability(checked), checked),
+        calibration=_calibration(parts, merged, lessons, files, config),
+        export_difference=difference,
         windows_distinct=len(lessons[0].windows.contexts),
         cut_into_pieces=too_few,
+    )
+
+
+def _calibration(
+    parts: Sessions,
+    held: npt.NDArray[np.int64],
+    lessons: Sequence[_Lesson],
+    files: Sequence[bytes],
+    config: TrainingConfig,
+) -> Calibration:
+    """Thresholds from each session's worse score: by the model that has not seen it, and by the one deployed.
+
+    The first says how surprising such a session is when it is new. The second keeps the thresholds true for
+    the model that will use them: where most sessions are alike, fold models and the deployed one differ by
+    a hair, and a threshold that runs between those hairs would flag everything.
+
+    held: how often each session is held out of each fold, int64 [folds, sessions].
+    """
+
+    def scores_by(model: int, sessions: Sessions) -> SessionScores:
+        words = lessons[model].vocabulary
+        return score(Model(files[model]), sessions, words, config.window.size, config.threshold.unseen_nll)
+
+    deployed = scores_by(0, parts)
+    worse = [
+        scores_by(fold + 1, parts.with_count(count)).worse_of(deployed.select(np.flatnonzero(count)))
+        for fold, count in enumerate(held)
+    ]
+    closed = [parts.closed[np.flatnonzero(count)] for count in held]
+    return calibrate(
+        SessionScores.concatenate(worse), held[held > 0], np.concatenate(closed), config.threshold
     )
 
 

@@ -41,6 +41,18 @@ class SessionScores:
             np.concatenate([part.rank for part in parts]),
         )
 
+    def select(self, chosen: npt.NDArray[np.intp]) -> "SessionScores":
+        """The scores of the sessions at these indices."""
+        return SessionScores(self.event_nll[chosen], self.mean_nll[chosen], self.rank[chosen])
+
+    def worse_of(self, other: "SessionScores") -> "SessionScores":
+        """For each session the less likely of its two scores, one quantity at a time."""
+        return SessionScores(
+            np.maximum(self.event_nll, other.event_nll),
+            np.maximum(self.mean_nll, other.mean_nll),
+            np.maximum(self.rank, other.rank),
+        )
+
 
 class Model:
     """deeplog.onnx in ONNX Runtime, one thread, as the engine runs it."""

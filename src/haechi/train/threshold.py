@@ -119,5 +119,5 @@ class _Steps:
         low = float(self._value[place])
         if place + 1 < len(self._value):
             return (low + float(self._value[place + 1])) / 2
-        beyond = max((low - float(np.median(self._value))) / 10, 1 / NLL_UNITS)
+        beyond = max((low - float(np.median(self._value))) / 10, low / 20, 1 / NLL_UNITS)
         return min(low + beyond, (low + self._cap) / 2)
