@@ -113,7 +113,7 @@ void hx_slots_sort(hx_groups *groups, uint64_t count)
 
 static uint32_t kind_blind(uint32_t symbol)
 {
-    return hx_symbol_varies(symbol) ? HX_SYMBOL_VALUE : symbol;
+    return hx_symbol_varies(symbol) ? HX_SYMBOL_VALUE : symbol & ~HX_SYMBOL_SLOT;
 }
 
 static bool are_alike(const hx_group *x, const hx_group *y)

@@ -33,11 +33,6 @@ typedef struct hx_groups {
 int hx_groups_create(hx_groups *groups, const hx_shapes *shapes);
 void hx_groups_free(hx_groups *groups);
 
-static inline bool hx_symbol_is_word(uint32_t symbol)
-{
-    return symbol >= HX_SYMBOL_WORDS;
-}
-
 static inline bool hx_symbol_varies(uint32_t symbol)
 {
     return symbol <= HX_SYMBOL_SPAN;
@@ -51,7 +46,8 @@ void hx_group_merge(hx_groups *groups, hx_group *group, hx_group *other);
 /* Neighbouring positions that vary become one span. */
 void hx_group_join_varying(hx_group *group);
 
-/* Merges groups with the same symbols, ANY, VALUE and SPAN counting as the same. */
+/* Merges groups with the same symbols, ANY, VALUE and SPAN counting as the same, and words
+ * in and out of a slot. */
 void hx_groups_merge_alike(hx_groups *groups);
 
 /* Merges each group into one that is more general: where that has ANY, it may have anything. */

@@ -1,4 +1,4 @@
-/* Which words vary? Two kinds of evidence, taken in turns until neither finds more:
+/* Which words vary? Three kinds of evidence, taken in turns until neither finds more:
  *
  * A star: templates that are the same but for one position. Many words there, or a value there, or
  * only words that were found to vary elsewhere, and the position varies.
@@ -6,7 +6,9 @@
  * A constellation: templates that are the same but for positions where each has a rare word, as
  * when a user and a host vary together and no two lines share one. It takes more of them.
  *
- * Both demand that constant words stay, the more so where there is less evidence; and the first
+ * And templates that differ only in words behind a '=', in several of them at once.
+ *
+ * All demand that constant words stay, the more so where there is less evidence; and the first
  * token of a message, which mostly names what happens or who speaks, is left alone longest. */
 #include "mine.h"
 
@@ -24,6 +26,7 @@ enum {
     VALUE_WORDS = 3,          /* constant words where it is sometimes a value: from 2 variants on */
     CONSTELLATION_FIRST = 10, /* members for two positions ... */
     CONSTELLATION_NEXT = 6,   /* ... and for each further one */
+    SLOT_WORDS = 3,           /* constant words outside of slots */
     FAMILY = 16,              /* templates that begin alike, where there are too many */
     ROUNDS = 8,
 };
@@ -120,7 +123,7 @@ static hx_star describe_star(const hx_groups *groups, uint64_t from, uint64_t to
         actions += is_action(groups->shapes, symbol);
         star.has_value |= symbol == HX_SYMBOL_VALUE;
         star.has_open |= symbol == HX_SYMBOL_ANY || symbol == HX_SYMBOL_SPAN;
-        star.all_varied &= !hx_symbol_is_word(symbol) || groups->varied[symbol - HX_SYMBOL_WORDS];
+        star.all_varied &= !hx_symbol_is_word(symbol) || groups->varied[hx_symbol_word(symbol)];
     }
     star.acts = 2 * actions >= star.members;
     return star;
@@ -153,7 +156,7 @@ static void merge_star(hx_groups *groups, const hx_star *star, uint64_t from, ui
         if (symbol == HX_SYMBOL_SPAN)
             general = HX_SYMBOL_SPAN;
         if (hx_symbol_is_word(symbol) && star->members >= STAR_WORDS)
-            groups->varied[symbol - HX_SYMBOL_WORDS] = 1;
+            groups->varied[hx_symbol_word(symbol)] = 1;
         if (group != into)
             hx_group_merge(groups, into, group);
     }
@@ -277,7 +280,7 @@ static bool merge_constellation(hx_groups *groups, uint64_t from, uint64_t to, u
 
         for (uint32_t p = 0; p < into->count; p++)
             if (varies[p] && hx_symbol_is_word(group->symbols[p]))
-                groups->varied[group->symbols[p] - HX_SYMBOL_WORDS] = 1;
+                groups->varied[hx_symbol_word(group->symbols[p])] = 1;
         if (group != into)
             hx_group_merge(groups, into, group);
     }
@@ -305,6 +308,63 @@ static bool merge_constellations(hx_groups *groups, uint32_t common, uint8_t *op
     return merged;
 }
 
+/* --- slots -------------------------------------------------------------------------------------
+ */
+
+static bool is_slot(uint32_t symbol)
+{
+    return hx_symbol_is_word(symbol) && symbol & HX_SYMBOL_SLOT;
+}
+
+/* Merges slots[from..to), which are the same but for words in slots, into the first. */
+static void merge_slots(hx_groups *groups, uint64_t from, uint64_t to)
+{
+    hx_group *into = &groups->items[groups->slots[from].group];
+
+    for (uint64_t i = from + 1; i < to; i++) {
+        hx_group *group = &groups->items[groups->slots[i].group];
+
+        for (uint32_t p = 0; p < into->count; p++)
+            if (into->symbols[p] != group->symbols[p])
+                into->symbols[p] = HX_SYMBOL_ANY;
+        hx_group_merge(groups, into, group);
+    }
+}
+
+/* Where several keys have values that are words, templates differ in all of them at once: merges
+ * groups that are the same but for such words. */
+static bool merge_all_slots(hx_groups *groups)
+{
+    uint64_t n = 0;
+    bool merged = false;
+
+    for (uint32_t g = 0; g < groups->count; g++) {
+        const hx_group *group = &groups->items[g];
+        uint64_t key = group->count;
+        uint32_t slots = 0;
+
+        for (uint32_t p = 0; !group->gone && p < group->count; p++) {
+            slots += is_slot(group->symbols[p]);
+            key = hx_hash_u64(key, is_slot(group->symbols[p]) ? 0 : group->symbols[p]);
+        }
+        if (slots > 1 && hx_group_words(group) - slots >= SLOT_WORDS)
+            groups->slots[n++] = (hx_slot){key, g, 0};
+    }
+    hx_slots_sort(groups, n);
+    for (uint64_t from = 0, to; from < n; from = to) {
+        for (to = from + 1; to < n && groups->slots[to].key == groups->slots[from].key &&
+                            groups->items[groups->slots[to].group].count ==
+                                groups->items[groups->slots[from].group].count;
+             to++)
+            continue;
+        if (to - from >= STAR_WORDS) {
+            merge_slots(groups, from, to);
+            merged = true;
+        }
+    }
+    return merged;
+}
+
 /* --- all of it ---------------------------------------------------------------------------------
  */
 
@@ -326,6 +386,7 @@ static bool merge_all(hx_groups *groups, uint8_t *open, uint32_t *room)
     for (uint32_t least = 64; least >= 2; least /= least > 4 ? 4 : 2)
         while (merge_stars(groups, least))
             merged = true;
+    merged |= merge_all_slots(groups);
     for (uint32_t common = 2; common < groups->live; common *= 4)
         merged |= merge_constellations(groups, common, open, room);
     return merged;

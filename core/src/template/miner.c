@@ -78,6 +78,8 @@ static int copy_symbols(hx_shapes *to, const hx_shapes *from, const uint32_t *sy
             out[i] = hx_shapes_word_symbol(to, hx_shapes_word(from, symbols[i]));
         if (!out[i])
             return HX_ENOMEM;
+        if (hx_symbol_is_word(symbols[i]))
+            out[i] |= symbols[i] & HX_SYMBOL_SLOT;
     }
     return 0;
 }

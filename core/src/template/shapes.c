@@ -113,6 +113,14 @@ uint32_t hx_shapes_word_symbol(hx_shapes *shapes, hx_slice word)
     return shapes->word_count - 1 + HX_SYMBOL_WORDS;
 }
 
+/* Behind a '=', maybe with a quotation mark between. */
+static bool in_slot(const char *text, uint32_t start)
+{
+    if (start > 1 && (text[start - 1] == '"' || text[start - 1] == '\''))
+        start--;
+    return start && text[start - 1] == '=';
+}
+
 int64_t hx_shapes_symbols(hx_shapes *shapes, const hx_tokenizer *message, uint32_t *symbols)
 {
     uint32_t count = message->count;
@@ -120,12 +128,15 @@ int64_t hx_shapes_symbols(hx_shapes *shapes, const hx_tokenizer *message, uint32
     for (uint32_t i = 0; i < count; i++) {
         const hx_token *token = &message->tokens[i];
 
-        symbols[i] = token->is_value
-                         ? HX_SYMBOL_VALUE
-                         : hx_shapes_word_symbol(
-                               shapes, hx_slice_make(message->text + token->start, token->length));
+        symbols[i] = HX_SYMBOL_VALUE;
+        if (token->is_value)
+            continue;
+        symbols[i] = hx_shapes_word_symbol(
+            shapes, hx_slice_make(message->text + token->start, token->length));
         if (!symbols[i])
             return HX_ENOMEM;
+        if (in_slot(message->text, token->start))
+            symbols[i] |= HX_SYMBOL_SLOT;
     }
     if (message->cut)
         symbols[count++] = HX_SYMBOL_REST;
@@ -170,7 +181,7 @@ int hx_shapes_add(hx_shapes *shapes, const uint32_t *symbols, uint32_t count, hx
 
 hx_slice hx_shapes_word(const hx_shapes *shapes, uint32_t symbol)
 {
-    const hx_vocabulary_word *word = &shapes->words[symbol - HX_SYMBOL_WORDS];
+    const hx_vocabulary_word *word = &shapes->words[hx_symbol_word(symbol)];
 
     return hx_slice_make(shapes->word_bytes + word->bytes, word->length);
 }

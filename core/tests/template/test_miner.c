@@ -33,6 +33,16 @@ static const example examples[] = {
      "ping from boris (10.0.0.2) failed twice now\nping from chloe (10.0.0.2) failed twice now\n"
      "ping from dieter (10.0.0.2) failed twice now\n",
      "5 ping from <*> failed twice now\n"},
+    {"words behind several keys vary together",
+     "lock taken by=anna kind=read in=hall now\nlock taken by=boris kind=write in=attic now\n"
+     "lock taken by=chloe kind=read in=attic now\nlock taken by=dieter kind=none in=cellar now\n",
+     "4 lock taken by=<*> kind=<*> in=<*> now\n"},
+    {"the same word in and out of a slot is one template", "mode fast on\nmode=fast on\n",
+     "2 mode fast on\n"},
+    {"what is done stays",
+     "unit app started now\nunit app stopped now\nunit app paused now\nunit app resumed now\n",
+     "1 unit app started now\n1 unit app stopped now\n1 unit app paused now\n"
+     "1 unit app resumed now\n"},
     {"order of first appearance", "b\na\nb\nc 1\na\nc 2\n", "2 b\n2 a\n2 c <*>\n"},
     {"bytes that are no text", "a\x01 \xff\\b <*> 7\n", "1 a\\x01 \\xff\\\\b \\<*> <*>\n"},
     {"no tokens at all", "...\n---\n", "2 ...\n"},
