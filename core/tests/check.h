@@ -45,7 +45,8 @@ static inline char *check_guard_copy(const char *bytes, size_t len)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t room = (len + page - 1) / page * page + page;
-    char *base = mmap(NULL, room + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *base =
+        mmap(NULL, room + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (base == MAP_FAILED || mprotect(base + room, page, PROT_NONE) != 0) {
         perror("check_guard_copy");

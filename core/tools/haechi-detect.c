@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define PATHS_MAX 4096
-#define PINS_MAX 64
+#define PINS_MAX  64
 
 enum { EXIT_USAGE = 2 };
 
@@ -37,17 +37,21 @@ typedef struct setting {
 static const setting table[] = {
     {"bundle", TEXT, AT(engine.bundle), 0, 0, "DIR  what training wrote (needed)"},
     {"sources", PATHS, 0, 0, 0, NULL},
-    {"format", TEXT, AT(engine.format), 0, 0, "NAME|PATTERN  the lines' form, instead of the bundle's"},
+    {"format", TEXT, AT(engine.format), 0, 0,
+     "NAME|PATTERN  the lines' form, instead of the bundle's"},
     {"alerts", TEXT, AT(engine.alerts), 0, 0, "FILE|-  where alerts go, a JSON object a line [-]"},
     {"follow", FLAG, AT(engine.source.follow), 0, 0, "go on as files grow, rotate and appear"},
-    {"from_end", FLAG, AT(engine.source.from_end), 0, 0, "with --follow: only what is written from now on"},
+    {"from_end", FLAG, AT(engine.source.from_end), 0, 0,
+     "with --follow: only what is written from now on"},
     {"polling", FLAG, AT(engine.source.polling), 0, 0, "with --follow: do not use inotify"},
-    {"poll_ms", COUNT, AT(engine.source.poll_ms), 1, 60000, "N  how often polled files are looked at [200]"},
+    {"poll_ms", COUNT, AT(engine.source.poll_ms), 1, 60000,
+     "N  how often polled files are looked at [200]"},
     {"rotate_wait_ms", COUNT, AT(engine.source.rotate_wait_ms), 0, 3600000,
      "N  how long a renamed file is still read [5000]"},
     {"workers", COUNT, AT(engine.workers), 1, 64, "N  threads that judge [1]"},
     {"pin", PROCESSORS, 0, 0, 0, "N,N,...  processors for the workers"},
-    {"checkpoint.path", TEXT, AT(engine.checkpoint), 0, 0, "FILE  resume from here after a stop or a crash"},
+    {"checkpoint.path", TEXT, AT(engine.checkpoint), 0, 0,
+     "FILE  resume from here after a stop or a crash"},
     {"checkpoint.interval_s", SECONDS, AT(checkpoint_interval_s), 0.05, 86400,
      "S  seconds between two checkpoints [5]"},
     {"stats_page", TEXT, AT(engine.stats_page), 0, 0, "FILE  counters for others to read"},
@@ -101,16 +105,20 @@ static void print_help(void)
     printf("haechi-detect: reads logs, judges every line with a trained bundle, writes alerts.\n\n"
            "  haechi-detect --bundle DIR [options] LOG...\n"
            "  haechi-detect --config FILE [options]\n\n"
-           "LOG is a file, a glob, or - for standard input. Options, also keys of the JSON in --config\n"
-           "(there with _ and as objects, e.g. {\"checkpoint\": {\"path\": \"...\"}}, \"sources\": [LOG, ...]):\n\n");
+           "LOG is a file, a glob, or - for standard input. Options, also keys of the JSON in "
+           "--config\n"
+           "(there with _ and as objects, e.g. {\"checkpoint\": {\"path\": \"...\"}}, \"sources\": "
+           "[LOG, ...]):\n\n");
     for (size_t i = 0; i < TABLE_COUNT; i++)
         if (table[i].help)
             printf("  --%s %s\n", option_name(table[i].name, name, sizeof name), table[i].help);
     printf("\nTERM and INT end it gracefully. Exit status: 0 done, 1 failed, 2 wrong usage.\n"
-           "Example: haechi-detect --bundle bundles/latest --follow --alerts alerts.jsonl /var/log/app/*.log\n");
+           "Example: haechi-detect --bundle bundles/latest --follow --alerts alerts.jsonl "
+           "/var/log/app/*.log\n");
 }
 
-/* --- values ------------------------------------------------------------------------------------ */
+/* --- values ------------------------------------------------------------------------------------
+ */
 
 static void set_number(settings *s, const setting *t, double v, const char *shown)
 {
@@ -205,7 +213,8 @@ static void set_json(settings *s, const setting *t, const cJSON *v)
     }
 }
 
-/* --- configuration file ------------------------------------------------------------------------ */
+/* --- configuration file ------------------------------------------------------------------------
+ */
 
 static const setting *find_setting(const char *name)
 {
@@ -286,8 +295,9 @@ static void read_arguments(settings *s, int argc, char **argv)
         }
         if (strcmp(arg, "-o") == 0)
             arg = "--alerts";
-        while (k < TABLE_COUNT &&
-               (!table[k].help || strcmp(arg + 2, option_name(table[k].name, name, sizeof name)) != 0))
+        while (
+            k < TABLE_COUNT &&
+            (!table[k].help || strcmp(arg + 2, option_name(table[k].name, name, sizeof name)) != 0))
             k++;
         value = i + 1 < argc ? argv[i + 1] : NULL;
         if (strcmp(arg, "--config") == 0 && value) {
@@ -306,7 +316,8 @@ static void read_arguments(settings *s, int argc, char **argv)
     }
 }
 
-/* --- running ----------------------------------------------------------------------------------- */
+/* --- running -----------------------------------------------------------------------------------
+ */
 
 /* Beside the executable, as the stand-alone archive has it. */
 static const char *library_beside(char *buffer, size_t size)

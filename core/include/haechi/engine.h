@@ -1,7 +1,7 @@
 /* The detection engine: source, workers, alerts, checkpoint, wired together.
  *
- *   reader: source -> batch n -> worker n mod W: lines to events -> every worker, in the order of n:
- *   session -> window -> memo or model -> verdict -> alert
+ *   reader: source -> batch n -> worker n mod W: lines to events -> every worker, in the order of
+ * n: session -> window -> memo or model -> verdict -> alert
  *
  * With one worker the reader's thread does everything. Control reaches a worker only in a batch, so
  * a new bundle or a checkpoint takes effect at one point of the input for all of them. */
@@ -19,18 +19,18 @@ typedef struct hx_engine_config {
     const char *onnxruntime; /* library; NULL: the loader's search path */
     const char *format;      /* instead of the bundle's; NULL */
     hx_source_config source;
-    uint32_t workers;           /* 1 .. 64 */
-    const uint32_t *pin;        /* processors for the workers, in turn; NULL: not pinned */
+    uint32_t workers;    /* 1 .. 64 */
+    const uint32_t *pin; /* processors for the workers, in turn; NULL: not pinned */
     uint32_t pin_count;
     uint32_t batch_bytes;       /* 4096 .. 16 MiB; also the longest line */
     uint32_t memo_entries;      /* of each worker */
     uint32_t max_shapes;        /* unknown shapes told apart, of each worker */
     uint32_t max_model_windows; /* of a batch; the rest is counted as unscored; 0: no bound */
-    int64_t repeat_us;          /* between two reports of the same novelty; negative: the bundle's */
-    const char *alerts;         /* file, or "-" */
-    const char *checkpoint;     /* file, or NULL: none */
-    uint32_t checkpoint_ms;     /* between two checkpoints */
-    const char *stats_page;     /* file, or NULL */
+    int64_t repeat_us;      /* between two reports of the same novelty; negative: the bundle's */
+    const char *alerts;     /* file, or "-" */
+    const char *checkpoint; /* file, or NULL: none */
+    uint32_t checkpoint_ms; /* between two checkpoints */
+    const char *stats_page; /* file, or NULL */
     const char *control_socket; /* path, or NULL */
     bool close_at_end;          /* at the end of the input open sessions end; else they are cut */
 } hx_engine_config;
@@ -40,7 +40,8 @@ typedef struct hx_engine_config {
 int hx_engine_create(const hx_engine_config *config, hx_engine **out, hx_error *err);
 void hx_engine_destroy(hx_engine *engine);
 
-/* Runs in the caller's thread until the input ends or hx_engine_stop. 0, or the error that ended it. */
+/* Runs in the caller's thread until the input ends or hx_engine_stop. 0, or the error that ended
+ * it. */
 int hx_engine_run(hx_engine *engine, hx_error *err);
 
 /* From any thread or a signal handler: what was read is judged, then run returns. */

@@ -1,5 +1,5 @@
-/* The front of the walk, shared by training and detection: bytes -> lines -> records -> log keys and
- * sessions. One call turns a buffer of whole lines into events, in the order of the lines. */
+/* The front of the walk, shared by training and detection: bytes -> lines -> records -> log keys
+ * and sessions. One call turns a buffer of whole lines into events, in the order of the lines. */
 #ifndef HAECHI_FRONT_H
 #define HAECHI_FRONT_H
 
@@ -35,10 +35,11 @@ typedef struct hx_session_rule {
 typedef struct hx_event {
     uint64_t session; /* hash of the name; decides the worker */
     int64_t time_us;  /* event time, or HX_TIME_NONE */
-    int64_t earlier_us; /* largest event time of the lines before it in this call, or HX_TIME_NONE */
-    uint32_t line;    /* offset of the line in the buffer */
-    uint32_t length;  /* of the line, without its newline */
-    uint32_t key;     /* log key, or HX_KEY_UNSEEN */
+    int64_t
+        earlier_us;  /* largest event time of the lines before it in this call, or HX_TIME_NONE */
+    uint32_t line;   /* offset of the line in the buffer */
+    uint32_t length; /* of the line, without its newline */
+    uint32_t key;    /* log key, or HX_KEY_UNSEEN */
     uint8_t name_len;
     uint8_t severity;               /* syslog's 0..7, or HX_PRI_NONE */
     uint8_t first_of_line;          /* 1 for the first event of a line, 0 for further ones */
@@ -58,15 +59,16 @@ typedef struct hx_front hx_front;
 
 /* One thread's front. It borrows format and matcher, which may serve other threads too; a NULL
  * format means the form HX_FRONT_KEYS below. */
-int hx_front_create(const hx_format *format, const hx_matcher *matcher,
-                    const hx_session_rule *rule, hx_front **out, hx_error *err);
+int hx_front_create(const hx_format *format, const hx_matcher *matcher, const hx_session_rule *rule,
+                    hx_front **out, hx_error *err);
 void hx_front_destroy(hx_front *front);
 
 /* Reads lines from buffer until it or the room in events is used up. Returns the number of events;
  * *consumed is the number of bytes read, always whole lines (the last line of the buffer may lack
  * its newline). A line's events are never split over two calls. now_us gives the year to timestamps
- * without one. capacity: at least 64; a line is read only while hx_front_capacity(its length) events
- * are free, so a capacity of hx_front_capacity(length) suffices for the whole buffer. Adds to *counters. */
+ * without one. capacity: at least 64; a line is read only while hx_front_capacity(its length)
+ * events are free, so a capacity of hx_front_capacity(length) suffices for the whole buffer. Adds
+ * to *counters. */
 uint32_t hx_front_read(hx_front *front, const char *buffer, uint32_t length, int64_t now_us,
                        hx_event *events, uint32_t capacity, uint32_t *consumed,
                        hx_front_counters *counters);

@@ -43,7 +43,8 @@ static inline uint64_t hx_hash_bytes(const void *data, size_t len, uint64_t seed
     uint64_t a = 0, b = 0;
 
     while (len > 16) {
-        h = hx_hash_mix(hx_hash_load64(p) ^ UINT64_C(0xe7037ed1a0b428db), hx_hash_load64(p + 8) ^ h);
+        h = hx_hash_mix(hx_hash_load64(p) ^ UINT64_C(0xe7037ed1a0b428db),
+                        hx_hash_load64(p + 8) ^ h);
         p += 16;
         len -= 16;
     }

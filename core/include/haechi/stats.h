@@ -1,5 +1,6 @@
-/* The stats page: a file that a tool maps and others read while it runs, with no lock and no message.
- * It describes itself, so that a reader needs no copy of the layout. All numbers little-endian:
+/* The stats page: a file that a tool maps and others read while it runs, with no lock and no
+ * message. It describes itself, so that a reader needs no copy of the layout. All numbers
+ * little-endian:
  *
  *   header   char magic[8] "HXSTATS1"; u32 entry_count; u32 entry_bytes (64); u32 workers;
  *            u32 pid; u64 started_us (CLOCK_REALTIME); u64 total_bytes; char tool[24]
@@ -25,8 +26,8 @@ enum { HX_STAT_COUNTER = 1, HX_STAT_GAUGE = 2, HX_STAT_HISTOGRAM = 3 };
 #define HX_STATS_TOOL UINT32_MAX
 
 /* Log-linear: values below 16 have a bucket each; above, every power of two has 16. A value v >= 16
- * with its top bit at position e is in bucket (e - 3) * 16 + ((v >> (e - 4)) & 15). Relative error at
- * most 1/16; covers up to 2^40. */
+ * with its top bit at position e is in bucket (e - 3) * 16 + ((v >> (e - 4)) & 15). Relative error
+ * at most 1/16; covers up to 2^40. */
 #define HX_HISTOGRAM_BUCKETS 592
 
 typedef struct hx_histogram {

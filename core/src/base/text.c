@@ -62,7 +62,8 @@ void hx_text_printf(hx_text *text, const char *format, ...)
     text->len += (size_t)n;
 }
 
-/* The length of the valid UTF-8 sequence at p (RFC 3629: no overlong forms, no surrogates), or 0. */
+/* The length of the valid UTF-8 sequence at p (RFC 3629: no overlong forms, no surrogates), or 0.
+ */
 static size_t utf8_len(const unsigned char *p, size_t left)
 {
     static const struct {
@@ -161,6 +162,6 @@ void hx_text_json_time(hx_text *text, int64_t time_us)
         hx_text_str(text, "null");
         return;
     }
-    hx_text_printf(text, "\"%04d-%02d-%02dT%02d:%02d:%02d.%06dZ\"", tm.tm_year + 1900, tm.tm_mon + 1,
-                   tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)fraction);
+    hx_text_printf(text, "\"%04d-%02d-%02dT%02d:%02d:%02d.%06dZ\"", tm.tm_year + 1900,
+                   tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)fraction);
 }

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#define EXPECTED_SHOWN 3
+#define EXPECTED_SHOWN   3
 #define LINE_BYTES_SHOWN 4096
 
 static hx_slice token_text(const hx_bundle *b, uint32_t token)
@@ -64,12 +64,13 @@ static double threshold_of(const hx_alert *a, const hx_bundle *b)
     return 0;
 }
 
-/* How bad: what the line itself says of it (syslog's severity), and how far over the limit it is. */
+/* How bad: what the line itself says of it (syslog's severity), and how far over the limit it is.
+ */
 static const char *severity_of(const hx_alert *a, const hx_bundle *b)
 {
     double limit = threshold_of(a, b);
-    bool far = is_deeplog(a) && (a->token == b->deeplog.unseen ||
-                                 (limit > 0 && score_of(a, b) >= 2 * limit));
+    bool far = is_deeplog(a) &&
+               (a->token == b->deeplog.unseen || (limit > 0 && score_of(a, b) >= 2 * limit));
 
     if (a->severity <= 2)
         return "critical";
@@ -166,7 +167,8 @@ static void put_lines(const hx_alert *a, hx_text *out)
     hx_text_str(out, "}]");
 }
 
-/* --- the sentence ------------------------------------------------------------------------------ */
+/* --- the sentence ------------------------------------------------------------------------------
+ */
 
 static void say_quoted(hx_text *say, hx_slice s)
 {

@@ -12,10 +12,10 @@
 #include <pthread.h>
 
 typedef enum hx_alert_kind {
-    HX_ALERT_EVENT,         /* deeplog: an event of a session */
-    HX_ALERT_SESSION,       /* deeplog: a session as a whole, at its end */
-    HX_ALERT_NEW_KEY,       /* new_event: a log key that was never trained on */
-    HX_ALERT_NEW_SHAPE,     /* new_event: a line that fits no template */
+    HX_ALERT_EVENT,     /* deeplog: an event of a session */
+    HX_ALERT_SESSION,   /* deeplog: a session as a whole, at its end */
+    HX_ALERT_NEW_KEY,   /* new_event: a log key that was never trained on */
+    HX_ALERT_NEW_SHAPE, /* new_event: a line that fits no template */
 } hx_alert_kind;
 
 typedef struct hx_alert {
@@ -23,14 +23,14 @@ typedef struct hx_alert {
     int stage;       /* 1: memo or rule, 2: the model */
     int64_t time_us; /* of the event, or HX_TIME_NONE */
     hx_slice session;
-    uint32_t key;          /* of the event; HX_KEY_UNSEEN where no template fits */
-    uint16_t token;        /* deeplog: what the model was asked about (may be the end mark) */
-    uint32_t nll_q10;      /* deeplog: of the event */
-    uint32_t rank;         /* deeplog: of the event */
-    double mean_nll;       /* session: nats an event */
-    uint32_t events;       /* session: judged events, the end mark included */
-    uint64_t since;        /* new_event: occurrences since the last report, this one not counted */
-    uint8_t severity;      /* syslog's, or HX_PRI_NONE */
+    uint32_t key;           /* of the event; HX_KEY_UNSEEN where no template fits */
+    uint16_t token;         /* deeplog: what the model was asked about (may be the end mark) */
+    uint32_t nll_q10;       /* deeplog: of the event */
+    uint32_t rank;          /* deeplog: of the event */
+    double mean_nll;        /* session: nats an event */
+    uint32_t events;        /* session: judged events, the end mark included */
+    uint64_t since;         /* new_event: occurrences since the last report, this one not counted */
+    uint8_t severity;       /* syslog's, or HX_PRI_NONE */
     const uint16_t *window; /* deeplog: the tokens before the event; NULL where there are none */
     const float *row;       /* deeplog: log-probabilities after the window, or NULL */
     uint16_t worst_token;   /* session: of the event that surprised most */
@@ -42,14 +42,15 @@ typedef struct hx_alert {
 /* Appends the alert as one line to out and gives its id. */
 void hx_alert_render(const hx_alert *alert, const hx_bundle *bundle, hx_text *out, uint64_t id[2]);
 
-/* --- where they go ----------------------------------------------------------------------------- */
+/* --- where they go -----------------------------------------------------------------------------
+ */
 
 typedef struct hx_alert_sink {
     pthread_mutex_t lock; /* alerts are rare; lines of two workers must not mix */
     int fd;
-    bool owned;             /* the descriptor is to be closed */
-    bool file;              /* a regular file: it has positions */
-    uint64_t (*known)[2];   /* ids already in the file beyond the checkpoint; sorted */
+    bool owned;           /* the descriptor is to be closed */
+    bool file;            /* a regular file: it has positions */
+    uint64_t (*known)[2]; /* ids already in the file beyond the checkpoint; sorted */
     size_t known_count;
     _Atomic uint64_t retries; /* writes that failed and were tried again: a full disk */
 } hx_alert_sink;
@@ -58,8 +59,8 @@ typedef struct hx_alert_sink {
 int hx_alert_sink_open(hx_alert_sink *sink, const char *path, hx_error *err);
 void hx_alert_sink_close(hx_alert_sink *sink);
 
-/* After a restart from a checkpoint taken when the file had position bytes: the alerts behind it are
- * not written again, and a last line cut short by the crash is taken away (it will be). */
+/* After a restart from a checkpoint taken when the file had position bytes: the alerts behind it
+ * are not written again, and a last line cut short by the crash is taken away (it will be). */
 int hx_alert_sink_resume(hx_alert_sink *sink, const char *path, uint64_t position, hx_error *err);
 
 /* The file's length; 0 where it is no file. */

@@ -171,7 +171,8 @@ int hx_alert_sink_write(hx_alert_sink *sink, const char *bytes, size_t len,
         atomic_fetch_add(&sink->retries, 1);
         if (time(NULL) >= said + 10) {
             said = time(NULL);
-            fprintf(stderr, "haechi-detect: alerts cannot be written (%s): waiting, nothing is lost\n",
+            fprintf(stderr,
+                    "haechi-detect: alerts cannot be written (%s): waiting, nothing is lost\n",
                     strerror(errno));
         }
         nanosleep(&pause, NULL);

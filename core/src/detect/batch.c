@@ -7,8 +7,8 @@
 
 static void *map(size_t bytes)
 {
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                   -1, 0);
 
     return p == MAP_FAILED ? NULL : p;
 }
@@ -91,13 +91,14 @@ void hx_batch_read(hx_batch *batch, hx_front *front, uint32_t workers)
     batch->latest_us = HX_TIME_NONE;
     memset(batch->owned_count, 0, workers * sizeof *batch->owned_count);
     batch->event_count =
-        hx_front_read(front, batch->buffer, batch->chunk.length, batch->chunk.arrival_us, batch->events,
-                      (uint32_t)room, &consumed, &batch->counted);
+        hx_front_read(front, batch->buffer, batch->chunk.length, batch->chunk.arrival_us,
+                      batch->events, (uint32_t)room, &consumed, &batch->counted);
     for (uint32_t i = 0; i < batch->event_count; i++) {
         hx_event *e = &batch->events[i];
 
         bound_times(batch, e);
-        if ((e->first_of_line || !bundle->format) && hx_bundle_token(bundle, e->key) == bundle->deeplog.unseen)
+        if ((e->first_of_line || !bundle->format) &&
+            hx_bundle_token(bundle, e->key) == bundle->deeplog.unseen)
             note_novel(batch, front, i);
         if (workers > 1) {
             uint32_t owner = hx_batch_owner(e->session, workers);

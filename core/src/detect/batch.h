@@ -1,8 +1,8 @@
 /* A batch: a chunk of one source, read once, shared by the workers that own a part of it.
  *
- * Batch n is read (lines to events) by worker n mod W, and judged by every worker in the order of n,
- * each taking the events of the sessions that are its own. So every worker sees its sessions' events
- * in the order of the input, and the watermark before each line is the same for any W. */
+ * Batch n is read (lines to events) by worker n mod W, and judged by every worker in the order of
+ * n, each taking the events of the sessions that are its own. So every worker sees its sessions'
+ * events in the order of the input, and the watermark before each line is the same for any W. */
 #ifndef HAECHI_DETECT_BATCH_H
 #define HAECHI_DETECT_BATCH_H
 
@@ -24,18 +24,19 @@ typedef struct hx_batch {
     hx_chunk chunk;    /* length 0: nothing but the orders below */
     const char *source;
     const hx_bundle *bundle; /* what this batch and the following ones are judged with */
-    int64_t tick_us;   /* the watermark is at least this after the batch; or HX_TIME_NONE */
-    bool arrival_time; /* lines without a time get the time of arrival */
-    bool checkpoint;   /* every worker saves its state after it */
-    bool last;         /* the end of the input */
-    bool close_all;    /* with last: open sessions end here */
+    int64_t tick_us;         /* the watermark is at least this after the batch; or HX_TIME_NONE */
+    bool arrival_time;       /* lines without a time get the time of arrival */
+    bool checkpoint;         /* every worker saves its state after it */
+    bool last;               /* the end of the input */
+    bool close_all;          /* with last: open sessions end here */
 
     hx_event *events; /* hx_front_capacity(capacity) */
     uint32_t event_count;
     int64_t latest_us; /* largest event time in it, or HX_TIME_NONE */
     hx_novel *novel;   /* as many as events, at most one a line */
     uint32_t novel_count;
-    uint32_t *owned; /* [workers][hx_front_capacity(capacity)] indices of events; NULL for one worker */
+    uint32_t
+        *owned; /* [workers][hx_front_capacity(capacity)] indices of events; NULL for one worker */
     uint32_t *owned_count; /* [workers] */
     hx_front_counters counted;
     uint64_t clock_ahead; /* lines whose time was cut to a day after their arrival */

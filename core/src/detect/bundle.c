@@ -72,21 +72,23 @@ static int read_verified(const char *directory, const hx_manifest *manifest, con
     int rc;
 
     if (!want)
-        return hx_error_set(err, HX_EMALFORMED, "bundle: %s/manifest.json: files: no \"%s\"", directory,
-                            name);
+        return hx_error_set(err, HX_EMALFORMED, "bundle: %s/manifest.json: files: no \"%s\"",
+                            directory, name);
     rc = read_file(directory, name, out, err);
     if (rc)
         return rc;
     sha256_hex(out, have);
     if (strcmp(want, have) != 0)
-        return hx_error_set(err, HX_ECORRUPT,
-                            "bundle: %s/%s: its sha256 is %.16s..., the manifest says %.16s...: the "
-                            "file was changed or damaged; take the bundle from where it was made",
-                            directory, name, have, want);
+        return hx_error_set(
+            err, HX_ECORRUPT,
+            "bundle: %s/%s: its sha256 is %.16s..., the manifest says %.16s...: the "
+            "file was changed or damaged; take the bundle from where it was made",
+            directory, name, have, want);
     return 0;
 }
 
-/* --- the parts --------------------------------------------------------------------------------- */
+/* --- the parts ---------------------------------------------------------------------------------
+ */
 
 static int load_templates(hx_bundle *b, const char *directory, const hx_manifest *manifest,
                           hx_error *err)
@@ -101,8 +103,8 @@ static int load_templates(hx_bundle *b, const char *directory, const hx_manifest
         return rc;
     if (hx_matcher_count(b->matcher) != b->log_keys)
         return hx_error_set(err, HX_EMALFORMED,
-                            "bundle: %s: templates.json has %u templates, log_keys says %u", directory,
-                            hx_matcher_count(b->matcher), b->log_keys);
+                            "bundle: %s: templates.json has %u templates, log_keys says %u",
+                            directory, hx_matcher_count(b->matcher), b->log_keys);
     b->key_hash = calloc(b->log_keys + 1, sizeof *b->key_hash);
     if (!b->key_hash)
         return hx_error_set(err, HX_ENOMEM, "bundle: out of memory");

@@ -9,7 +9,7 @@
 #include <haechi/front.h>
 
 #define HX_BUNDLE_FORMAT 1
-#define HX_NLL_ONE 1024 /* 1 nat in the fixed-point form that scores are kept in */
+#define HX_NLL_ONE       1024 /* 1 nat in the fixed-point form that scores are kept in */
 
 typedef struct hx_deeplog {
     bool enabled;
@@ -25,9 +25,9 @@ typedef struct hx_deeplog {
 } hx_deeplog;
 
 typedef struct hx_bundle {
-    uint64_t epoch; /* how many bundles this engine had before it */
-    char digest[17];    /* the first 16 hexadecimal digits of the manifest's sha256 */
-    hx_format *format;  /* NULL: HX_FRONT_KEYS */
+    uint64_t epoch;    /* how many bundles this engine had before it */
+    char digest[17];   /* the first 16 hexadecimal digits of the manifest's sha256 */
+    hx_format *format; /* NULL: HX_FRONT_KEYS */
     hx_matcher *matcher;
     uint32_t log_keys;
     uint32_t window;

@@ -8,10 +8,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAGIC "HXCKPT01"
+#define MAGIC        "HXCKPT01"
 #define SECTIONS_MAX 4096
 
-enum section_kind { SECTION_POSITION = 1, SECTION_ALERTS, SECTION_KEYS, SECTION_DIGEST, SECTION_WORKER };
+enum section_kind {
+    SECTION_POSITION = 1,
+    SECTION_ALERTS,
+    SECTION_KEYS,
+    SECTION_DIGEST,
+    SECTION_WORKER
+};
 
 void hx_checkpoint_free(hx_checkpoint *checkpoint)
 {
@@ -99,7 +105,8 @@ int hx_checkpoint_write(const hx_checkpoint *checkpoint, const char *path, hx_er
     hx_text_str(&out, MAGIC);
     put_u64(&out, 4 + checkpoint->worker_count);
     put_section(&out, SECTION_POSITION, checkpoint->position.ptr, checkpoint->position.len);
-    put_section(&out, SECTION_ALERTS, &checkpoint->alert_position, sizeof checkpoint->alert_position);
+    put_section(&out, SECTION_ALERTS, &checkpoint->alert_position,
+                sizeof checkpoint->alert_position);
     put_section(&out, SECTION_KEYS, checkpoint->keys.ptr, checkpoint->keys.len);
     put_section(&out, SECTION_DIGEST, checkpoint->digest, strlen(checkpoint->digest));
     for (uint32_t i = 0; i < checkpoint->worker_count; i++)
@@ -111,7 +118,8 @@ int hx_checkpoint_write(const hx_checkpoint *checkpoint, const char *path, hx_er
     return rc;
 }
 
-/* --- reading ----------------------------------------------------------------------------------- */
+/* --- reading -----------------------------------------------------------------------------------
+ */
 
 static int read_file(const char *path, hx_text *out, hx_error *err)
 {
@@ -120,8 +128,9 @@ static int read_file(const char *path, hx_text *out, hx_error *err)
     ssize_t n;
 
     if (fd < 0)
-        return errno == ENOENT ? HX_ENOTFOUND
-                               : hx_error_set(err, HX_EIO, "checkpoint: %s: %s", path, strerror(errno));
+        return errno == ENOENT
+                   ? HX_ENOTFOUND
+                   : hx_error_set(err, HX_EIO, "checkpoint: %s: %s", path, strerror(errno));
     while ((n = read(fd, block, sizeof block)) > 0)
         hx_text_bytes(out, block, (size_t)n);
     close(fd);
@@ -194,13 +203,15 @@ int hx_checkpoint_read(const char *path, hx_checkpoint *out, hx_error *err)
     memset(out, 0, sizeof *out);
     rc = read_file(path, &file, err);
     if (!rc && (file.len < sizeof MAGIC - 1 + 16 || memcmp(file.ptr, MAGIC, sizeof MAGIC - 1) != 0))
-        rc = hx_error_set(err, HX_EVERSION, "checkpoint: %s is not a checkpoint of this version", path);
+        rc = hx_error_set(err, HX_EVERSION, "checkpoint: %s is not a checkpoint of this version",
+                          path);
     if (!rc) {
         size_t body = file.len - sizeof hash;
 
         memcpy(&hash, file.ptr + body, sizeof hash);
-        rc = hash == hx_hash_bytes(file.ptr, body, HX_HASH_SEED) ? take_sections(out, file.ptr, body)
-                                                                 : HX_ECORRUPT;
+        rc = hash == hx_hash_bytes(file.ptr, body, HX_HASH_SEED)
+                 ? take_sections(out, file.ptr, body)
+                 : HX_ECORRUPT;
         if (rc)
             hx_error_set(err, rc,
                          "checkpoint: %s is damaged; remove it to start over (alerts may then be "

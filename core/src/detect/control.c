@@ -12,7 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define CLIENTS_MAX 16
+#define CLIENTS_MAX       16
 #define COMMAND_BYTES_MAX 16384
 
 typedef struct client {
@@ -88,15 +88,18 @@ static void execute(hx_engine *e, const char *name, const cJSON *command, hx_tex
         hx_engine_stop(e);
     else
         rc = hx_error_set(&err, HX_EINVAL,
-                          "\"%.40s\" is not stats, load_bundle, pause, resume, checkpoint or stop", name);
+                          "\"%.40s\" is not stats, load_bundle, pause, resume, checkpoint or stop",
+                          name);
     answer(out, rc, &err);
 }
 
 static void reply(client *c, hx_text *out)
 {
     hx_text_str(out, "\n");
-    /* A client that does not read its answers loses them and its connection, not the engine's time. */
-    if (out->failed || send(c->fd, out->ptr, out->len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)out->len) {
+    /* A client that does not read its answers loses them and its connection, not the engine's time.
+     */
+    if (out->failed ||
+        send(c->fd, out->ptr, out->len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)out->len) {
         close(c->fd);
         c->fd = -1;
     }
@@ -194,7 +197,8 @@ static void *control(void *arg)
     return NULL;
 }
 
-/* A socket left by a run that was killed is in the way; one that answers belongs to a running engine. */
+/* A socket left by a run that was killed is in the way; one that answers belongs to a running
+ * engine. */
 static int clear_path(const char *path, const struct sockaddr_un *address, hx_error *err)
 {
     struct stat st;
@@ -206,7 +210,8 @@ static int clear_path(const char *path, const struct sockaddr_un *address, hx_er
         return hx_error_set(err, HX_EINVAL, "control_socket: %s exists and is not a socket", path);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) == 0)
-        rc = hx_error_set(err, HX_EINVAL, "control_socket: %s belongs to an engine that is running", path);
+        rc = hx_error_set(err, HX_EINVAL, "control_socket: %s belongs to an engine that is running",
+                          path);
     else
         unlink(path);
     if (fd >= 0)
@@ -232,7 +237,8 @@ int hx_control_start(hx_engine *engine, hx_error *err)
     mask = umask(0177);
     rc = engine->control_fd < 0 ||
          bind(engine->control_fd, (const struct sockaddr *)&address, sizeof address) != 0 ||
-         listen(engine->control_fd, CLIENTS_MAX) != 0 || pipe2(engine->control_wake, O_CLOEXEC) != 0;
+         listen(engine->control_fd, CLIENTS_MAX) != 0 ||
+         pipe2(engine->control_wake, O_CLOEXEC) != 0;
     umask(mask);
     if (rc || pthread_create(&engine->control_thread, NULL, control, engine) != 0)
         return hx_error_set(err, HX_EIO, "control_socket: %s: %s", path, strerror(errno));

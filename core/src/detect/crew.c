@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* A worker with nothing to do spins a little, then gives its core away, then sleeps: a millisecond's
- * fraction late at the worst, and idle when the input is. */
+/* A worker with nothing to do spins a little, then gives its core away, then sleeps: a
+ * millisecond's fraction late at the worst, and idle when the input is. */
 static void wait_a_little(uint32_t *idle)
 {
     const struct timespec nap = {0, 100000};

@@ -4,7 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define READ_WAIT_MS 100
+#define READ_WAIT_MS  100
 #define TICK_EVERY_US 1000000
 /* Batches on the way at once: enough that neither the reader nor a worker waits for the other's
  * hiccups; more only makes the engine larger. */
@@ -40,7 +40,8 @@ static uint64_t monotonic_ns(void)
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* --- making ------------------------------------------------------------------------------------ */
+/* --- making ------------------------------------------------------------------------------------
+ */
 
 static int check_config(const hx_engine_config *c, hx_error *err)
 {
@@ -62,8 +63,9 @@ static int check_config(const hx_engine_config *c, hx_error *err)
                             c->max_shapes);
     for (uint32_t i = 0; i < c->pin_count; i++)
         if (processors > 0 && c->pin[i] >= (uint32_t)processors)
-            return hx_error_set(err, HX_EINVAL, "pin: processor %u is not there: this machine has %ld",
-                                c->pin[i], processors);
+            return hx_error_set(err, HX_EINVAL,
+                                "pin: processor %u is not there: this machine has %ld", c->pin[i],
+                                processors);
     return 0;
 }
 
@@ -178,7 +180,8 @@ void hx_engine_destroy(hx_engine *engine)
     free(engine);
 }
 
-/* --- control ----------------------------------------------------------------------------------- */
+/* --- control -----------------------------------------------------------------------------------
+ */
 
 void hx_engine_stop(hx_engine *engine)
 {
@@ -285,7 +288,8 @@ int hx_engine_checkpoint(hx_engine *engine, hx_error *err)
     }
 }
 
-/* --- running ----------------------------------------------------------------------------------- */
+/* --- running -----------------------------------------------------------------------------------
+ */
 
 static void publish_source(hx_engine *e)
 {

@@ -33,8 +33,8 @@ typedef struct hx_keeper {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool started;
-    bool busy;               /* begun and not yet written */
-    bool ready;              /* every worker has added its part */
+    bool busy;  /* begun and not yet written */
+    bool ready; /* every worker has added its part */
     bool quit;
     _Atomic uint32_t missing; /* parts */
     hx_checkpoint making;
@@ -46,7 +46,7 @@ typedef struct hx_keeper {
 typedef struct hx_crew_member {
     pthread_t thread;
     bool started;
-    hx_ring to_read;                 /* batches from the reader */
+    hx_ring to_read;                  /* batches from the reader */
     hx_ring to_judge[HX_WORKERS_MAX]; /* batches read by worker i */
 } hx_crew_member;
 
@@ -66,7 +66,8 @@ struct hx_engine {
 
     pthread_mutex_t bundle_lock; /* one load at a time */
     _Atomic(hx_bundle *) bundle; /* what the next batch is judged with */
-    hx_bundle *retired; /* a bundle that a worker may still have been using when the last load ended */
+    hx_bundle
+        *retired; /* a bundle that a worker may still have been using when the last load ended */
 
     _Atomic int64_t latest_us; /* largest event time judged */
     _Atomic bool stopping, paused, checkpoint_wanted, failed, running, ended;

@@ -1,5 +1,4 @@
 #include <haechi/front.h>
-
 #include <haechi/hash.h>
 
 #include <stdlib.h>
@@ -38,8 +37,8 @@ static int check_rule(const hx_session_rule *rule, hx_error *err)
     return hx_error_set(err, HX_EINVAL, "session.by: %d is not a known rule", (int)rule->by);
 }
 
-int hx_front_create(const hx_format *format, const hx_matcher *matcher,
-                    const hx_session_rule *rule, hx_front **out, hx_error *err)
+int hx_front_create(const hx_format *format, const hx_matcher *matcher, const hx_session_rule *rule,
+                    hx_front **out, hx_error *err)
 {
     hx_front *f;
     int rc = check_rule(rule, err);
@@ -79,7 +78,8 @@ uint64_t hx_front_shape(hx_front *front, hx_slice line)
     return hx_template_shape(front->match, record.message);
 }
 
-/* --- the session's name ------------------------------------------------------------------------ */
+/* --- the session's name ------------------------------------------------------------------------
+ */
 
 typedef struct name_writer {
     char *text;
@@ -91,7 +91,8 @@ static void name_cut(name_writer *w, hx_slice part)
 {
     static const char digits[] = "0123456789abcdef";
 
-    w->over = hx_hash_bytes(part.ptr, part.len, w->over ? w->over : hx_hash_bytes(w->text, w->len, 1));
+    w->over =
+        hx_hash_bytes(part.ptr, part.len, w->over ? w->over : hx_hash_bytes(w->text, w->len, 1));
     w->len = HX_SESSION_NAME_MAX - 1;
     w->text[w->len - 9] = '~';
     for (uint32_t i = 0; i < 8; i++)
@@ -160,7 +161,8 @@ static inline bool is_value_byte(unsigned char c)
 static hx_slice next_value(const hx_front *f, hx_slice message, uint32_t *at)
 {
     while (*at < message.len) {
-        const char *hit = memmem(message.ptr + *at, message.len - *at, f->rule.prefix, f->prefix_len);
+        const char *hit =
+            memmem(message.ptr + *at, message.len - *at, f->rule.prefix, f->prefix_len);
         uint32_t start, end;
 
         if (!hit)
@@ -230,7 +232,8 @@ static uint32_t events_of_record(const hx_front *f, const hx_record *record, hx_
     return 1;
 }
 
-/* --- sessions whose log keys are known already ------------------------------------------------- */
+/* --- sessions whose log keys are known already -------------------------------------------------
+ */
 
 static uint32_t parse_key(const char *text, const char *end, const char **next, uint32_t key_count)
 {
@@ -273,17 +276,21 @@ static uint32_t events_of_keys(const hx_front *f, hx_slice line, hx_event *event
     return n;
 }
 
-/* --- lines ------------------------------------------------------------------------------------- */
+/* --- lines -------------------------------------------------------------------------------------
+ */
 
 static void begin_event(hx_event *event, uint32_t line, uint32_t length, int64_t latest_us)
 {
-    memset(event, 0, sizeof *event);
+    /* Field by field: for the whole struct the compiler takes `rep stos`, which costs a tenth of
+     * the time of a line. */
     event->time_us = HX_TIME_NONE;
     event->earlier_us = latest_us;
     event->line = line;
     event->length = length;
     event->severity = HX_PRI_NONE;
     event->first_of_line = 1;
+    event->ends_session = 0;
+    memset(event->name, 0, sizeof event->name);
 }
 
 /* The events of one line; 0 where it is malformed. */

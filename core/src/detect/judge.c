@@ -14,7 +14,8 @@ static inline bool anomalous(const hx_deeplog *dl, uint16_t token, hx_surprise s
     return token == dl->unseen || s.rank >= dl->top_k;
 }
 
-/* --- from an event to an item ------------------------------------------------------------------ */
+/* --- from an event to an item ------------------------------------------------------------------
+ */
 
 /* The pending row of this window; a new one where it is not there. */
 static uint32_t pending_row(hx_worker *w, const uint16_t *window)
@@ -47,8 +48,18 @@ static inline bool is_full(const hx_worker *w)
 
 static bool over_bound(const hx_worker *w)
 {
-    return w->model_broken || (w->shared->max_model_windows &&
-                               w->model_windows >= w->shared->max_model_windows);
+    return w->model_broken ||
+           (w->shared->max_model_windows && w->model_windows >= w->shared->max_model_windows);
+}
+
+/* All of the room is moved: a constant size needs no call and no loop. */
+static inline void shift_window(uint16_t *window, uint32_t h, uint16_t token)
+{
+    uint16_t moved[HX_WINDOW_MAX];
+
+    memcpy(moved, window + 1, sizeof moved);
+    memcpy(window, moved, sizeof moved);
+    window[h - 1] = token;
 }
 
 void hx_judge_event(hx_worker *worker, uint32_t slot, uint16_t token, uint32_t event,
@@ -66,16 +77,15 @@ void hx_judge_event(hx_worker *worker, uint32_t slot, uint16_t token, uint32_t e
     *item = (hx_item){slot, event, HX_NO_ROW, HX_NOWHERE, {0, 0}, token, (uint8_t)kind};
     if (kind == HX_ITEM_RELEASE || !dl->enabled)
         return;
-    window[h] = token;
     if (token == dl->unseen) {
         item->surprise = (hx_surprise){dl->unseen_nll_q10, UINT16_MAX};
         w->count[HX_STAT_UNSEEN_EVENTS]++;
         keep_evidence(w, item, window);
     } else {
-        uint64_t hash = hx_memo_hash(&w->memo, window);
+        uint64_t hash = hx_memo_hash(&w->memo, window, token);
 
         w->count[HX_STAT_WINDOWS]++;
-        if (hx_memo_get(&w->memo, hash, window, &item->surprise)) {
+        if (hx_memo_get(&w->memo, hash, window, token, &item->surprise)) {
             w->count[HX_STAT_MEMO_HITS]++;
             if (__builtin_expect(anomalous(dl, token, item->surprise), 0))
                 keep_evidence(w, item, window);
@@ -85,10 +95,11 @@ void hx_judge_event(hx_worker *worker, uint32_t slot, uint16_t token, uint32_t e
             item->row = pending_row(w, window);
         }
     }
-    memmove(window, window + 1, h * sizeof *window);
+    shift_window(window, h, token);
 }
 
-/* --- the model --------------------------------------------------------------------------------- */
+/* --- the model ---------------------------------------------------------------------------------
+ */
 
 static int run_model(hx_worker *w, const uint16_t (*windows)[HX_WINDOW_MAX], uint32_t count,
                      float *rows)
@@ -102,7 +113,8 @@ static int run_model(hx_worker *w, const uint16_t (*windows)[HX_WINDOW_MAX], uin
             w->tokens[r * h + i] = windows[r][i];
     rc = hx_model_run(w->bundle->deeplog.model, w->tokens, count, rows, &err);
     if (rc && !w->model_broken) {
-        fprintf(stderr, "haechi-detect: %s: events it should judge are counted as unscored\n", err.text);
+        fprintf(stderr, "haechi-detect: %s: events it should judge are counted as unscored\n",
+                err.text);
         w->model_broken = true;
     }
     return rc;
@@ -127,7 +139,6 @@ static hx_surprise surprise_of(const hx_deeplog *dl, const float *row, uint16_t 
 static void answer_pending(hx_worker *w)
 {
     const hx_deeplog *dl = &w->bundle->deeplog;
-    uint16_t key[HX_WINDOW_MAX + 1];
     int rc;
 
     if (!w->pending_count)
@@ -145,13 +156,13 @@ static void answer_pending(hx_worker *w)
             continue;
         }
         item->surprise = surprise_of(dl, w->rows + (size_t)item->row * dl->classes, item->token);
-        memcpy(key, w->pending[item->row], w->bundle->window * sizeof *key);
-        key[w->bundle->window] = item->token;
-        hx_memo_put(&w->memo, hx_memo_hash(&w->memo, key), key, item->surprise);
+        hx_memo_put(&w->memo, hx_memo_hash(&w->memo, w->pending[item->row], item->token),
+                    w->pending[item->row], item->token, item->surprise);
     }
 }
 
-/* --- alerts ------------------------------------------------------------------------------------ */
+/* --- alerts ------------------------------------------------------------------------------------
+ */
 
 void hx_judge_emit(hx_worker *worker, const hx_alert *alert)
 {
@@ -167,8 +178,9 @@ void hx_judge_emit(hx_worker *worker, const hx_alert *alert)
     worker->count[HX_STAT_ALERTS]++;
 }
 
-/* The bytes of an earlier line, read again from its file: only where the line found there belongs to
- * the session, because the file may have been rotated meanwhile. buffer: LINE_AGAIN_MAX bytes. */
+/* The bytes of an earlier line, read again from its file: only where the line found there belongs
+ * to the session, because the file may have been rotated meanwhile. buffer: LINE_AGAIN_MAX bytes.
+ */
 static hx_slice line_again(hx_worker *w, const hx_session *s, const char *source, uint64_t offset,
                            char *buffer)
 {
@@ -257,7 +269,8 @@ static void emit_deeplog(hx_worker *w, const hx_item *item, hx_session *s, hx_al
     hx_judge_emit(w, &alert);
 }
 
-/* --- verdicts ---------------------------------------------------------------------------------- */
+/* --- verdicts ----------------------------------------------------------------------------------
+ */
 
 static void note_worst(hx_worker *w, hx_session *s, const hx_item *item)
 {

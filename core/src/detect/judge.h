@@ -6,12 +6,12 @@
 
 /* Windows that one run of the model takes. Larger batches are no faster with a small LSTM on one
  * thread, and cost more memory. */
-#define HX_PENDING_MAX 64
-#define HX_ITEMS_MAX 4096
+#define HX_PENDING_MAX  64
+#define HX_ITEMS_MAX    4096
 #define HX_EVIDENCE_MAX 256
-#define HX_NO_EVENT UINT32_MAX
-#define HX_NO_ROW UINT32_MAX
-#define HX_NOWHERE UINT32_MAX
+#define HX_NO_EVENT     UINT32_MAX
+#define HX_NO_ROW       UINT32_MAX
+#define HX_NOWHERE      UINT32_MAX
 
 typedef enum hx_item_kind {
     HX_ITEM_EVENT,    /* an event of a session */
@@ -68,7 +68,8 @@ struct hx_worker {
 void hx_judge_event(hx_worker *worker, uint32_t slot, uint16_t token, uint32_t event,
                     hx_item_kind kind);
 
-/* Runs the model for what is pending, gives every item its verdict in order, and empties the list. */
+/* Runs the model for what is pending, gives every item its verdict in order, and empties the list.
+ */
 void hx_judge_settle(hx_worker *worker);
 
 /* Renders an alert unless it was written before the crash this run recovers from. */
@@ -76,7 +77,8 @@ void hx_judge_emit(hx_worker *worker, const hx_alert *alert);
 
 /* [key_count + 3]: what each token of another bundle, whose templates have these hashes, is in this
  * one. A key is the same where its template's text is. To be freed; NULL when out of memory. */
-uint16_t *hx_worker_token_map(const hx_bundle *bundle, const uint64_t *key_hash, uint32_t key_count);
+uint16_t *hx_worker_token_map(const hx_bundle *bundle, const uint64_t *key_hash,
+                              uint32_t key_count);
 
 /* A session's window of old_window tokens into the bundle's vocabulary and length. */
 void hx_worker_translate(hx_session *session, const uint16_t *map, uint32_t old_window,

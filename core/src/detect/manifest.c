@@ -22,16 +22,18 @@ int hx_manifest_parse(const char *json, size_t json_len, hx_manifest **out, hx_e
     format = cJSON_GetObjectItemCaseSensitive(m->root, "format");
     if (!cJSON_IsObject(m->root) || !cJSON_IsNumber(format)) {
         hx_manifest_destroy(m);
-        return hx_error_set(err, HX_EMALFORMED, "manifest.json: not a JSON object with a \"format\"");
+        return hx_error_set(err, HX_EMALFORMED,
+                            "manifest.json: not a JSON object with a \"format\"");
     }
     if (format->valuedouble != HX_BUNDLE_FORMAT) {
         double have = format->valuedouble;
 
         hx_manifest_destroy(m);
-        return hx_error_set(err, HX_EVERSION,
-                            "manifest.json: format %g: this engine reads format %d; train the bundle "
-                            "again, or use the engine it was made for",
-                            have, HX_BUNDLE_FORMAT);
+        return hx_error_set(
+            err, HX_EVERSION,
+            "manifest.json: format %g: this engine reads format %d; train the bundle "
+            "again, or use the engine it was made for",
+            have, HX_BUNDLE_FORMAT);
     }
     *out = m;
     return 0;
@@ -59,8 +61,8 @@ const char *hx_manifest_sha256(const hx_manifest *manifest, const char *file)
 
 const char *hx_manifest_format(const hx_manifest *manifest)
 {
-    const char *spec =
-        cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(section(manifest, "parser"), "format"));
+    const char *spec = cJSON_GetStringValue(
+        cJSON_GetObjectItemCaseSensitive(section(manifest, "parser"), "format"));
 
     return spec ? spec : "";
 }
@@ -88,7 +90,8 @@ const char *hx_manifest_model_file(const hx_manifest *manifest)
     return file && !strchr(file, '/') ? file : "";
 }
 
-/* --- checked values ---------------------------------------------------------------------------- */
+/* --- checked values ----------------------------------------------------------------------------
+ */
 
 /* A number at object.key within [low, high], or an error that names place, value and bounds. */
 static int get_number(const cJSON *object, const char *place, const char *key, double low,
@@ -97,10 +100,11 @@ static int get_number(const cJSON *object, const char *place, const char *key, d
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
 
     if (!cJSON_IsNumber(item))
-        return hx_error_set(err, HX_EMALFORMED, "manifest.json: %s%s: a number is needed", place, key);
+        return hx_error_set(err, HX_EMALFORMED, "manifest.json: %s%s: a number is needed", place,
+                            key);
     if (!(item->valuedouble >= low && item->valuedouble <= high))
-        return hx_error_set(err, HX_EMALFORMED, "manifest.json: %s%s: %g is not within %g to %g", place,
-                            key, item->valuedouble, low, high);
+        return hx_error_set(err, HX_EMALFORMED, "manifest.json: %s%s: %g is not within %g to %g",
+                            place, key, item->valuedouble, low, high);
     *out = item->valuedouble;
     return 0;
 }
@@ -112,8 +116,8 @@ static int get_u32(const cJSON *object, const char *place, const char *key, doub
     int rc = get_number(object, place, key, low, high, &v, err);
 
     if (!rc && v != floor(v))
-        rc = hx_error_set(err, HX_EMALFORMED, "manifest.json: %s%s: %g is not a whole number", place,
-                          key, v);
+        rc = hx_error_set(err, HX_EMALFORMED, "manifest.json: %s%s: %g is not a whole number",
+                          place, key, v);
     *out = (uint32_t)v;
     return rc;
 }
@@ -139,10 +143,11 @@ static int fill_fields(const cJSON *session, hx_session_rule *rule, hx_error *er
         while (name && i < sizeof fields / sizeof fields[0] && strcmp(name, fields[i].name) != 0)
             i++;
         if (!name || i == sizeof fields / sizeof fields[0])
-            return hx_error_set(err, HX_EMALFORMED,
-                                "manifest.json: session.fields: \"%s\" is not host, process, pid or "
-                                "thread",
-                                name ? name : "?");
+            return hx_error_set(
+                err, HX_EMALFORMED,
+                "manifest.json: session.fields: \"%s\" is not host, process, pid or "
+                "thread",
+                name ? name : "?");
         rule->fields |= fields[i].bit;
     }
     return 0;
@@ -167,16 +172,16 @@ static int fill_by(const cJSON *session, hx_session_rule *rule, hx_error *err)
 static int fill_session(const hx_manifest *m, hx_bundle *b, hx_error *err)
 {
     const cJSON *session = section(m, "session");
-    const char *prefix =
-        cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(session, "prefix"));
+    const char *prefix = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(session, "prefix"));
     double idle_s = 0;
     int rc = fill_by(session, &b->rule, err);
 
     if (!rc)
         rc = fill_fields(session, &b->rule, err);
     if (!rc && prefix && strlen(prefix) >= sizeof b->rule.prefix)
-        rc = hx_error_set(err, HX_EMALFORMED, "manifest.json: session.prefix: longer than %zu bytes",
-                          sizeof b->rule.prefix - 1);
+        rc =
+            hx_error_set(err, HX_EMALFORMED, "manifest.json: session.prefix: longer than %zu bytes",
+                         sizeof b->rule.prefix - 1);
     if (!rc && prefix)
         memcpy(b->rule.prefix, prefix, strlen(prefix) + 1);
     if (!rc && b->rule.by == HX_SESSION_BY_TIME)
@@ -241,9 +246,10 @@ static int fill_tokens(const cJSON *new_event, hx_bundle *b, hx_error *err)
         double k = cJSON_IsNumber(item) ? item->valuedouble : -1;
 
         if (!(k >= 0 && k < b->log_keys && k == floor(k)))
-            return hx_error_set(err, HX_EMALFORMED,
-                                "manifest.json: new_event.trained_keys: %g is not a log key below %u",
-                                k, b->log_keys);
+            return hx_error_set(
+                err, HX_EMALFORMED,
+                "manifest.json: new_event.trained_keys: %g is not a log key below %u", k,
+                b->log_keys);
         b->token_of_key[(uint32_t)k] = (uint16_t)k;
     }
     return 0;
@@ -251,7 +257,8 @@ static int fill_tokens(const cJSON *new_event, hx_bundle *b, hx_error *err)
 
 int hx_manifest_fill(const hx_manifest *manifest, hx_bundle *bundle, hx_error *err)
 {
-    const cJSON *deeplog = detector(manifest, "deeplog"), *new_event = detector(manifest, "new_event");
+    const cJSON *deeplog = detector(manifest, "deeplog"),
+                *new_event = detector(manifest, "new_event");
     double repeat_s = 0;
     int rc = get_u32(manifest->root, "", "log_keys", 1, LOG_KEYS_MAX, &bundle->log_keys, err);
 

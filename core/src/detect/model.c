@@ -43,13 +43,14 @@ static int open_library(hx_model *m, const char *path, hx_error *err)
                             path ? path : "libonnxruntime.so.1");
     m->api = get_base()->get_api(ORT_API_VERSION_USED);
     if (!m->api)
-        return hx_error_set(err, HX_EVERSION, "ONNX Runtime %s does not offer version %d of its API",
+        return hx_error_set(err, HX_EVERSION,
+                            "ONNX Runtime %s does not offer version %d of its API",
                             get_base()->get_version_string(), ORT_API_VERSION_USED);
     return 0;
 }
 
-/* One thread and no arena: the engine runs the model from its own workers, a batch at a time, and is
- * to stay small; arena and memory pattern cost more memory than they save time at this size. */
+/* One thread and no arena: the engine runs the model from its own workers, a batch at a time, and
+ * is to stay small; arena and memory pattern cost more memory than they save time at this size. */
 static int set_options(hx_model *m, hx_error *err)
 {
     static const struct {
@@ -81,8 +82,8 @@ static int open_session(hx_model *m, const void *onnx, size_t onnx_len, hx_error
         rc = set_options(m, err);
     if (rc)
         return rc;
-    status = SLOT(m, ort_create_session_from_array, ORT_CREATE_SESSION_FROM_ARRAY)(
-        m->env, onnx, onnx_len, m->options, &m->session);
+    status = SLOT(m, ort_create_session_from_array,
+                  ORT_CREATE_SESSION_FROM_ARRAY)(m->env, onnx, onnx_len, m->options, &m->session);
     rc = from_status(m, status, "the model does not load", err);
     if (rc)
         return rc;
@@ -91,7 +92,8 @@ static int open_session(hx_model *m, const void *onnx, size_t onnx_len, hx_error
     return from_status(m, status, "memory", err);
 }
 
-/* A window of zeros must give a distribution: the model's shape and meaning are as the bundle says. */
+/* A window of zeros must give a distribution: the model's shape and meaning are as the bundle says.
+ */
 static int probe(const hx_model *m, hx_error *err)
 {
     int64_t *tokens = calloc(m->window, sizeof *tokens);
@@ -154,7 +156,8 @@ void hx_model_destroy(hx_model *model)
 int hx_model_run(const hx_model *model, const int64_t *tokens, uint32_t count, float *rows,
                  hx_error *err)
 {
-    static const char *const input_names[] = {"window"}, *const output_names[] = {"log_probability"};
+    static const char *const input_names[] = {"window"}, *const output_names[] = {
+                                                             "log_probability"};
     ort_create_tensor create =
         SLOT(model, ort_create_tensor, ORT_CREATE_TENSOR_WITH_DATA_AS_ORT_VALUE);
     const int64_t in_shape[2] = {count, model->window}, out_shape[2] = {count, model->classes};

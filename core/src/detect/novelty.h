@@ -24,7 +24,8 @@ int hx_novelty_init(hx_novelty *novelty, uint32_t max);
 void hx_novelty_free(hx_novelty *novelty);
 
 /* One occurrence of id at event time now_us. True when it is to be reported: the first time, and
- * again once repeat_us have passed since the last report; *since is then how often it came between. */
+ * again once repeat_us have passed since the last report; *since is then how often it came between.
+ */
 bool hx_novelty_note(hx_novelty *novelty, uint64_t id, int64_t now_us, int64_t repeat_us,
                      uint64_t *since);
 

@@ -7,8 +7,8 @@
 #ifndef HAECHI_DETECT_ORT_H
 #define HAECHI_DETECT_ORT_H
 
-#include <stdint.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define ORT_API_VERSION_USED 17
 

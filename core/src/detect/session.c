@@ -18,8 +18,9 @@ int hx_sessions_init(hx_sessions *sessions, uint32_t max_open)
     sessions->slot_count = max_open + CLOSING_MAX;
     sessions->max_open = max_open;
     sessions->index_mask = places - 1;
-    sessions->slots = mmap(NULL, (size_t)sessions->slot_count * sizeof(hx_session),
-                           PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    sessions->slots =
+        mmap(NULL, (size_t)sessions->slot_count * sizeof(hx_session), PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (sessions->slots == MAP_FAILED)
         sessions->slots = NULL;
     sessions->index = calloc(places, sizeof *sessions->index);
@@ -39,21 +40,16 @@ void hx_sessions_free(hx_sessions *sessions)
     memset(sessions, 0, sizeof *sessions);
 }
 
-static inline uint32_t tag_of(uint64_t hash)
-{
-    return (uint32_t)(hash >> 32);
-}
-
 uint32_t hx_sessions_find(const hx_sessions *sessions, const hx_event *event)
 {
-    uint32_t at = (uint32_t)event->session & sessions->index_mask, tag = tag_of(event->session);
+    uint32_t hash = (uint32_t)event->session, at = hash & sessions->index_mask;
 
     for (;; at = (at + 1) & sessions->index_mask) {
         hx_session_place place = sessions->index[at];
 
         if (!place.slot)
             return HX_SESSION_NONE;
-        if (place.tag == tag) {
+        if (place.hash == hash) {
             const hx_session *s = &sessions->slots[place.slot - 1];
 
             /* Names are zero-padded, so all of the room can be compared: no length, no loop. */
@@ -67,10 +63,11 @@ static uint32_t take_slot(hx_sessions *sessions, uint64_t hash)
 {
     uint32_t at = (uint32_t)hash & sessions->index_mask, slot;
 
-    slot = sessions->free_count ? sessions->free_slots[--sessions->free_count] : sessions->touched++;
+    slot =
+        sessions->free_count ? sessions->free_slots[--sessions->free_count] : sessions->touched++;
     while (sessions->index[at].slot)
         at = (at + 1) & sessions->index_mask;
-    sessions->index[at] = (hx_session_place){tag_of(hash), slot + 1};
+    sessions->index[at] = (hx_session_place){(uint32_t)hash, slot + 1};
     sessions->open++;
     return slot;
 }
@@ -113,7 +110,7 @@ static void index_remove(hx_sessions *sessions, uint32_t hole)
         at = (at + 1) & mask;
         if (!sessions->index[at].slot)
             break;
-        home = (uint32_t)sessions->slots[sessions->index[at].slot - 1].hash & mask;
+        home = sessions->index[at].hash & mask;
         if (((at - home) & mask) >= ((at - hole) & mask)) {
             sessions->index[hole] = sessions->index[at];
             hole = at;
@@ -154,8 +151,7 @@ uint32_t hx_sessions_victim(hx_sessions *sessions)
         s = &sessions->slots[sessions->hand];
         if (s->flags & HX_SESSION_OPEN) {
             seen++;
-            if (victim == HX_SESSION_NONE ||
-                s->watermark_us < sessions->slots[victim].watermark_us)
+            if (victim == HX_SESSION_NONE || s->watermark_us < sessions->slots[victim].watermark_us)
                 victim = sessions->hand;
         }
         sessions->hand++;

@@ -30,8 +30,7 @@ typedef struct hx_session {
     uint16_t worst_token;
     uint8_t flags;
     uint8_t name_len;
-    /* window[0..h-1] oldest first; window[h] is where the next token is put to be judged */
-    uint16_t window[HX_WINDOW_MAX + 1];
+    uint16_t window[HX_WINDOW_MAX + 1]; /* the last h tokens, oldest first */
     char name[HX_SESSION_NAME_MAX];
     uint64_t last_offset; /* of the line of its last event */
     uint32_t last_input;
@@ -41,7 +40,7 @@ typedef struct hx_session {
 _Static_assert(sizeof(hx_session) == 192, "three cache lines");
 
 typedef struct hx_session_place {
-    uint32_t tag;
+    uint32_t hash; /* its low half: the home place, so that moving an entry touches no slot */
     uint32_t slot; /* + 1; 0: empty */
 } hx_session_place;
 

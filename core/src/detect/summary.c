@@ -71,11 +71,14 @@ void hx_engine_summary(hx_engine *engine, hx_text *out)
     for (uint32_t i = 0; i < HX_ENGINE_STATS; i++)
         put_count(out, hx_engine_stat_defs[i].name,
                   atomic_load(hx_stats_value(engine->stats, HX_STATS_TOOL, i)));
-    put_number(out, "memo_hit_ratio", ratio(hx_stats_total(engine->stats, HX_STAT_MEMO_HITS), windows));
-    put_number(out, "ml_ratio", ratio(hx_stats_total(engine->stats, HX_STAT_MODEL_WINDOWS), windows));
+    put_number(out, "memo_hit_ratio",
+               ratio(hx_stats_total(engine->stats, HX_STAT_MEMO_HITS), windows));
+    put_number(out, "ml_ratio",
+               ratio(hx_stats_total(engine->stats, HX_STAT_MODEL_WINDOWS), windows));
     put_latencies(engine, HX_STAT_ALERT_LATENCY_US, "alert_latency_us", out);
     put_latencies(engine, HX_STAT_BATCH_NS, "batch_ns", out);
-    put_number(out, "cpu_user_s", (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec / 1e6);
+    put_number(out, "cpu_user_s",
+               (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec / 1e6);
     put_number(out, "cpu_system_s",
                (double)usage.ru_stime.tv_sec + (double)usage.ru_stime.tv_usec / 1e6);
     put_count(out, "rss_peak_bytes", (uint64_t)usage.ru_maxrss * 1024);

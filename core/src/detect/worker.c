@@ -6,7 +6,7 @@
 /* How many events ahead the session table's lines are asked for: enough to hide a memory access
  * behind the work on the events between. */
 #define AHEAD_INDEX 16
-#define AHEAD_SLOT 8
+#define AHEAD_SLOT  8
 
 const hx_stat_def hx_worker_stat_defs[HX_WORKER_STATS] = {
     [HX_STAT_LINES] = {"lines", HX_STAT_COUNTER},
@@ -45,7 +45,8 @@ static uint64_t now_ns(clockid_t clock)
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* --- making and changing ----------------------------------------------------------------------- */
+/* --- making and changing -----------------------------------------------------------------------
+ */
 
 static int make_room(hx_worker *w, const hx_bundle *bundle, hx_error *err)
 {
@@ -197,7 +198,8 @@ static int adopt(hx_worker *w, const hx_bundle *bundle, hx_error *err)
 
     if (!map || hx_memo_init(&memo, bundle->window, w->shared->memo_entries)) {
         free(map);
-        return hx_error_set(err, HX_ENOMEM, "worker: no memory to take up bundle %s", bundle->digest);
+        return hx_error_set(err, HX_ENOMEM, "worker: no memory to take up bundle %s",
+                            bundle->digest);
     }
     rc = make_front(w, bundle, err);
     if (!rc)
@@ -225,7 +227,8 @@ uint64_t hx_worker_epoch(const hx_worker *worker)
     return atomic_load(&worker->epoch);
 }
 
-/* --- sessions ---------------------------------------------------------------------------------- */
+/* --- sessions ----------------------------------------------------------------------------------
+ */
 
 static void close_session(hx_worker *w, uint32_t slot, hx_item_kind kind)
 {
@@ -324,7 +327,8 @@ static void take_events(hx_worker *w, const hx_batch *batch)
     }
 }
 
-/* --- novelties --------------------------------------------------------------------------------- */
+/* --- novelties ---------------------------------------------------------------------------------
+ */
 
 static void take_novelties(hx_worker *w, const hx_batch *batch)
 {
@@ -356,7 +360,8 @@ static void take_novelties(hx_worker *w, const hx_batch *batch)
     }
 }
 
-/* --- a batch ----------------------------------------------------------------------------------- */
+/* --- a batch -----------------------------------------------------------------------------------
+ */
 
 int hx_worker_read(hx_worker *worker, hx_batch *batch, hx_error *err)
 {
@@ -423,7 +428,8 @@ static void publish(hx_worker *w, uint64_t started_ns)
     w->count[HX_STAT_MEMO_EVICTED] = w->memo.evictions;
     for (uint32_t i = 0; i < HX_STAT_SESSIONS_OPEN; i++)
         hx_stat_set(hx_stats_value(w->shared->stats, w->index, i), w->count[i]);
-    hx_stat_set(hx_stats_value(w->shared->stats, w->index, HX_STAT_SESSIONS_OPEN), w->sessions.open);
+    hx_stat_set(hx_stats_value(w->shared->stats, w->index, HX_STAT_SESSIONS_OPEN),
+                w->sessions.open);
     hx_histogram_record(w->batch_ns, now_ns(CLOCK_MONOTONIC) - started_ns);
 }
 
@@ -447,6 +453,7 @@ int hx_worker_judge(hx_worker *worker, hx_batch *batch, hx_error *err)
         w->watermark_us = batch->tick_us;
     sweep(w, w->watermark_us);
     hx_judge_settle(w);
+    hx_memo_grow(&w->memo);
     take_novelties(w, batch);
     if (batch->last && (batch->close_all || !batch->checkpoint))
         finish_sessions(w, batch->close_all);

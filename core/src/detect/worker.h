@@ -69,14 +69,15 @@ void hx_worker_destroy(hx_worker *worker);
  * a bundle that cannot be taken up. */
 int hx_worker_read(hx_worker *worker, hx_batch *batch, hx_error *err);
 
-/* Events to alerts: the second half, for every batch in turn. 0, or HX_EIO when alerts can no longer
- * be written. */
+/* Events to alerts: the second half, for every batch in turn. 0, or HX_EIO when alerts can no
+ * longer be written. */
 int hx_worker_judge(hx_worker *worker, hx_batch *batch, hx_error *err);
 
 /* The epoch of the bundle it judges with, from any thread: it is done with every earlier one. */
 uint64_t hx_worker_epoch(const hx_worker *worker);
 
-/* --- checkpoint -------------------------------------------------------------------------------- */
+/* --- checkpoint --------------------------------------------------------------------------------
+ */
 
 /* Appends the worker's whole state between two batches. */
 void hx_worker_save(const hx_worker *worker, hx_text *out);

@@ -49,8 +49,8 @@ int hx_worker_load(hx_worker *worker, const char *bytes, size_t len, const uint6
     if (len < sizeof head)
         return hx_error_set(err, HX_EMALFORMED, "checkpoint: a worker's state is cut short");
     memcpy(&head, bytes, sizeof head);
-    if (head.session_bytes != sizeof(hx_session) || head.window < 1 || head.window > HX_WINDOW_MAX ||
-        head.sessions > len / sizeof(hx_session) ||
+    if (head.session_bytes != sizeof(hx_session) || head.window < 1 ||
+        head.window > HX_WINDOW_MAX || head.sessions > len / sizeof(hx_session) ||
         head.novelties > len / sizeof(hx_novelty_entry) ||
         len != sizeof head + head.sessions * sizeof(hx_session) +
                    head.novelties * sizeof(hx_novelty_entry))

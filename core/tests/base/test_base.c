@@ -24,9 +24,9 @@ static void test_json_string(void)
         {"nul\0in", 6, "\"nul\\u0000in\""},
         {"\xed\x95\xb4\xec\xb9\x98", 6, "\"\xed\x95\xb4\xec\xb9\x98\""}, /* valid UTF-8 stays */
         {"\xff\xfe", 2, "\"\\ufffd\\ufffd\""},
-        {"\xc0\xaf", 2, "\"\\ufffd\\ufffd\""},             /* overlong */
-        {"\xed\xa0\x80", 3, "\"\\ufffd\\ufffd\\ufffd\""}, /* a surrogate */
-        {"\xf0\x9f\x90", 3, "\"\\ufffd\\ufffd\\ufffd\""}, /* cut short */
+        {"\xc0\xaf", 2, "\"\\ufffd\\ufffd\""},                       /* overlong */
+        {"\xed\xa0\x80", 3, "\"\\ufffd\\ufffd\\ufffd\""},            /* a surrogate */
+        {"\xf0\x9f\x90", 3, "\"\\ufffd\\ufffd\\ufffd\""},            /* cut short */
         {"\xf4\x90\x80\x80", 4, "\"\\ufffd\\ufffd\\ufffd\\ufffd\""}, /* past U+10FFFF */
     };
 
@@ -43,8 +43,9 @@ static void test_json_string(void)
 
 static void test_json_values(void)
 {
-    static const char want[] = "{\"t\": \"2025-08-30T10:15:30.123456Z\", \"none\": null, "
-                               "\"before\": \"1969-12-31T23:59:59.999999Z\", \"x\": 1.5, \"nan\": null}";
+    static const char want[] =
+        "{\"t\": \"2025-08-30T10:15:30.123456Z\", \"none\": null, "
+        "\"before\": \"1969-12-31T23:59:59.999999Z\", \"x\": 1.5, \"nan\": null}";
     hx_text out = {0};
 
     hx_text_str(&out, "{");
@@ -65,7 +66,8 @@ static void test_json_values(void)
 
 static void test_histogram_buckets(void)
 {
-    static const uint64_t values[] = {0, 1, 15, 16, 17, 31, 32, 33, 1000, 123456789, UINT64_C(1) << 39};
+    static const uint64_t values[] = {
+        0, 1, 15, 16, 17, 31, 32, 33, 1000, 123456789, UINT64_C(1) << 39};
 
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         uint32_t b = hx_histogram_bucket(values[i]);
@@ -136,7 +138,8 @@ static void *produce(void *arg)
     return NULL;
 }
 
-/* Every item once, in order. Run under TSan too, which checks the ordering of the memory accesses. */
+/* Every item once, in order. Run under TSan too, which checks the ordering of the memory accesses.
+ */
 static void test_ring(void)
 {
     pthread_t producer;

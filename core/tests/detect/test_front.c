@@ -93,7 +93,8 @@ static void test_by_fields(const hx_matcher *matcher)
 static void test_long_names_are_cut(const hx_matcher *matcher)
 {
     static reading a, b;
-    const hx_session_rule rule = {.by = HX_SESSION_BY_FIELDS, .fields = HX_FIELD_HOST | HX_FIELD_PID};
+    const hx_session_rule rule = {.by = HX_SESSION_BY_FIELDS,
+                                  .fields = HX_FIELD_HOST | HX_FIELD_PID};
     char line[512];
 
     snprintf(line, sizeof line, "2025-08-30T10:15:30Z %0100d sshd[77]: hello", 1);
@@ -217,7 +218,8 @@ static void test_keys_known_already(const hx_matcher *matcher)
 /* However few events there is room for, the same events come out. */
 static void test_small_room(const hx_matcher *matcher)
 {
-    static const char text[] = "copy blk_1 to blk_2\nblk_3 alone\nno value\nblk_4 blk_5 blk_6 blk_7\n";
+    static const char text[] =
+        "copy blk_1 to blk_2\nblk_3 alone\nno value\nblk_4 blk_5 blk_6 blk_7\n";
     const hx_session_rule rule = {.by = HX_SESSION_BY_VALUE, .prefix = "blk_"};
     hx_format *format = NULL;
     hx_front *front = NULL;

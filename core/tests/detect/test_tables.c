@@ -1,13 +1,13 @@
 /* memo, sessions, novelties: the tables of a worker. */
 #include "../check.h"
-
 #include "detect/memo.h"
 #include "detect/novelty.h"
 #include "detect/session.h"
 
 #include <stdlib.h>
 
-/* --- memo -------------------------------------------------------------------------------------- */
+/* --- memo --------------------------------------------------------------------------------------
+ */
 
 static void test_memo_remembers_exactly(void)
 {
@@ -20,25 +20,26 @@ static void test_memo_remembers_exactly(void)
         hx_memo memo;
 
         CHECK_INT(hx_memo_init(&memo, h, 1024), 0);
-        CHECK(!hx_memo_get(&memo, hx_memo_hash(&memo, key), key, &got));
+        CHECK(!hx_memo_get(&memo, hx_memo_hash(&memo, key, key[h]), key, key[h], &got));
         for (uint16_t v = 0; v < 100; v++) {
             key[0] = v;
             key[h] = (uint16_t)(v * 3);
-            hx_memo_put(&memo, hx_memo_hash(&memo, key), key, (hx_surprise){v * 1000u, v});
+            hx_memo_put(&memo, hx_memo_hash(&memo, key, key[h]), key, key[h],
+                        (hx_surprise){v * 1000u, v});
         }
         for (uint16_t v = 0; v < 100; v++) {
             key[0] = v;
             key[h] = (uint16_t)(v * 3);
-            CHECK(hx_memo_get(&memo, hx_memo_hash(&memo, key), key, &got));
+            CHECK(hx_memo_get(&memo, hx_memo_hash(&memo, key, key[h]), key, key[h], &got));
             CHECK_INT(got.nll_q10, v * 1000);
             CHECK_INT(got.rank, v);
             key[h]++; /* another next event is another question */
-            CHECK(!hx_memo_get(&memo, hx_memo_hash(&memo, key), key, &got));
+            CHECK(!hx_memo_get(&memo, hx_memo_hash(&memo, key, key[h]), key, key[h], &got));
         }
         hx_memo_clear(&memo);
         key[0] = 1;
         key[h] = 3;
-        CHECK(!hx_memo_get(&memo, hx_memo_hash(&memo, key), key, &got));
+        CHECK(!hx_memo_get(&memo, hx_memo_hash(&memo, key, key[h]), key, key[h], &got));
         hx_memo_free(&memo);
     }
 }
@@ -51,13 +52,13 @@ static void test_memo_compares_the_window(void)
     hx_memo memo;
 
     CHECK_INT(hx_memo_init(&memo, 10, 64), 0);
-    hx_memo_put(&memo, 42, key, (hx_surprise){7, 1});
-    CHECK(hx_memo_get(&memo, 42, key, &got));
-    CHECK(!hx_memo_get(&memo, 42, other, &got));
-    hx_memo_put(&memo, 42, other, (hx_surprise){9, 2});
-    CHECK(hx_memo_get(&memo, 42, key, &got));
+    hx_memo_put(&memo, 42, key, 5, (hx_surprise){7, 1});
+    CHECK(hx_memo_get(&memo, 42, key, 5, &got));
+    CHECK(!hx_memo_get(&memo, 42, other, 5, &got));
+    hx_memo_put(&memo, 42, other, 5, (hx_surprise){9, 2});
+    CHECK(hx_memo_get(&memo, 42, key, 5, &got));
     CHECK_INT(got.nll_q10, 7);
-    CHECK(hx_memo_get(&memo, 42, other, &got));
+    CHECK(hx_memo_get(&memo, 42, other, 5, &got));
     CHECK_INT(got.nll_q10, 9);
     hx_memo_free(&memo);
 }
@@ -73,11 +74,11 @@ static void test_memo_is_bounded(void)
     CHECK_INT(hx_memo_init(&memo, 3, 256), 0);
     for (uint32_t v = 0; v < 10000; v++) {
         memcpy(key, &v, sizeof v);
-        hx_memo_put(&memo, hx_memo_hash(&memo, key), key, (hx_surprise){v, 0});
+        hx_memo_put(&memo, hx_memo_hash(&memo, key, 0), key, 0, (hx_surprise){v, 0});
     }
     for (uint32_t v = 0; v < 10000; v++) {
         memcpy(key, &v, sizeof v);
-        if (hx_memo_get(&memo, hx_memo_hash(&memo, key), key, &got)) {
+        if (hx_memo_get(&memo, hx_memo_hash(&memo, key, 0), key, 0, &got)) {
             CHECK_INT(got.nll_q10, v);
             found++;
         }
@@ -87,7 +88,35 @@ static void test_memo_is_bounded(void)
     hx_memo_free(&memo);
 }
 
-/* --- sessions ---------------------------------------------------------------------------------- */
+/* It begins small and grows as far as it may; what it knew it still knows. */
+static void test_memo_grows(void)
+{
+    uint16_t key[4] = {0};
+    uint32_t found = 0;
+    hx_surprise got;
+    hx_memo memo;
+
+    CHECK_INT(hx_memo_init(&memo, 4, 100000), 0);
+    for (uint32_t v = 0; v < 60000; v++) {
+        memcpy(key, &v, sizeof v);
+        hx_memo_put(&memo, hx_memo_hash(&memo, key, 1), key, 1, (hx_surprise){v, 0});
+        if (v % 100 == 0)
+            hx_memo_grow(&memo);
+    }
+    for (uint32_t v = 0; v < 60000; v++) {
+        memcpy(key, &v, sizeof v);
+        if (hx_memo_get(&memo, hx_memo_hash(&memo, key, 1), key, 1, &got)) {
+            CHECK_INT(got.nll_q10, v);
+            found++;
+        }
+    }
+    CHECK(found > 50000);
+    CHECK(memo.set_mask + 1 == memo.max_sets);
+    hx_memo_free(&memo);
+}
+
+/* --- sessions ----------------------------------------------------------------------------------
+ */
 
 static hx_event event_named(const char *name)
 {
@@ -173,7 +202,8 @@ static void test_victim_is_old(void)
     hx_sessions_free(&s);
 }
 
-/* --- novelties --------------------------------------------------------------------------------- */
+/* --- novelties ---------------------------------------------------------------------------------
+ */
 
 static void test_novelty_once_then_limited(void)
 {
@@ -183,9 +213,8 @@ static void test_novelty_once_then_limited(void)
         int report;
         uint64_t since;
     } steps[] = {
-        {7, 1000, 1, 0},  {7, 1001, 0, 0}, {7, 1500, 0, 0}, {8, 1500, 1, 0},
-        {7, 2000, 1, 2},  {7, 2999, 0, 0}, {7, 3000, 1, 1}, {8, INT64_MIN, 0, 0},
-        {0, 10, 1, 0},    {0, 11, 0, 0},
+        {7, 1000, 1, 0}, {7, 1001, 0, 0}, {7, 1500, 0, 0},      {8, 1500, 1, 0}, {7, 2000, 1, 2},
+        {7, 2999, 0, 0}, {7, 3000, 1, 1}, {8, INT64_MIN, 0, 0}, {0, 10, 1, 0},   {0, 11, 0, 0},
     };
     hx_novelty n;
 
@@ -223,6 +252,7 @@ int main(void)
     test_memo_remembers_exactly();
     test_memo_compares_the_window();
     test_memo_is_bounded();
+    test_memo_grows();
     test_sessions_open_and_close();
     test_sessions_compare_names();
     test_victim_is_old();
