@@ -127,6 +127,7 @@ HX_INLINE void hx_cut(hx_tokenizer *t, uint32_t blocks)
         uint64_t host_port = c->colon[i] & hx_right_of(c->digit, i);
         uint64_t value = with_digit | (with_dot & host_port);
 
+        /* The word after the last one of the block before starts here. */
         if (!word_before) {
             cut.start = i * 64 + (uint32_t)__builtin_ctzll(starts | UINT64_C(1) << 63);
             starts &= starts - 1;

@@ -43,6 +43,8 @@ static uint32_t join_run(hx_tokenizer *t, uint32_t place)
     hx_byte_classes *c = &t->classes;
     uint32_t from = place, to = place, last, colons = 0, digits = 0;
 
+    if (!place || !in_address(t->text[place - 1]))
+        return place + 1;
     while (from && in_address(t->text[from - 1]))
         from--;
     while (to < t->length && in_address(t->text[to]))
