@@ -27,8 +27,7 @@ typedef struct hx_miner_config {
                                   templates take the place of what they were learned from */
 } hx_miner_config;
 
-/* --- learning ----------------------------------------------------------------------------------
- */
+/* --- learning ------------------------------------------------------------------------------- */
 
 int hx_miner_create(const hx_miner_config *config, hx_miner **out, hx_error *err);
 void hx_miner_destroy(hx_miner *miner);
@@ -48,8 +47,7 @@ int hx_miner_learn(hx_miner *miner, hx_slice message);
  * NUL-terminated, and the miner may go on learning. Same messages in the same order, same bytes. */
 int hx_miner_finish(hx_miner *miner, char **json, size_t *json_len, hx_error *err);
 
-/* --- matching ----------------------------------------------------------------------------------
- */
+/* --- matching ------------------------------------------------------------------------------- */
 
 /* From templates.json's text. HX_EMALFORMED or HX_EVERSION with a sentence in err; hostile input is
  * refused, not trusted. */

@@ -41,7 +41,7 @@ uint32_t hx_group_words(const hx_group *group)
     uint32_t words = 0;
 
     for (uint32_t i = 0; i < group->count; i++)
-        words += hx_symbol_is_word(group->symbols[i]);
+        words += hx_symbol_tells(group->symbols[i]);
     return words;
 }
 
@@ -113,7 +113,7 @@ void hx_slots_sort(hx_groups *groups, uint64_t count)
 
 static uint32_t kind_blind(uint32_t symbol)
 {
-    return hx_symbol_varies(symbol) ? HX_SYMBOL_VALUE : symbol & ~HX_SYMBOL_SLOT;
+    return hx_symbol_varies(symbol) ? HX_SYMBOL_VALUE : symbol & ~HX_SYMBOL_MARKS;
 }
 
 static bool are_alike(const hx_group *x, const hx_group *y)
@@ -155,8 +155,7 @@ void hx_groups_merge_alike(hx_groups *groups)
     }
 }
 
-/* --- groups covered by others ------------------------------------------------------------------
- */
+/* --- groups covered by others --------------------------------------------------------------- */
 
 static bool has_any(const hx_group *group)
 {

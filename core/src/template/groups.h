@@ -27,6 +27,7 @@ typedef struct hx_groups {
     hx_slot *slots;    /* room for one for each symbol */
     hx_slot *spare;    /* as much again, to sort */
     uint64_t slot_room;
+    uint32_t room[HX_TOKENS_MAX + 1];
     uint8_t *varied; /* for each word: seen where a position was found to vary */
 } hx_groups;
 
@@ -38,6 +39,13 @@ static inline bool hx_symbol_varies(uint32_t symbol)
     return symbol <= HX_SYMBOL_SPAN;
 }
 
+/* A word that tells what a message is about, as a key of key=value does not. */
+static inline bool hx_symbol_tells(uint32_t symbol)
+{
+    return hx_symbol_is_word(symbol) && !(symbol & HX_SYMBOL_KEY);
+}
+
+/* How many words tell what it is about. */
 uint32_t hx_group_words(const hx_group *group);
 
 /* Puts other into group, whose symbols the caller has made to fit both. */
@@ -47,7 +55,7 @@ void hx_group_merge(hx_groups *groups, hx_group *group, hx_group *other);
 void hx_group_join_varying(hx_group *group);
 
 /* Merges groups with the same symbols, ANY, VALUE and SPAN counting as the same, and words
- * in and out of a slot. */
+ * in and out of key=value. */
 void hx_groups_merge_alike(hx_groups *groups);
 
 /* Merges each group into one that is more general: where that has ANY, it may have anything. */

@@ -79,7 +79,7 @@ static int copy_symbols(hx_shapes *to, const hx_shapes *from, const uint32_t *sy
         if (!out[i])
             return HX_ENOMEM;
         if (hx_symbol_is_word(symbols[i]))
-            out[i] |= symbols[i] & HX_SYMBOL_SLOT;
+            out[i] |= symbols[i] & HX_SYMBOL_MARKS;
     }
     return 0;
 }

@@ -121,6 +121,13 @@ static bool in_slot(const char *text, uint32_t start)
     return start && text[start - 1] == '=';
 }
 
+static bool is_key(const hx_tokenizer *message, const hx_token *token)
+{
+    uint32_t end = (uint32_t)token->start + token->length;
+
+    return end < message->length && message->text[end] == '=';
+}
+
 int64_t hx_shapes_symbols(hx_shapes *shapes, const hx_tokenizer *message, uint32_t *symbols)
 {
     uint32_t count = message->count;
@@ -137,6 +144,8 @@ int64_t hx_shapes_symbols(hx_shapes *shapes, const hx_tokenizer *message, uint32
             return HX_ENOMEM;
         if (in_slot(message->text, token->start))
             symbols[i] |= HX_SYMBOL_SLOT;
+        if (is_key(message, token))
+            symbols[i] |= HX_SYMBOL_KEY;
     }
     if (message->cut)
         symbols[count++] = HX_SYMBOL_REST;

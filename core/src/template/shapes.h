@@ -14,9 +14,11 @@ enum {
     HX_SYMBOL_WORDS = 5, /* the first word */
 };
 
-/* Set in a word's symbol that stands behind a '=': in what looks like key=value. The same word
- * elsewhere is another symbol, but the same token of a template. */
-#define HX_SYMBOL_SLOT UINT32_C(0x80000000)
+/* Set in a word's symbol that stands behind a '=', and before one: in what looks like key=value.
+ * The same word elsewhere is another symbol, but the same token of a template. */
+#define HX_SYMBOL_SLOT  UINT32_C(0x80000000)
+#define HX_SYMBOL_KEY   UINT32_C(0x40000000)
+#define HX_SYMBOL_MARKS (HX_SYMBOL_SLOT | HX_SYMBOL_KEY)
 
 static inline bool hx_symbol_is_word(uint32_t symbol)
 {
@@ -26,7 +28,7 @@ static inline bool hx_symbol_is_word(uint32_t symbol)
 /* A word's number. */
 static inline uint32_t hx_symbol_word(uint32_t symbol)
 {
-    return (symbol & ~HX_SYMBOL_SLOT) - HX_SYMBOL_WORDS;
+    return (symbol & ~HX_SYMBOL_MARKS) - HX_SYMBOL_WORDS;
 }
 
 typedef struct hx_shape {

@@ -42,8 +42,7 @@ static uint32_t edge_slot(const hx_tree *tree, uint32_t node, const hx_word_head
     return (uint32_t)h & tree->edge_mask;
 }
 
-/* --- building ----------------------------------------------------------------------------------
- */
+/* --- building ------------------------------------------------------------------------------- */
 
 static int compare_steps(const hx_step *x, const hx_step *y)
 {
@@ -224,8 +223,7 @@ void hx_tree_destroy(hx_tree *tree)
     free(tree);
 }
 
-/* --- finding -----------------------------------------------------------------------------------
- */
+/* --- finding -------------------------------------------------------------------------------- */
 
 static uint32_t find_edge(const hx_tree *tree, uint32_t node, const hx_tokenizer *m,
                           const hx_token *token)

@@ -37,6 +37,15 @@ static const example examples[] = {
      "lock taken by=anna kind=read in=hall now\nlock taken by=boris kind=write in=attic now\n"
      "lock taken by=chloe kind=read in=attic now\nlock taken by=dieter kind=none in=cellar now\n",
      "4 lock taken by=<*> kind=<*> in=<*> now\n"},
+    {"keys tell nothing, so what a message says stays",
+     "level=info src=a msg=\"door opened\" n=1\nlevel=info src=a msg=\"window broken\" n=2\n"
+     "level=info src=a msg=\"guard asleep\" n=3\nlevel=info src=a msg=\"light off\" n=4\n",
+     "1 level=info src=a msg=\"door opened\" n=<*>\n1 level=info src=a msg=\"window broken\" "
+     "n=<*>\n"
+     "1 level=info src=a msg=\"guard asleep\" n=<*>\n1 level=info src=a msg=\"light off\" n=<*>\n"},
+    {"a named address varies as a bare one does",
+     "ping from 10.0.0.1 failed twice now\nping from a.example (10.0.0.2) failed twice now\n",
+     "2 ping from <*> failed twice now\n"},
     {"the same word in and out of a slot is one template", "mode fast on\nmode=fast on\n",
      "2 mode fast on\n"},
     {"what is done stays",
