@@ -109,7 +109,7 @@ with open("pyproject.toml", "rb") as file:
     project = tomllib.load(file)["project"]
 print(*project["dependencies"], *project["optional-dependencies"]["dev"], sep="\n")
 PY
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
+    .venv/bin/python -m pip install -qq --disable-pip-version-check --no-input \
         -c constraints.txt -r .cache/requirements.txt </dev/null >&2 ||
         die "pip could not install the packages; see above, then run the same command again"
     install_command

@@ -41,7 +41,7 @@ class Burst:
 
 def measure(log: Path, eps: int, folder: Path, config: dict[str, Any]) -> Latencies:
     """Appends the log's lines to a followed file at eps lines a second and times every alert that a line
-    raises. Alerts on a session as a whole are left out: they wait for its end by design, not for the engine."""
+    raises. Alerts on a session as a whole are left out: they wait for its end by design."""
     target, alerts = folder / "followed.log", folder / "followed.jsonl"
     target.touch()
     settings = {
