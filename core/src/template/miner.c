@@ -94,9 +94,7 @@ static int copy_mined(hx_shapes *to, const hx_shapes *from, const hx_mined *mine
 
         rc = copy_symbols(to, from, mined->symbols + item->symbols, item->count, room);
         if (!rc)
-            rc = hx_shapes_add(to, room, item->count,
-                               hx_slice_make(from->examples + first->example, first->example_len),
-                               item->weight);
+            rc = hx_shapes_add(to, room, item->count, hx_shapes_example(from, first), item->weight);
     }
     return rc;
 }
@@ -259,7 +257,7 @@ static void write_template(hx_text *out, hx_miner *miner, const hx_mined *mined,
     const hx_mined_template *template = &mined->items[item];
     const uint32_t *symbols = mined->symbols + template->symbols;
     const hx_shape *first = &miner->shapes.items[shape];
-    hx_slice example = {miner->shapes.examples + first->example, first->example_len};
+    hx_slice example = hx_shapes_example(&miner->shapes, first);
     hx_text escaped = {0};
 
     hx_text_bytes(out, "\n{\"text\": ", 10);
@@ -321,9 +319,7 @@ static int share_out(hx_miner *miner, const hx_matcher *matcher, hx_share *share
         shares[i] = (hx_share){0, UINT32_MAX, i};
     for (uint32_t i = 0; i < miner->shapes.count; i++) {
         const hx_shape *shape = &miner->shapes.items[i];
-        uint32_t key = hx_matcher_match(
-            matcher, scratch,
-            hx_slice_make(miner->shapes.examples + shape->example, shape->example_len));
+        uint32_t key = hx_matcher_match(matcher, scratch, hx_shapes_example(&miner->shapes, shape));
 
         if (key == HX_KEY_UNSEEN)
             continue;

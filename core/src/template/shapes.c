@@ -194,3 +194,10 @@ hx_slice hx_shapes_word(const hx_shapes *shapes, uint32_t symbol)
 
     return hx_slice_make(shapes->word_bytes + word->bytes, word->length);
 }
+
+hx_slice hx_shapes_example(const hx_shapes *shapes, const hx_shape *shape)
+{
+    if (!shape->example_len)
+        return HX_SLICE_LIT("");
+    return hx_slice_make(shapes->examples + shape->example, shape->example_len);
+}

@@ -75,6 +75,9 @@ uint32_t hx_shapes_word_symbol(hx_shapes *shapes, hx_slice word);
 int hx_shapes_add(hx_shapes *shapes, const uint32_t *symbols, uint32_t count, hx_slice message,
                   uint64_t weight);
 
+/* The first message of a shape; its ptr is never NULL. */
+hx_slice hx_shapes_example(const hx_shapes *shapes, const hx_shape *shape);
+
 hx_slice hx_shapes_word(const hx_shapes *shapes, uint32_t symbol);
 
 #endif

@@ -70,10 +70,13 @@ static uint64_t live_members(hx_groups *groups, uint64_t from, uint64_t to)
  * is done to. Good enough for English, which logs are mostly written in. */
 static bool is_action(const hx_shapes *shapes, uint32_t symbol)
 {
-    hx_slice word = hx_symbol_is_word(symbol) ? hx_shapes_word(shapes, symbol) : (hx_slice){0};
-    const char *end = word.ptr + word.len;
+    hx_slice word;
 
-    return word.len >= 5 && (memcmp(end - 2, "ed", 2) == 0 || memcmp(end - 3, "ing", 3) == 0);
+    if (!hx_symbol_is_word(symbol))
+        return false;
+    word = hx_shapes_word(shapes, symbol);
+    return word.len >= 5 && (memcmp(word.ptr + word.len - 2, "ed", 2) == 0 ||
+                             memcmp(word.ptr + word.len - 3, "ing", 3) == 0);
 }
 
 static hx_star describe_star(const hx_groups *groups, uint64_t from, uint64_t to)

@@ -178,22 +178,22 @@ static bool extends(const hx_tokenizer *t, const hx_token *value, uint32_t start
 
 void hx_join_affixes(hx_tokenizer *t)
 {
-    hx_token *last = t->tokens - 1;
+    uint32_t count = 0;
 
     for (uint32_t i = 0; i < t->count; i++) {
         uint32_t start = t->tokens[i].start, end = end_of(&t->tokens[i]);
         bool is_value = t->tokens[i].is_value;
 
-        if (last >= t->tokens && last->is_value)
-            is_value |= extends(t, last, start, end - start);
-        while (is_value && last >= t->tokens && is_date_before(t, last, start))
-            start = (last--)->start;
-        if (last >= t->tokens && is_value && last->is_value)
-            last->length = (uint16_t)(end - last->start);
+        if (count && t->tokens[count - 1].is_value)
+            is_value |= extends(t, &t->tokens[count - 1], start, end - start);
+        while (is_value && count && is_date_before(t, &t->tokens[count - 1], start))
+            start = t->tokens[--count].start;
+        if (is_value && count && t->tokens[count - 1].is_value)
+            t->tokens[count - 1].length = (uint16_t)(end - t->tokens[count - 1].start);
         else
-            *++last = (hx_token){(uint16_t)start, (uint16_t)(end - start), is_value};
+            t->tokens[count++] = (hx_token){(uint16_t)start, (uint16_t)(end - start), is_value};
     }
-    t->count = (uint32_t)(last + 1 - t->tokens);
+    t->count = count;
 }
 
 enum { CORE = 1, JOIN = 2, DIGIT = 4, COLON = 8, DOT = 16, SLASH = 32 };
@@ -257,7 +257,7 @@ static void set_text(hx_tokenizer *t, hx_slice message)
     t->tail_from = message.len > HX_TAIL_BYTES ? message.len - HX_TAIL_BYTES : 0;
     if (message.len)
         memcpy(t->tail, message.ptr + t->tail_from, message.len - t->tail_from);
-    t->text = message.ptr;
+    t->text = message.len ? message.ptr : t->tail;
 }
 
 void hx_scan_plain(hx_tokenizer *t, hx_slice message)
