@@ -10,6 +10,14 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Whether the last line lacks its newline. */
+static bool is_torn(int fd, off_t size)
+{
+    char last = '\n';
+
+    return size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n';
+}
+
 int hx_alert_sink_open(hx_alert_sink *sink, const char *path, hx_error *err)
 {
     struct stat st;
@@ -22,6 +30,7 @@ int hx_alert_sink_open(hx_alert_sink *sink, const char *path, hx_error *err)
     if (sink->fd < 0)
         return hx_error_set(err, HX_EIO, "alerts: %s: %s", path, strerror(errno));
     sink->file = sink->owned && fstat(sink->fd, &st) == 0 && S_ISREG(st.st_mode);
+    sink->torn = sink->file && is_torn(sink->fd, st.st_size);
     return 0;
 }
 
@@ -125,6 +134,7 @@ int hx_alert_sink_resume(hx_alert_sink *sink, const char *path, uint64_t positio
         rc = note_ids(sink, bytes, len);
         if (!rc && whole < end && ftruncate(sink->fd, (off_t)whole) != 0)
             rc = HX_EIO;
+        sink->torn = sink->torn && whole == end;
     } else {
         rc = HX_EIO;
     }
@@ -132,6 +142,12 @@ int hx_alert_sink_resume(hx_alert_sink *sink, const char *path, uint64_t positio
     return rc ? hx_error_set(err, rc, "alerts: %s: %s", path,
                              rc == HX_EIO ? strerror(errno) : hx_strerror(rc))
               : 0;
+}
+
+void hx_alert_sink_sync(hx_alert_sink *sink)
+{
+    if (sink->file)
+        (void)fdatasync(sink->fd);
 }
 
 bool hx_alert_sink_knows(const hx_alert_sink *sink, const uint64_t id[2])
@@ -145,14 +161,13 @@ static bool worth_waiting(int error)
     return error == ENOSPC || error == EDQUOT || error == EAGAIN || error == EINTR || error == EIO;
 }
 
-int hx_alert_sink_write(hx_alert_sink *sink, const char *bytes, size_t len,
-                        const _Atomic bool *give_up)
+static int write_all(hx_alert_sink *sink, const char *bytes, size_t len,
+                     const _Atomic bool *give_up)
 {
     const struct timespec pause = {0, 50000000};
     time_t said = 0;
     int rc = 0;
 
-    pthread_mutex_lock(&sink->lock);
     while (len) {
         ssize_t n = write(sink->fd, bytes, len);
 
@@ -177,6 +192,20 @@ int hx_alert_sink_write(hx_alert_sink *sink, const char *bytes, size_t len,
         }
         nanosleep(&pause, NULL);
     }
+    return rc;
+}
+
+int hx_alert_sink_write(hx_alert_sink *sink, const char *bytes, size_t len,
+                        const _Atomic bool *give_up)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&sink->lock);
+    if (sink->torn)
+        rc = write_all(sink, "\n", 1, give_up);
+    sink->torn = sink->torn && rc;
+    if (!rc)
+        rc = write_all(sink, bytes, len, give_up);
     pthread_mutex_unlock(&sink->lock);
     return rc;
 }

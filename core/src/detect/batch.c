@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+/* How far a line's time may lie ahead of its arrival; beyond, its clock is not believed. */
 #define AHEAD_MAX_US (INT64_C(86400) * 1000000)
 
 static void *map(size_t bytes)
@@ -50,19 +51,19 @@ void hx_batch_free(hx_batch *batch, uint32_t workers)
     memset(batch, 0, sizeof *batch);
 }
 
-/* A clock that runs ahead must not move the watermark so far that every session looks idle. */
-static void bound_times(hx_batch *batch, hx_event *event)
+/* A line whose clock is not believed counts as one without a time: it must not move the watermark,
+ * or every session would look idle. *earlier_us: of the lines before this event's. */
+static void bound_times(hx_batch *batch, hx_event *event, int64_t *earlier_us)
 {
-    int64_t limit = batch->chunk.arrival_us + AHEAD_MAX_US;
-
-    if (event->time_us == HX_TIME_NONE && batch->arrival_time)
+    if (event->first_of_line)
+        *earlier_us = batch->latest_us;
+    event->earlier_us = *earlier_us;
+    if (event->time_us == HX_TIME_NONE && batch->arrival_time) {
         event->time_us = event->earlier_us = batch->chunk.arrival_us;
-    if (__builtin_expect(event->time_us > limit, 0)) {
-        event->time_us = limit;
+    } else if (__builtin_expect(event->time_us > batch->chunk.arrival_us + AHEAD_MAX_US, 0)) {
+        event->time_us = HX_TIME_NONE;
         batch->clock_ahead += event->first_of_line;
     }
-    if (event->earlier_us > limit)
-        event->earlier_us = limit;
     if (event->time_us > batch->latest_us)
         batch->latest_us = event->time_us;
 }
@@ -83,6 +84,7 @@ void hx_batch_read(hx_batch *batch, hx_front *front, uint32_t workers)
 {
     const hx_bundle *bundle = batch->bundle;
     const size_t room = hx_front_capacity(batch->capacity);
+    int64_t earlier_us = HX_TIME_NONE;
     uint32_t consumed;
 
     memset(&batch->counted, 0, sizeof batch->counted);
@@ -96,7 +98,7 @@ void hx_batch_read(hx_batch *batch, hx_front *front, uint32_t workers)
     for (uint32_t i = 0; i < batch->event_count; i++) {
         hx_event *e = &batch->events[i];
 
-        bound_times(batch, e);
+        bound_times(batch, e, &earlier_us);
         if ((e->first_of_line || !bundle->format) &&
             hx_bundle_token(bundle, e->key) == bundle->deeplog.unseen)
             note_novel(batch, front, i);

@@ -39,7 +39,7 @@ typedef struct hx_batch {
         *owned; /* [workers][hx_front_capacity(capacity)] indices of events; NULL for one worker */
     uint32_t *owned_count; /* [workers] */
     hx_front_counters counted;
-    uint64_t clock_ahead; /* lines whose time was cut to a day after their arrival */
+    uint64_t clock_ahead; /* lines that claim a time more than a day after their arrival */
 
     _Atomic uint32_t users; /* workers that are not yet done with it; 0: may be filled again */
 } hx_batch;

@@ -27,7 +27,7 @@ static int read_file(const char *directory, const char *name, file_bytes *out, h
     int fd, rc = 0;
 
     snprintf(path, sizeof path, "%s/%s", directory, name);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not be waited for */
     if (fd < 0)
         return hx_error_set(err, errno == ENOENT ? HX_ENOTFOUND : HX_EIO, "bundle: %s: %s", path,
                             strerror(errno));
@@ -142,6 +142,19 @@ static int load_format(hx_bundle *b, const hx_manifest *manifest, const hx_bundl
     return hx_format_create(spec, &b->format, err);
 }
 
+/* Whether lines can be read with it: found out here, not by a worker that is to take it up. */
+static int try_front(const hx_bundle *b, hx_error *err)
+{
+    hx_front *front = NULL;
+    hx_error reason = {{0}};
+    int rc = hx_front_create(b->format, b->matcher, &b->rule, &front, &reason);
+
+    hx_front_destroy(front);
+    return rc ? hx_error_set(err, rc == HX_EINVAL ? HX_EMALFORMED : rc, "manifest.json: %s",
+                             reason.text)
+              : 0;
+}
+
 int hx_bundle_load(const char *directory, const hx_bundle_options *options, hx_bundle **out,
                    hx_error *err)
 {
@@ -165,6 +178,8 @@ int hx_bundle_load(const char *directory, const hx_bundle_options *options, hx_b
         rc = load_templates(b, directory, manifest, err);
     if (!rc)
         rc = load_format(b, manifest, options, err);
+    if (!rc)
+        rc = try_front(b, err);
     if (!rc)
         rc = load_model(b, directory, manifest, options, err);
     if (rc)

@@ -16,13 +16,15 @@ enum section_kind {
     SECTION_ALERTS,
     SECTION_KEYS,
     SECTION_DIGEST,
-    SECTION_WORKER
+    SECTION_WORKER,
+    SECTION_INPUTS,
 };
 
 void hx_checkpoint_free(hx_checkpoint *checkpoint)
 {
     hx_text_free(&checkpoint->position);
     hx_text_free(&checkpoint->keys);
+    hx_text_free(&checkpoint->inputs);
     for (uint32_t i = 0; i < checkpoint->worker_count; i++)
         hx_text_free(&checkpoint->worker[i]);
     free(checkpoint->worker);
@@ -103,14 +105,17 @@ int hx_checkpoint_write(const hx_checkpoint *checkpoint, const char *path, hx_er
     int rc;
 
     hx_text_str(&out, MAGIC);
-    put_u64(&out, 4 + checkpoint->worker_count);
+    put_u64(&out, 5 + (uint64_t)checkpoint->worker_count);
     put_section(&out, SECTION_POSITION, checkpoint->position.ptr, checkpoint->position.len);
     put_section(&out, SECTION_ALERTS, &checkpoint->alert_position,
                 sizeof checkpoint->alert_position);
     put_section(&out, SECTION_KEYS, checkpoint->keys.ptr, checkpoint->keys.len);
     put_section(&out, SECTION_DIGEST, checkpoint->digest, strlen(checkpoint->digest));
-    for (uint32_t i = 0; i < checkpoint->worker_count; i++)
+    put_section(&out, SECTION_INPUTS, checkpoint->inputs.ptr, checkpoint->inputs.len);
+    for (uint32_t i = 0; i < checkpoint->worker_count; i++) {
         put_section(&out, SECTION_WORKER, checkpoint->worker[i].ptr, checkpoint->worker[i].len);
+        out.failed |= checkpoint->worker[i].failed;
+    }
     put_u64(&out, hx_hash_bytes(out.ptr, out.len, HX_HASH_SEED));
     rc = out.failed ? hx_error_set(err, HX_ENOMEM, "checkpoint: out of memory")
                     : replace_file(path, &out, err);
@@ -153,6 +158,9 @@ static int take_section(hx_checkpoint *c, uint64_t kind, const char *bytes, size
     case SECTION_KEYS:
         hx_text_bytes(&c->keys, bytes, len);
         return len % sizeof(uint64_t) ? HX_ECORRUPT : 0;
+    case SECTION_INPUTS:
+        hx_text_bytes(&c->inputs, bytes, len);
+        return len && bytes[len - 1] ? HX_ECORRUPT : 0;
     case SECTION_DIGEST:
         if (len >= sizeof c->digest)
             return HX_ECORRUPT;
@@ -191,6 +199,8 @@ static int take_sections(hx_checkpoint *c, const char *bytes, size_t len)
         if (at > len)
             return HX_ECORRUPT;
     }
+    if (!rc && at != len)
+        rc = HX_ECORRUPT;
     return rc;
 }
 

@@ -12,6 +12,7 @@
 typedef struct hx_checkpoint {
     hx_text position;        /* JSON of hx_source_position_save */
     uint64_t alert_position; /* of the alert file, before the last batch that is part of it */
+    hx_text inputs;          /* names of the inputs by number, each with its NUL */
     hx_text keys;            /* u64 hash of each log key's template, in the bundle's order */
     char digest[17];         /* of that bundle */
     hx_text *worker;         /* [worker_count] */

@@ -212,8 +212,11 @@ static int clear_path(const char *path, const struct sockaddr_un *address, hx_er
     if (fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) == 0)
         rc = hx_error_set(err, HX_EINVAL, "control_socket: %s belongs to an engine that is running",
                           path);
-    else
+    else if (errno == ECONNREFUSED)
         unlink(path);
+    else /* another kind of socket, or not ours: somebody else's */
+        rc = hx_error_set(err, HX_EINVAL, "control_socket: %s is in the way: %s", path,
+                          strerror(errno));
     if (fd >= 0)
         close(fd);
     return rc;

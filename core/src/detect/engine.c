@@ -40,6 +40,11 @@ static uint64_t monotonic_ns(void)
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
+static int64_t monotonic_us(void)
+{
+    return (int64_t)(monotonic_ns() / 1000);
+}
+
 /* --- making ------------------------------------------------------------------------------------
  */
 
@@ -163,6 +168,7 @@ void hx_engine_destroy(hx_engine *engine)
 {
     if (!engine)
         return;
+    atomic_store(&engine->ended, true); /* a command that waits for the engine waits no longer */
     hx_control_stop(engine);
     hx_keeper_stop(engine);
     hx_crew_destroy(engine);
@@ -230,7 +236,9 @@ int hx_engine_load_bundle(hx_engine *engine, const char *directory, hx_error *er
     int rc;
 
     pthread_mutex_lock(&engine->bundle_lock);
-    rc = hx_bundle_load(directory, &engine->bundle_options, &next, err);
+    rc = atomic_load(&engine->ended)
+             ? hx_error_set(err, HX_EEND, "the engine has ended")
+             : hx_bundle_load(directory, &engine->bundle_options, &next, err);
     if (rc) {
         pthread_mutex_unlock(&engine->bundle_lock);
         return rc;
@@ -324,12 +332,15 @@ static hx_batch *next_batch(hx_engine *e)
     return batch;
 }
 
-/* With nothing to read, event time goes on with the clock, so that idle sessions end. */
+/* With nothing to read, event time goes on with the clock, so that idle sessions end. Not while
+ * paused: there may be much to read. */
 static int64_t tick(hx_engine *e, int64_t now_us)
 {
     int64_t latest_us = atomic_load(&e->latest_us);
 
-    if (latest_us == HX_TIME_NONE || !e->config.source.follow ||
+    if (atomic_load(&e->paused))
+        e->last_data_us = now_us;
+    if (latest_us == HX_TIME_NONE || !e->config.source.follow || atomic_load(&e->paused) ||
         now_us - e->last_tick_us < TICK_EVERY_US)
         return HX_TIME_NONE;
     e->last_tick_us = now_us;
@@ -361,7 +372,6 @@ static void hand_out(hx_engine *e, hx_batch *batch)
 {
     uint64_t number = e->batch_number++;
 
-    batch->bundle = atomic_load(&e->bundle);
     if (e->crew)
         hx_crew_hand_out(e, batch, number);
     else
@@ -394,6 +404,8 @@ static void await_keeper(hx_engine *e)
 static bool turn(hx_engine *e, uint64_t *epoch_sent)
 {
     hx_batch *batch = next_batch(e);
+    /* Once: a checkpoint must name the log keys of the bundle that its batch is judged with. */
+    const hx_bundle *bundle = atomic_load(&e->bundle);
     bool stopping = atomic_load(&e->stopping);
     int64_t now_us;
     int rc = HX_EAGAIN;
@@ -405,7 +417,8 @@ static bool turn(hx_engine *e, uint64_t *epoch_sent)
     else
         rc = hx_source_read(e->source, batch->buffer, batch->capacity,
                             e->config.source.follow ? READ_WAIT_MS : 0, &batch->chunk);
-    now_us = hx_engine_now_us();
+    batch->bundle = bundle;
+    now_us = monotonic_us();
     if (rc == 0)
         note_data(e, batch, now_us);
     else if (rc == HX_EAGAIN)
@@ -416,7 +429,7 @@ static bool turn(hx_engine *e, uint64_t *epoch_sent)
     if (batch->last)
         await_keeper(e);
     if (checkpoint_due(e, now_us, batch->last)) {
-        batch->checkpoint = hx_keeper_begin(e);
+        batch->checkpoint = hx_keeper_begin(e, bundle);
         if (batch->checkpoint) {
             e->last_checkpoint_us = now_us;
             atomic_store(&e->checkpoint_wanted, false);
@@ -424,13 +437,28 @@ static bool turn(hx_engine *e, uint64_t *epoch_sent)
     }
     publish_source(e);
     if (rc == 0 || batch->tick_us != HX_TIME_NONE || batch->last || batch->checkpoint ||
-        atomic_load(&e->bundle)->epoch != *epoch_sent) {
-        *epoch_sent = atomic_load(&e->bundle)->epoch;
+        bundle->epoch != *epoch_sent) {
+        *epoch_sent = bundle->epoch;
         if (rc)
-            batch->chunk.arrival_us = now_us;
+            batch->chunk.arrival_us = hx_engine_now_us();
         hand_out(e, batch);
     }
     return !batch->last;
+}
+
+/* Before the first line: a crash before the next one must not report again what was reported since.
+ */
+static void first_checkpoint(hx_engine *e)
+{
+    hx_batch *batch = next_batch(e);
+
+    batch->bundle = atomic_load(&e->bundle);
+    batch->chunk.arrival_us = hx_engine_now_us();
+    batch->checkpoint = hx_keeper_begin(e, batch->bundle);
+    if (!batch->checkpoint)
+        return;
+    hand_out(e, batch);
+    await_keeper(e);
 }
 
 int hx_engine_run(hx_engine *engine, hx_error *err)
@@ -439,7 +467,7 @@ int hx_engine_run(hx_engine *engine, hx_error *err)
     int rc = 0;
 
     engine->started_ns = monotonic_ns();
-    engine->last_checkpoint_us = engine->last_data_us = engine->last_tick_us = hx_engine_now_us();
+    engine->last_checkpoint_us = engine->last_data_us = engine->last_tick_us = monotonic_us();
     if (engine->crew) {
         rc = hx_crew_start(engine, err);
         if (rc)
@@ -448,6 +476,8 @@ int hx_engine_run(hx_engine *engine, hx_error *err)
         hx_crew_pin(engine, 0);
     }
     atomic_store(&engine->running, rc == 0);
+    if (!rc && engine->config.checkpoint && !engine->resumed)
+        first_checkpoint(engine);
     while (!rc && turn(engine, &epoch_sent))
         ;
     if (engine->crew)

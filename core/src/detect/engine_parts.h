@@ -80,7 +80,8 @@ struct hx_engine {
     pthread_t control_thread;
     bool control_started;
     uint64_t started_ns, ended_ns;
-    int64_t last_data_us, last_tick_us, last_checkpoint_us;
+    int64_t last_data_us, last_tick_us, last_checkpoint_us; /* monotonic */
+    bool resumed;                                           /* from a checkpoint */
 };
 
 int64_t hx_engine_now_us(void);
@@ -91,8 +92,9 @@ void hx_engine_fail(hx_engine *engine, int code, const hx_error *err);
 /* keeper.c */
 int hx_keeper_start(hx_engine *engine, hx_error *err);
 void hx_keeper_stop(hx_engine *engine);
-/* Begins a checkpoint after the batch about to be handed out. False while one is being written. */
-bool hx_keeper_begin(hx_engine *engine);
+/* Begins a checkpoint after the batch about to be handed out, which is judged with this bundle.
+ * False while one is being written. */
+bool hx_keeper_begin(hx_engine *engine, const hx_bundle *bundle);
 void hx_keeper_add(hx_engine *engine, uint32_t worker);
 int hx_keeper_restore(hx_engine *engine, hx_error *err);
 

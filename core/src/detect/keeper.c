@@ -18,6 +18,7 @@ static void *keep(void *arg)
         if (!k->ready)
             break;
         pthread_mutex_unlock(&k->lock);
+        hx_alert_sink_sync(&e->sink);
         rc = hx_checkpoint_write(&k->making, e->config.checkpoint, &err);
         pthread_mutex_lock(&k->lock);
         if (rc) {
@@ -68,11 +69,19 @@ void hx_keeper_stop(hx_engine *engine)
     hx_checkpoint_free(&k->making);
 }
 
-bool hx_keeper_begin(hx_engine *engine)
+/* The names of all inputs in the order of their numbers: in the next run they have others. */
+static void put_inputs(const hx_source *source, hx_text *out)
+{
+    const char *name;
+
+    for (uint32_t i = 0; (name = hx_source_input_name(source, i)) != NULL; i++)
+        hx_text_bytes(out, name, strlen(name) + 1);
+}
+
+bool hx_keeper_begin(hx_engine *engine, const hx_bundle *bundle)
 {
     hx_keeper *k = &engine->keeper;
     hx_checkpoint *c = &k->making;
-    const hx_bundle *b = atomic_load(&engine->bundle);
     char *position = NULL;
     size_t position_len = 0;
 
@@ -92,12 +101,14 @@ bool hx_keeper_begin(hx_engine *engine)
     free(position);
     c->worker_count = c->worker ? engine->config.workers : 0;
     c->alert_position = hx_alert_sink_position(&engine->sink);
-    hx_text_bytes(&c->keys, b->key_hash, b->log_keys * sizeof *b->key_hash);
-    memcpy(c->digest, b->digest, sizeof c->digest);
-    if (c->position.failed || c->keys.failed || !c->worker) {
+    hx_text_bytes(&c->keys, bundle->key_hash, bundle->log_keys * sizeof *bundle->key_hash);
+    memcpy(c->digest, bundle->digest, sizeof c->digest);
+    put_inputs(engine->source, &c->inputs);
+    if (c->position.failed || c->keys.failed || c->inputs.failed || !c->worker) {
         pthread_mutex_lock(&k->lock);
         k->busy = false;
         k->failed++;
+        hx_error_set(&k->last_error, HX_ENOMEM, "checkpoint: out of memory");
         pthread_mutex_unlock(&k->lock);
         return false;
     }
@@ -118,6 +129,46 @@ void hx_keeper_add(hx_engine *engine, uint32_t worker)
     pthread_mutex_unlock(&k->lock);
 }
 
+static uint32_t input_named(const hx_source *source, const char *name)
+{
+    const char *have;
+
+    for (uint32_t i = 0; (have = hx_source_input_name(source, i)) != NULL; i++)
+        if (strcmp(have, name) == 0)
+            return i;
+    return UINT32_MAX;
+}
+
+/* What a number of the checkpoint's inputs is now; UINT32_MAX where that input is gone. To be
+ * freed; NULL when out of memory. */
+static uint32_t *map_inputs(const hx_source *source, const hx_text *inputs, uint32_t *count)
+{
+    uint32_t *map = calloc(inputs->len + 1, sizeof *map), n = 0;
+
+    for (size_t at = 0; map && at < inputs->len; at += strlen(inputs->ptr + at) + 1)
+        map[n++] = input_named(source, inputs->ptr + at);
+    *count = n;
+    return map;
+}
+
+static int restore_workers(hx_engine *engine, const hx_checkpoint *c, hx_error *err)
+{
+    hx_saved_numbers numbers = {
+        .key_hash = (const uint64_t *)(const void *)c->keys.ptr,
+        .key_count = (uint32_t)(c->keys.len / sizeof(uint64_t)),
+    };
+    uint32_t *inputs = map_inputs(engine->source, &c->inputs, &numbers.input_count);
+    int rc = inputs ? 0 : hx_error_set(err, HX_ENOMEM, "checkpoint: out of memory");
+
+    numbers.input = inputs;
+    for (uint32_t w = 0; w < engine->config.workers && !rc; w++)
+        for (uint32_t part = 0; part < c->worker_count && !rc; part++)
+            rc = hx_worker_load(engine->worker[w], c->worker[part].ptr, c->worker[part].len,
+                                &numbers, err);
+    free(inputs);
+    return rc;
+}
+
 int hx_keeper_restore(hx_engine *engine, hx_error *err)
 {
     hx_checkpoint c;
@@ -135,11 +186,9 @@ int hx_keeper_restore(hx_engine *engine, hx_error *err)
         fprintf(stderr, "haechi-detect: %s\n", missing.text);
     if (!rc)
         rc = hx_alert_sink_resume(&engine->sink, engine->config.alerts, c.alert_position, err);
-    for (uint32_t w = 0; w < engine->config.workers && !rc; w++)
-        for (uint32_t part = 0; part < c.worker_count && !rc; part++)
-            rc = hx_worker_load(engine->worker[w], c.worker[part].ptr, c.worker[part].len,
-                                (const uint64_t *)(const void *)c.keys.ptr,
-                                (uint32_t)(c.keys.len / sizeof(uint64_t)), err);
+    if (!rc)
+        rc = restore_workers(engine, &c, err);
+    engine->resumed = !rc;
     hx_checkpoint_free(&c);
     return rc;
 }

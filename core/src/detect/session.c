@@ -83,6 +83,7 @@ uint32_t hx_sessions_open(hx_sessions *sessions, const hx_event *event, uint32_t
     s->watermark_us = s->first_us = s->last_us = HX_TIME_NONE;
     s->last_offset = 0;
     s->last_input = 0;
+    s->last_identity = 0;
     s->flags = HX_SESSION_OPEN;
     s->name_len = event->name_len;
     memcpy(s->name, event->name, sizeof s->name);

@@ -21,10 +21,10 @@ enum {
 typedef struct hx_session {
     uint64_t hash;
     int64_t watermark_us; /* at its last event: the largest event time so far, of any line */
-    int64_t nll_sum_q10;
+    int64_t sum_q10;
     int64_t first_us, last_us; /* event times of its own */
     uint64_t worst_offset;     /* of the line of the event that surprised most */
-    uint32_t worst_nll_q10;
+    int32_t worst_q10;
     uint32_t events; /* judged */
     uint32_t worst_input;
     uint16_t worst_token;
@@ -34,7 +34,7 @@ typedef struct hx_session {
     char name[HX_SESSION_NAME_MAX];
     uint64_t last_offset; /* of the line of its last event */
     uint32_t last_input;
-    uint32_t unused;
+    uint32_t last_identity; /* the low half of its generation's */
 } hx_session;
 
 _Static_assert(sizeof(hx_session) == 192, "three cache lines");

@@ -299,6 +299,7 @@ static void take_event(hx_worker *w, const hx_event *e, uint32_t index, int64_t 
     s->last_us = e->time_us;
     s->last_offset = w->batch->chunk.offset + e->line;
     s->last_input = w->batch->chunk.input;
+    s->last_identity = (uint32_t)w->batch->chunk.identity;
     w->count[HX_STAT_EVENTS]++;
     hx_judge_event(w, slot, hx_bundle_token(w->bundle, e->key), index, HX_ITEM_EVENT);
     if (e->ends_session)
@@ -350,6 +351,8 @@ static void take_novelties(hx_worker *w, const hx_batch *batch)
             .offset = batch->chunk.offset + e->line,
             .line = hx_slice_make(batch->buffer + e->line, e->length),
         };
+
+        alert.content = hx_hash_bytes(alert.line.ptr, alert.line.len, n->id);
 
         if (hx_batch_owner(n->id, w->shared->workers) != w->index)
             continue;

@@ -12,8 +12,10 @@
 #include <haechi/stats.h>
 
 /* What a worker counts, in the order of the stats page. lines = every line that is not empty;
- * lines - malformed make events; events = judged by memo or model, plus unseen_events, plus
- * unscored. */
+ * lines - malformed make events (by value: one for each session a line names). With a model, events
+ * + sessions_ended = windows + unseen_events, and windows = memo_hits + answered by the model +
+ * unscored; one window of model_windows may answer for several. sessions_opened = ended + evicted +
+ * cut + open. */
 enum hx_worker_stat {
     HX_STAT_LINES,
     HX_STAT_EMPTY,
@@ -82,9 +84,17 @@ uint64_t hx_worker_epoch(const hx_worker *worker);
 /* Appends the worker's whole state between two batches. */
 void hx_worker_save(const hx_worker *worker, hx_text *out);
 
+/* What the numbers in a saved state stood for: the hash of each log key's template, and what an
+ * input's number is now (UINT32_MAX: it is gone). */
+typedef struct hx_saved_numbers {
+    const uint64_t *key_hash;
+    const uint32_t *input;
+    uint32_t key_count, input_count;
+} hx_saved_numbers;
+
 /* Puts back the sessions and novelties this worker owns out of what any number of workers saved.
  * 0, or HX_EMALFORMED. */
-int hx_worker_load(hx_worker *worker, const char *bytes, size_t len, const uint64_t *key_hash,
-                   uint32_t key_count, hx_error *err);
+int hx_worker_load(hx_worker *worker, const char *bytes, size_t len,
+                   const hx_saved_numbers *numbers, hx_error *err);
 
 #endif

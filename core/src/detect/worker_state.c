@@ -39,9 +39,15 @@ static void load_session(hx_worker *w, hx_session *s, const uint16_t *map, uint3
     hx_sessions_restore(&w->sessions, s);
 }
 
-int hx_worker_load(hx_worker *worker, const char *bytes, size_t len, const uint64_t *key_hash,
-                   uint32_t key_count, hx_error *err)
+static uint32_t input_now(const hx_saved_numbers *numbers, uint32_t input)
 {
+    return input < numbers->input_count ? numbers->input[input] : UINT32_MAX;
+}
+
+int hx_worker_load(hx_worker *worker, const char *bytes, size_t len,
+                   const hx_saved_numbers *numbers, hx_error *err)
+{
+    const uint32_t key_count = numbers->key_count;
     state_head head;
     uint16_t *map;
     size_t at = sizeof head;
@@ -56,11 +62,13 @@ int hx_worker_load(hx_worker *worker, const char *bytes, size_t len, const uint6
                    head.novelties * sizeof(hx_novelty_entry))
         return hx_error_set(err, HX_EMALFORMED,
                             "checkpoint: a worker's state has another version's form");
-    map = hx_worker_token_map(worker->bundle, key_hash, key_count);
+    map = hx_worker_token_map(worker->bundle, numbers->key_hash, key_count);
     if (!map)
         return hx_error_set(err, HX_ENOMEM, "checkpoint: out of memory");
     if (head.watermark_us > worker->watermark_us)
         worker->watermark_us = head.watermark_us;
+    if (head.watermark_us > atomic_load(worker->shared->latest_us))
+        atomic_store(worker->shared->latest_us, head.watermark_us);
     for (uint64_t i = 0; i < head.sessions; i++, at += sizeof(hx_session)) {
         hx_session s;
 
@@ -72,6 +80,8 @@ int hx_worker_load(hx_worker *worker, const char *bytes, size_t len, const uint6
             s.worst_token = (uint16_t)(key_count + 2);
         if (s.name_len >= HX_SESSION_NAME_MAX)
             s.name_len = HX_SESSION_NAME_MAX - 1;
+        s.last_input = input_now(numbers, s.last_input);
+        s.worst_input = input_now(numbers, s.worst_input);
         load_session(worker, &s, map, (uint32_t)head.window);
     }
     free(map);
