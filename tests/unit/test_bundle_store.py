@@ -19,7 +19,7 @@ def templates(*texts: str) -> bytes:
     return json.dumps({"format": 1, "templates": [{"text": text} for text in texts]}).encode()
 
 
-def manifest(texts: bytes, keys: int, event_nll: float = 9.5, sessions: int = 900) -> Manifest:
+def manifest(texts: bytes, keys: int, event_surprise: float = 9.5, sessions: int = 900) -> Manifest:
     return Manifest(
         created="2026-11-22T10:00:00Z",
         haechi="0.1.0",
@@ -40,20 +40,21 @@ def manifest(texts: bytes, keys: int, event_nll: float = 9.5, sessions: int = 90
                 unseen=keys + 2,
                 rule="likelihood",
                 top_k=9,
-                unseen_nll=20.0,
-                event_nll=event_nll,
-                session_nll=1.25,
+                unseen_surprise=20.0,
+                event_surprise=event_surprise,
+                session_surprise=1.25,
+                least_surprise=3.0,
                 validation={"sessions": sessions},
             ),
         ),
     )
 
 
-def made(folder: Path, *texts: str, event_nll: float = 9.5) -> Bundle:
+def made(folder: Path, *texts: str, event_surprise: float = 9.5) -> Bundle:
     text = templates(*texts)
     return write(
         folder,
-        manifest(text, len(texts), event_nll),
+        manifest(text, len(texts), event_surprise),
         {"templates.json": text, "deeplog.onnx": MODEL},
     )
 
@@ -66,7 +67,7 @@ def test_written_is_read_back(tmp_path: Path) -> None:
         assert (again.digest, again.path, again.manifest) == (bundle.digest, bundle.path, bundle.manifest)
     assert again.templates == ["a <*>", "b"]
     assert again.file("deeplog.onnx") == MODEL
-    assert again.manifest.deeplog.event_nll == 9.5
+    assert again.manifest.deeplog.event_surprise == 9.5
     assert again.manifest.new_event.trained_keys == (0, 1)
     assert sorted(p.name for p in (tmp_path / "bundles").iterdir()) == sorted([bundle.digest, "latest"])
 
@@ -176,11 +177,11 @@ def test_the_manifest_must_describe_the_files(tmp_path: Path) -> None:
 
 
 def test_diff(tmp_path: Path) -> None:
-    old, new = made(tmp_path, "a", "b", "b"), made(tmp_path, "a", "b", "c", "d", event_nll=8.0)
+    old, new = made(tmp_path, "a", "b", "b"), made(tmp_path, "a", "b", "c", "d", event_surprise=8.0)
     change = diff(old, new)
     assert change.templates_added == ("c", "d")
     assert change.templates_removed == ("b",)
-    assert change.changed["deeplog.event_nll"] == (9.5, 8.0)
+    assert change.changed["deeplog.event_surprise"] == (9.5, 8.0)
     assert change.changed["log_keys"] == (3, 4)
     assert change.changed["new_event.trained_keys"] == (3, 4)
     assert "window" not in change.changed

@@ -1,5 +1,7 @@
 """Fitting, exporting and scoring: the same model everywhere."""
 
+import math
+
 import numpy as np
 import onnx
 import pytest
@@ -14,10 +16,13 @@ from haechi.train import SilentProgress, TrainError, folds
 from haechi.train.export import check_export, onnx_of
 from haechi.train.fit import examples, steps_of
 from haechi.train.learn import Learned, device_of, learn
-from haechi.train.score import NLL_UNITS, WORST_RANK, Model, quantise, score
+from haechi.train.score import UNITS, WORST_RANK, Model, quantise, score
 
 SHAPE = ModelConfig(embedding=8, hidden=16)
 FLOWS = [[0, 1, 2, 3], [0, 1, 1, 2, 3], [4, 5], [4, 6, 5]]
+
+
+LONGER = {"min_steps": 300, "max_steps": 300}
 
 
 def corpus(times: int = 60) -> Sessions:
@@ -28,7 +33,7 @@ def config(**fit: object) -> TrainingConfig:
     return TrainingConfig.model_validate(
         {
             "model": SHAPE.model_dump(),
-            "fit": {"min_steps": 60, "max_steps": 60, "batch": 16, **fit},
+            "fit": {"min_steps": 60, "max_steps": 60, "batch": 16} | fit,
             "threshold": {"folds": 2},
         }
     )
@@ -36,7 +41,7 @@ def config(**fit: object) -> TrainingConfig:
 
 @pytest.fixture(scope="module")
 def learned() -> Learned:
-    return learn(corpus(), 7, config(), SilentProgress())
+    return learn(corpus(), 7, config(**LONGER), SilentProgress())
 
 
 def test_what_was_learned_is_likely_and_what_was_not_is_not(learned: Learned) -> None:
@@ -44,14 +49,14 @@ def test_what_was_learned_is_likely_and_what_was_not_is_not(learned: Learned) ->
     result = score(Model(learned.onnx_file), tried, learned.vocabulary, 10, 20.0)
     flagged = learned.calibration.rule.anomalous(result, tried.closed)
     assert flagged.tolist() == [False] * 4 + [True] * 3
-    assert result.mean_nll[:4].max() < result.mean_nll[4:].min()
+    assert result.mean_surprise[:4].max() < result.mean_surprise[4:].min()
 
 
 def test_same_seed_same_model_whatever_the_threads(learned: Learned) -> None:
-    again = learn(corpus(), 7, config(threads=1), SilentProgress())
+    again = learn(corpus(), 7, config(threads=1, **LONGER), SilentProgress())
     assert again.onnx_file == learned.onnx_file
     assert again.calibration == learned.calibration
-    other = learn(corpus(), 7, config(seed=2), SilentProgress())
+    other = learn(corpus(), 7, config(seed=2, **LONGER), SilentProgress())
     assert other.onnx_file != learned.onnx_file
 
 
@@ -116,12 +121,13 @@ def test_scores_follow_the_contract(learned: Learned) -> None:
     padded = [words.begin] * 10 + [0, 1, words.unseen, words.end]
     for at in range(10, 14):
         (row,) = model.log_probability(np.array([padded[at - 10 : at]], dtype=np.int64))
-        nll = int(quantise(np.array([min(-float(row[padded[at]]), 20.0)]))[0])
+        entropy = -sum(math.exp(p) * p for p in row.tolist())
+        surprise = math.floor((min(-float(row[padded[at]]), 20.0) - entropy) * UNITS + 0.5)
         if padded[at] == words.unseen:
-            nll = 20 * NLL_UNITS
-        total, worst = total + nll, max(worst, nll)
-    assert result.mean_nll[0] == total / 4 / NLL_UNITS
-    assert result.event_nll[0] == worst == 20 * NLL_UNITS
+            surprise = 20 * UNITS
+        total, worst = total + surprise, max(worst, surprise)
+    assert result.mean_surprise[0] == total / 4 / UNITS
+    assert result.event_surprise[0] == worst == 20 * UNITS
     assert result.rank[0] == WORST_RANK
     (first,) = model.log_probability(np.full((1, 10), words.begin, dtype=np.int64))
     likelier = [t for t in range(words.size) if first[t] > first[6] and t not in (words.begin, words.unseen)]

@@ -63,7 +63,7 @@ def test_result_and_bundle_agree(trained: TrainResult) -> None:
     assert manifest.new_event.trained_keys == (0, 1, 2, 3)
     detector = manifest.deeplog
     assert (detector.begin, detector.end, detector.unseen) == (4, 5, 6)
-    assert 0 < detector.session_nll < detector.event_nll < 20
+    assert 0 < detector.session_surprise < detector.event_surprise < 20
     assert detector.validation["sessions"] == 300
     assert not list(trained.bundle.parent.glob(".*"))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from haechi.config.training import ThresholdConfig
-from haechi.train.score import NLL_UNITS, SessionScores
+from haechi.train.score import UNITS, SessionScores
 from haechi.train.threshold import allowed_alarms, calibrate
 
 
@@ -27,14 +27,15 @@ def test_allowed_alarms_is_the_largest_count_that_shows_the_budget(
 
 def scores(events: list[float], means: list[float]) -> SessionScores:
     return SessionScores(
-        event_nll=np.round(np.array(events) * NLL_UNITS).astype(np.int64),
-        mean_nll=np.array(means),
+        event_surprise=np.round(np.array(events) * UNITS).astype(np.int64),
+        mean_surprise=np.array(means),
+        total_surprise=np.round(np.array(means) * UNITS * 10).astype(np.int64),
         rank=np.zeros(len(events), dtype=np.int32),
     )
 
 
 def config(budget: float, confidence: float = 0.5) -> ThresholdConfig:
-    return ThresholdConfig(budget=budget, confidence=confidence)
+    return ThresholdConfig(budget=budget, confidence=confidence, least_surprise=0)
 
 
 def test_thresholds_lie_between_values_and_keep_to_the_budget() -> None:
@@ -46,10 +47,10 @@ def test_thresholds_lie_between_values_and_keep_to_the_budget() -> None:
     assert result.held
     assert result.allowed == allowed_alarms(n, 0.02, 0.95)
     assert 0.7 * result.allowed <= result.flagged <= result.allowed
-    assert result.rule.event_nll * NLL_UNITS not in given.event_nll
-    assert result.rule.session_nll not in given.mean_nll
-    by_event = int((given.event_nll > result.rule.event_nll * NLL_UNITS).sum())
-    by_session = int((given.mean_nll > result.rule.session_nll).sum())
+    assert result.rule.event_surprise * UNITS not in given.event_surprise
+    assert result.rule.session_surprise not in given.mean_surprise
+    by_event = int((given.event_surprise > result.rule.event_surprise * UNITS).sum())
+    by_session = int((given.mean_surprise > result.rule.session_surprise).sum())
     assert by_event <= (result.allowed + 1) // 2
     assert by_session >= result.allowed // 2
     assert by_event > 0
@@ -64,7 +65,7 @@ def test_counts_weigh_like_repetitions() -> None:
         scores(spread, spread), np.ones(1000, np.int64), np.ones(1000, np.bool_), config(0.05)
     )
     assert once == repeated
-    assert once.rule.event_nll == 4.5
+    assert once.rule.event_surprise == 4.5
     assert once.flagged == 10
 
 
@@ -74,8 +75,8 @@ def test_too_few_sessions_draw_the_line_above_all_of_them() -> None:
     )
     assert not result.held
     assert result.flagged == 0
-    assert 3 < result.rule.event_nll < 20
-    assert 0.7 < result.rule.session_nll < 20
+    assert 3 < result.rule.event_surprise < 20
+    assert 0.7 < result.rule.session_surprise < 20
 
 
 def test_novel_sessions_do_not_drive_thresholds_up() -> None:
@@ -93,16 +94,18 @@ def test_open_sessions_have_no_say_in_the_mean() -> None:
     closed = np.array([True] * 500 + [False] * 500)
     means = np.where(closed, 1.0, 9.0)
     result = calibrate(scores([1.0] * 1000, means.tolist()), np.ones(1000, np.int64), closed, config(0.01))
-    assert result.rule.session_nll < 2
+    assert result.rule.session_surprise < 2
     assert result.flagged == 0
     nobody = calibrate(
         scores([1.0] * 1000, means.tolist()), np.ones(1000, np.int64), ~closed & closed, config(0.01)
     )
-    assert nobody.rule.session_nll == 10.0
+    assert nobody.rule.session_surprise == 10.0
 
 
 def test_topk_counts_its_alarms() -> None:
-    given = SessionScores(np.full(100, 5), np.full(100, 0.1), np.arange(100, dtype=np.int32))
+    given = SessionScores(
+        np.full(100, 5), np.full(100, 0.1), np.full(100, 50), np.arange(100, dtype=np.int32)
+    )
     result = calibrate(
         given, np.ones(100, np.int64), np.ones(100, np.bool_), ThresholdConfig(rule="topk", top_k=9)
     )

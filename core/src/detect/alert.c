@@ -24,10 +24,9 @@ static void make_id(const hx_alert *a, uint64_t id[2])
         uint64_t h = hx_hash_bytes(a->session.ptr, a->session.len, HX_HASH_SEED + part);
 
         h = hx_hash_u64(h, (uint64_t)a->kind);
-        h = hx_hash_bytes(a->source, strlen(a->source), h);
         h = hx_hash_u64(h, a->identity);
         h = hx_hash_u64(h, a->offset);
-        id[part] = hx_hash_u64(h, (uint64_t)a->time_us);
+        id[part] = hx_hash_u64(h, a->content);
     }
 }
 
@@ -40,9 +39,9 @@ static double score_of(const hx_alert *a, const hx_bundle *b)
 {
     switch (a->kind) {
     case HX_ALERT_EVENT:
-        return b->deeplog.likelihood ? (double)a->nll_q10 / HX_NLL_ONE : (double)a->rank;
+        return b->deeplog.likelihood ? (double)a->surprise_q10 / HX_NAT : (double)a->rank;
     case HX_ALERT_SESSION:
-        return a->mean_nll;
+        return a->mean_surprise;
     case HX_ALERT_NEW_KEY:
     case HX_ALERT_NEW_SHAPE:
         break;
@@ -54,9 +53,9 @@ static double threshold_of(const hx_alert *a, const hx_bundle *b)
 {
     switch (a->kind) {
     case HX_ALERT_EVENT:
-        return b->deeplog.likelihood ? b->deeplog.event_nll : (double)b->deeplog.top_k;
+        return b->deeplog.likelihood ? b->deeplog.event_surprise : (double)b->deeplog.top_k;
     case HX_ALERT_SESSION:
-        return b->deeplog.session_nll;
+        return b->deeplog.session_surprise;
     case HX_ALERT_NEW_KEY:
     case HX_ALERT_NEW_SHAPE:
         break;
@@ -190,9 +189,11 @@ static void say_event(const hx_alert *a, const hx_bundle *b, hx_text *say)
         say_quoted(say, token_text(b, a->token));
         hx_text_str(say, " is not expected here");
     }
-    if (b->deeplog.likelihood && a->token != b->deeplog.unseen)
-        hx_text_printf(say, " (probability %.2g, the limit is %.2g)",
-                       exp(-(double)a->nll_q10 / HX_NLL_ONE), exp(-b->deeplog.event_nll));
+    if (b->deeplog.likelihood && a->row && a->token != b->deeplog.unseen)
+        hx_text_printf(
+            say, ": probability %.2g, %.3g nats more surprising than usual (the limit is %.3g)",
+            exp((double)a->row[a->token]), (double)a->surprise_q10 / HX_NAT,
+            b->deeplog.event_surprise);
     else if (!b->deeplog.likelihood)
         hx_text_printf(say, " (it is not among the %u likeliest)", b->deeplog.top_k);
     if (n) {
@@ -210,10 +211,11 @@ static void say_reason(const hx_alert *a, const hx_bundle *b, hx_text *say)
         say_event(a, b, say);
         return;
     case HX_ALERT_SESSION:
-        hx_text_printf(say,
-                       "The session is unusual as a whole: %.3g nats of surprise an event over %u "
-                       "events (the limit is %.3g); the most surprising was ",
-                       a->mean_nll, a->events, b->deeplog.session_nll);
+        hx_text_printf(
+            say,
+            "The session is unusual as a whole: over %2$u events %1$.3g nats more "
+            "surprising an event than usual (the limit is %3$.3g); the most surprising was ",
+            a->mean_surprise, a->events, b->deeplog.session_surprise);
         say_quoted(say, token_text(b, a->worst_token));
         hx_text_str(say, ".");
         return;

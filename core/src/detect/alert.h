@@ -1,7 +1,8 @@
 /* Alerts: one JSON object a line (docs/alert.schema.json), and the place they are written to.
  *
  * An alert's id is a function of what it is about (detector, session, the line and where it stood),
- * so the same input gives the same id; that is how a restart repeats none. */
+ * and of nothing that another reading changes (clock, order of the inputs, bundle): the same input
+ * gives the same id, and that is how a restart repeats none. */
 #ifndef HAECHI_DETECT_ALERT_H
 #define HAECHI_DETECT_ALERT_H
 
@@ -25,9 +26,9 @@ typedef struct hx_alert {
     hx_slice session;
     uint32_t key;           /* of the event; HX_KEY_UNSEEN where no template fits */
     uint16_t token;         /* deeplog: what the model was asked about (may be the end mark) */
-    uint32_t nll_q10;       /* deeplog: of the event */
+    int32_t surprise_q10;   /* deeplog: of the event */
     uint32_t rank;          /* deeplog: of the event */
-    double mean_nll;        /* session: nats an event */
+    double mean_surprise;   /* session: nats an event */
     uint32_t events;        /* session: judged events, the end mark included */
     uint64_t since;         /* new_event: occurrences since the last report, this one not counted */
     uint8_t severity;       /* syslog's, or HX_PRI_NONE */
@@ -36,6 +37,7 @@ typedef struct hx_alert {
     uint16_t worst_token;   /* session: of the event that surprised most */
     const char *source;     /* the line: its source's name, identity, offset and bytes */
     uint64_t identity, offset;
+    uint64_t content; /* a hash of the line and of what is new about it; 0 at a session's end */
     hx_slice line; /* empty where the bytes are no longer at hand */
 } hx_alert;
 
@@ -50,6 +52,7 @@ typedef struct hx_alert_sink {
     int fd;
     bool owned;           /* the descriptor is to be closed */
     bool file;            /* a regular file: it has positions */
+    bool torn;            /* what stands in it ends without a newline: one is needed first */
     uint64_t (*known)[2]; /* ids already in the file beyond the checkpoint; sorted */
     size_t known_count;
     _Atomic uint64_t retries; /* writes that failed and were tried again: a full disk */
@@ -65,6 +68,9 @@ int hx_alert_sink_resume(hx_alert_sink *sink, const char *path, uint64_t positio
 
 /* The file's length; 0 where it is no file. */
 uint64_t hx_alert_sink_position(hx_alert_sink *sink);
+
+/* What was written is on the disk before a checkpoint relies on it. */
+void hx_alert_sink_sync(hx_alert_sink *sink);
 
 bool hx_alert_sink_knows(const hx_alert_sink *sink, const uint64_t id[2]);
 

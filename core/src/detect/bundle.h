@@ -9,7 +9,7 @@
 #include <haechi/front.h>
 
 #define HX_BUNDLE_FORMAT 1
-#define HX_NLL_ONE       1024 /* 1 nat in the fixed-point form that scores are kept in */
+#define HX_NAT           1024 /* 1 nat in the fixed-point form that scores are kept in */
 
 typedef struct hx_deeplog {
     bool enabled;
@@ -17,10 +17,11 @@ typedef struct hx_deeplog {
     uint16_t begin, end, unseen;
     uint32_t classes; /* log keys + 3 */
     uint32_t top_k;
-    uint32_t unseen_nll_q10;
-    uint32_t event_limit_q10; /* an event above it is anomalous */
-    double session_nll;       /* nats an event; a session whose mean is above it is anomalous */
-    double event_nll, unseen_nll;
+    int32_t unseen_surprise_q10;
+    int32_t event_limit_q10; /* an event above it is anomalous */
+    double session_surprise; /* nats an event; a session whose mean is above it is anomalous */
+    int32_t least_q10;       /* the sum over a session must be above it, too */
+    double event_surprise, unseen_surprise;
     hx_model *model;
 } hx_deeplog;
 

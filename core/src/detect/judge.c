@@ -10,7 +10,7 @@
 static inline bool anomalous(const hx_deeplog *dl, uint16_t token, hx_surprise s)
 {
     if (dl->likelihood)
-        return s.nll_q10 > dl->event_limit_q10;
+        return s.q10 > dl->event_limit_q10;
     return token == dl->unseen || s.rank >= dl->top_k;
 }
 
@@ -78,7 +78,7 @@ void hx_judge_event(hx_worker *worker, uint32_t slot, uint16_t token, uint32_t e
     if (kind == HX_ITEM_RELEASE || !dl->enabled)
         return;
     if (token == dl->unseen) {
-        item->surprise = (hx_surprise){dl->unseen_nll_q10, UINT16_MAX};
+        item->surprise = (hx_surprise){dl->unseen_surprise_q10, UINT16_MAX};
         w->count[HX_STAT_UNSEEN_EVENTS]++;
         keep_evidence(w, item, window);
     } else {
@@ -120,19 +120,24 @@ static int run_model(hx_worker *w, const uint16_t (*windows)[HX_WINDOW_MAX], uin
     return rc;
 }
 
+/* How much more the event surprises than the model expected to be surprised: its negative
+ * log-likelihood less the entropy of the answer. In a place where anything may follow, a rare event
+ * is no surprise; where one thing follows always, another one is. */
 static hx_surprise surprise_of(const hx_deeplog *dl, const float *row, uint16_t token)
 {
     const float own = row[token];
-    double nll = -(double)own;
+    double nll = -(double)own, entropy = 0;
     uint32_t rank = 0;
 
-    for (uint32_t t = 0; t < dl->classes; t++)
+    for (uint32_t t = 0; t < dl->classes; t++) {
         rank += row[t] > own && t != dl->begin && t != dl->unseen;
-    if (!(nll < dl->unseen_nll))
-        nll = dl->unseen_nll;
+        entropy -= exp((double)row[t]) * (double)row[t];
+    }
+    if (!(nll < dl->unseen_surprise))
+        nll = dl->unseen_surprise;
     if (nll < 0)
         nll = 0;
-    return (hx_surprise){(uint32_t)floor(nll * HX_NLL_ONE + 0.5),
+    return (hx_surprise){(int32_t)floor((nll - entropy) * HX_NAT + 0.5),
                          (uint16_t)(rank < UINT16_MAX ? rank : UINT16_MAX)};
 }
 
@@ -235,10 +240,10 @@ static void emit_deeplog(hx_worker *w, const hx_item *item, hx_session *s, hx_al
         .session = hx_slice_make(s->name, s->name_len),
         .key = item->token < w->bundle->log_keys ? item->token : HX_KEY_UNSEEN,
         .token = item->token,
-        .nll_q10 = item->surprise.nll_q10,
+        .surprise_q10 = item->surprise.q10,
         .rank = item->surprise.rank,
         .events = s->events,
-        .mean_nll = (double)s->nll_sum_q10 / HX_NLL_ONE / (s->events ? s->events : 1),
+        .mean_surprise = (double)s->sum_q10 / HX_NAT / (s->events ? s->events : 1),
         .worst_token = s->worst_token,
         .severity = HX_PRI_NONE,
     };
@@ -254,6 +259,7 @@ static void emit_deeplog(hx_worker *w, const hx_item *item, hx_session *s, hx_al
         alert.identity = batch->chunk.identity;
         alert.offset = batch->chunk.offset + e->line;
         alert.line = hx_slice_make(batch->buffer + e->line, e->length);
+        alert.content = hx_hash_bytes(alert.line.ptr, alert.line.len, HX_HASH_SEED);
     } else {
         /* The end has no line: the last one stands for it, the worst one for a whole session. */
         bool whole = kind == HX_ALERT_SESSION;
@@ -261,6 +267,9 @@ static void emit_deeplog(hx_worker *w, const hx_item *item, hx_session *s, hx_al
         alert.time_us = s->last_us;
         alert.source =
             hx_source_input_name(w->shared->source, whole ? s->worst_input : s->last_input);
+        if (!alert.source)
+            alert.source = ""; /* an input of an earlier run */
+        alert.identity = s->last_identity;
         alert.offset = whole ? s->worst_offset : s->last_offset;
         alert.line = line_again(w, s, alert.source, alert.offset, buffer);
         if (whole && s->worst_token < w->bundle->log_keys)
@@ -274,7 +283,7 @@ static void emit_deeplog(hx_worker *w, const hx_item *item, hx_session *s, hx_al
 
 static void note_worst(hx_worker *w, hx_session *s, const hx_item *item)
 {
-    s->worst_nll_q10 = item->surprise.nll_q10;
+    s->worst_q10 = item->surprise.q10;
     s->worst_token = item->token;
     if (item->event == HX_NO_EVENT) {
         s->worst_offset = s->last_offset;
@@ -299,8 +308,8 @@ static void judge_item(hx_worker *w, const hx_item *item, hx_session *s)
 {
     const hx_deeplog *dl = &w->bundle->deeplog;
 
-    s->nll_sum_q10 += item->surprise.nll_q10;
-    if (s->events++ == 0 || item->surprise.nll_q10 > s->worst_nll_q10)
+    s->sum_q10 += item->surprise.q10;
+    if (s->events++ == 0 || item->surprise.q10 > s->worst_q10)
         note_worst(w, s, item);
     if (__builtin_expect(anomalous(dl, item->token, item->surprise), 0))
         alert_once(w, item, s, HX_ALERT_EVENT);
@@ -310,8 +319,8 @@ static void judge_session(hx_worker *w, const hx_item *item, hx_session *s)
 {
     const hx_deeplog *dl = &w->bundle->deeplog;
 
-    if (dl->likelihood && !(s->flags & HX_SESSION_ALERTED) &&
-        (double)s->nll_sum_q10 > dl->session_nll * HX_NLL_ONE * (double)s->events)
+    if (dl->likelihood && !(s->flags & HX_SESSION_ALERTED) && s->sum_q10 > dl->least_q10 &&
+        (double)s->sum_q10 > dl->session_surprise * HX_NAT * (double)s->events)
         alert_once(w, item, s, HX_ALERT_SESSION);
 }
 

@@ -200,6 +200,7 @@ static int fill_deeplog(const cJSON *d, hx_bundle *b, hx_error *err)
     const char *rule = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(d, "rule"));
     const uint32_t n = b->log_keys;
     uint32_t begin = 0, end = 0, unseen = 0;
+    double least = 0;
     int rc;
 
     if (!rule || (strcmp(rule, "likelihood") != 0 && strcmp(rule, "topk") != 0))
@@ -215,16 +216,19 @@ static int fill_deeplog(const cJSON *d, hx_bundle *b, hx_error *err)
     if (!rc)
         rc = get_u32(d, "deeplog.", "top_k", 1, 65535, &dl->top_k, err);
     if (!rc)
-        rc = get_number(d, "deeplog.", "unseen_nll", 0, 1000, &dl->unseen_nll, err);
+        rc = get_number(d, "deeplog.", "unseen_surprise", 0, 1000, &dl->unseen_surprise, err);
     if (!rc)
-        rc = get_number(d, "deeplog.", "event_nll", 0, 1e6, &dl->event_nll, err);
+        rc = get_number(d, "deeplog.", "event_surprise", 0, 1e6, &dl->event_surprise, err);
     if (!rc)
-        rc = get_number(d, "deeplog.", "session_nll", 0, 1e6, &dl->session_nll, err);
+        rc = get_number(d, "deeplog.", "session_surprise", 0, 1e6, &dl->session_surprise, err);
+    if (!rc)
+        rc = get_number(d, "deeplog.", "least_surprise", 0, 1e6, &least, err);
     if (rc)
         return rc;
     dl->enabled = true;
-    dl->unseen_nll_q10 = (uint32_t)floor(dl->unseen_nll * HX_NLL_ONE + 0.5);
-    dl->event_limit_q10 = (uint32_t)floor(dl->event_nll * HX_NLL_ONE);
+    dl->least_q10 = (int32_t)floor(least * HX_NAT);
+    dl->unseen_surprise_q10 = (int32_t)floor(dl->unseen_surprise * HX_NAT + 0.5);
+    dl->event_limit_q10 = (int32_t)floor(dl->event_surprise * HX_NAT);
     return 0;
 }
 

@@ -58,7 +58,7 @@ static void put_again(hx_memo *memo, const unsigned char *entry)
 
     memcpy(window, entry + HX_MEMO_WINDOW_AT, memo->window_bytes);
     memcpy(&next, entry + HX_MEMO_NEXT_AT, sizeof next);
-    memcpy(&surprise.nll_q10, entry + 4, sizeof surprise.nll_q10);
+    memcpy(&surprise.q10, entry + 4, sizeof surprise.q10);
     memcpy(&surprise.rank, entry + 8, sizeof surprise.rank);
     hx_memo_put(memo, hx_memo_hash(memo, window, next), window, next, surprise);
 }
@@ -103,7 +103,7 @@ void hx_memo_put(hx_memo *memo, uint64_t hash, const uint16_t *window, uint16_t 
         memo->crowded = true;
     }
     memcpy(entry, &tag, sizeof tag);
-    memcpy(entry + 4, &surprise.nll_q10, sizeof surprise.nll_q10);
+    memcpy(entry + 4, &surprise.q10, sizeof surprise.q10);
     memcpy(entry + 8, &surprise.rank, sizeof surprise.rank);
     memcpy(entry + HX_MEMO_NEXT_AT, &next, sizeof next);
     memcpy(entry + HX_MEMO_WINDOW_AT, window, memo->window_bytes);

@@ -16,13 +16,13 @@
 
 /* What the model says of an event: its negative log-likelihood in 1/1024 nat, and its rank. */
 typedef struct hx_surprise {
-    uint32_t nll_q10;
+    int32_t q10;
     uint16_t rank;
 } hx_surprise;
 
 typedef struct hx_memo {
-    unsigned char *entries; /* sets x ways x stride, each: u32 tag (0: empty), u32 nll, u16 rank,
-                               u16 next, u16 window[h] */
+    unsigned char *entries; /* sets x ways x stride, each: u32 tag (0: empty), i32 surprise, u16
+                               rank, u16 next, u16 window[h] */
     uint32_t set_mask;
     uint32_t max_sets;
     uint32_t stride;
@@ -89,7 +89,7 @@ static inline bool hx_memo_get(const hx_memo *memo, uint64_t hash, const uint16_
     for (uint32_t way = 0; way < HX_MEMO_WAYS; way++, entry += memo->stride) {
         memcpy(&have, entry, sizeof have);
         if (have == tag && hx_memo_is(memo, entry, window, next)) {
-            memcpy(&out->nll_q10, entry + 4, sizeof out->nll_q10);
+            memcpy(&out->q10, entry + 4, sizeof out->q10);
             memcpy(&out->rank, entry + 8, sizeof out->rank);
             return true;
         }

@@ -9,7 +9,7 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -181,7 +181,7 @@ def measure(training: Sessions, test: TestSet, config: TrainingConfig) -> tuple[
     train_s = time.perf_counter() - began
     scores, windows = judge(learned, test.sessions, config)
     likelihood = learned.calibration.rule
-    topk = Rule("topk", TOP_K, likelihood.event_nll, likelihood.session_nll)
+    topk = replace(likelihood, rule="topk", top_k=TOP_K)
     flagged = likelihood.anomalous(scores, test.sessions.closed)
     return (
         SeedResult(
@@ -199,10 +199,10 @@ def measure(training: Sessions, test: TestSet, config: TrainingConfig) -> tuple[
 def judge(learned: Learned, sessions: Sessions, config: TrainingConfig) -> tuple[SessionScores, Windows]:
     """The reference scores, and the windows they rest on."""
     windows = window(sessions, learned.vocabulary, config.window.size)
-    nll, rank = score_windows(
-        Model(learned.onnx_file), windows, learned.vocabulary, config.threshold.unseen_nll
+    surprise, rank = score_windows(
+        Model(learned.onnx_file), windows, learned.vocabulary, config.threshold.unseen_surprise
     )
-    return score_sessions(windows, nll, rank, len(sessions)), windows
+    return score_sessions(windows, surprise, rank, len(sessions)), windows
 
 
 def agrees(
@@ -288,7 +288,7 @@ def _line(result: SeedResult) -> str:
     parity = {None: "engine not built", True: "engine agrees", False: "ENGINE DISAGREES"}[result.agree]
     return (
         f"seed {result.seed}: F1 {c.f1:.4f} (P {c.precision:.4f}, R {c.recall:.4f}), thresholds "
-        f"{rule.event_nll:.3f} / {rule.session_nll:.3f} nats, top-{TOP_K} F1 {result.topk.f1:.4f}, "
+        f"{rule.event_surprise:.3f} / {rule.session_surprise:.3f} nats, top-{TOP_K} F1 {result.topk.f1:.4f}, "
         f"trained in {result.train_s:.1f} s, ONNX within {result.learned.export_difference:.1e}; {parity}"
     )
 

@@ -66,9 +66,10 @@ class DeepLog(_Part):
     unseen: Count
     rule: Literal["likelihood", "topk"]
     top_k: int = Field(ge=1)
-    unseen_nll: float = Field(gt=0)
-    event_nll: float = Field(ge=0)
-    session_nll: float = Field(ge=0)
+    unseen_surprise: float = Field(gt=0)
+    event_surprise: float = Field(ge=0)
+    session_surprise: float = Field(ge=0)
+    least_surprise: float = Field(ge=0)
     validation: dict[str, Any]
 
 

@@ -83,7 +83,8 @@ class ThresholdConfig(_Section):
     budget: float = Field(default=0.005, gt=0, lt=1)
     confidence: float = Field(default=0.95, ge=0.5, lt=1)
     top_k: int = Field(default=9, ge=1, le=65_000)
-    unseen_nll: float = Field(default=20.0, gt=0, le=1000)
+    unseen_surprise: float = Field(default=20.0, gt=0, le=1000)
+    least_surprise: float = Field(default=3.0, ge=0, le=1000)
     folds: int = Field(default=3, ge=2, le=20)
 
 

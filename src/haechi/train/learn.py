@@ -103,7 +103,9 @@ def _calibration(
 
     def scores_by(model: int, sessions: Sessions) -> SessionScores:
         words = lessons[model].vocabulary
-        return score(Model(files[model]), sessions, words, config.window.size, config.threshold.unseen_nll)
+        return score(
+            Model(files[model]), sessions, words, config.window.size, config.threshold.unseen_surprise
+        )
 
     deployed = scores_by(0, parts)
     worse = [

@@ -39,8 +39,8 @@ class TrainResult:
     format: str
     session_rule: str
     idle_s: int
-    event_nll: float
-    session_nll: float
+    event_surprise: float
+    session_surprise: float
     validation: dict[str, Any]
     seconds: float
     notes: tuple[str, ...]
@@ -91,8 +91,8 @@ def run(
         format=material.format,
         session_rule=str(_rule(material.session)),
         idle_s=material.session.idle_s,
-        event_nll=detector.event_nll,
-        session_nll=detector.session_nll,
+        event_surprise=detector.event_surprise,
+        session_surprise=detector.session_surprise,
         validation=detector.validation,
         seconds=time.monotonic() - began,
         notes=tuple(_notes(learned, events, config)),
@@ -180,9 +180,10 @@ def manifest_of(material: Material, learned: Learned, config: TrainingConfig, pa
                 unseen=vocabulary.unseen,
                 rule=config.threshold.rule,
                 top_k=config.threshold.top_k,
-                unseen_nll=config.threshold.unseen_nll,
-                event_nll=calibration.rule.event_nll,
-                session_nll=calibration.rule.session_nll,
+                unseen_surprise=config.threshold.unseen_surprise,
+                event_surprise=calibration.rule.event_surprise,
+                session_surprise=calibration.rule.session_surprise,
+                least_surprise=calibration.rule.least_surprise,
                 validation={
                     "sessions": calibration.sessions,
                     "alert_ratio": calibration.alert_ratio,

@@ -14,7 +14,7 @@ from haechi.corpus.sessions import Sessions
 from haechi.corpus.vocabulary import Vocabulary
 from haechi.corpus.windows import Windows, window
 
-NLL_UNITS = 1024  # an NLL is a whole number of 1/1024 nats
+UNITS = 1024  # a surprise is a whole number of 1/1024 nats
 BATCH = 256
 WORST_RANK = np.iinfo(np.int32).max  # of an unseen event: outside every top k
 
@@ -23,33 +23,42 @@ WORST_RANK = np.iinfo(np.int32).max  # of an unseen event: outside every top k
 class SessionScores:
     """What the rules look at; one entry a session.
 
-    event_nll  int64, the largest NLL of an event in 1/1024 nats
-    mean_nll   float64, the mean over the events in nats, an exact quotient of two integers
-    rank       int32, the largest rank
+    event_surprise  int64, the largest surprise of an event in 1/1024 nats
+    mean_surprise   float64, the mean over the events in nats, an exact quotient of two integers
+    total_surprise  int64, the sum over the events in 1/1024 nats
+    rank            int32, the largest rank
     """
 
-    event_nll: npt.NDArray[np.int64]
-    mean_nll: npt.NDArray[np.float64]
+    event_surprise: npt.NDArray[np.int64]
+    mean_surprise: npt.NDArray[np.float64]
+    total_surprise: npt.NDArray[np.int64]
     rank: npt.NDArray[np.int32]
 
     @classmethod
     def concatenate(cls, parts: Sequence["SessionScores"]) -> "SessionScores":
         """The scores of several sets of sessions, one after the other."""
         return cls(
-            np.concatenate([part.event_nll for part in parts]),
-            np.concatenate([part.mean_nll for part in parts]),
+            np.concatenate([part.event_surprise for part in parts]),
+            np.concatenate([part.mean_surprise for part in parts]),
+            np.concatenate([part.total_surprise for part in parts]),
             np.concatenate([part.rank for part in parts]),
         )
 
     def select(self, chosen: npt.NDArray[np.intp]) -> "SessionScores":
         """The scores of the sessions at these indices."""
-        return SessionScores(self.event_nll[chosen], self.mean_nll[chosen], self.rank[chosen])
+        return SessionScores(
+            self.event_surprise[chosen],
+            self.mean_surprise[chosen],
+            self.total_surprise[chosen],
+            self.rank[chosen],
+        )
 
     def worse_of(self, other: "SessionScores") -> "SessionScores":
         """For each session the less likely of its two scores, one quantity at a time."""
         return SessionScores(
-            np.maximum(self.event_nll, other.event_nll),
-            np.maximum(self.mean_nll, other.mean_nll),
+            np.maximum(self.event_surprise, other.event_surprise),
+            np.maximum(self.mean_surprise, other.mean_surprise),
+            np.maximum(self.total_surprise, other.total_surprise),
             np.maximum(self.rank, other.rank),
         )
 
@@ -70,16 +79,22 @@ class Model:
         return np.asarray(result, dtype=np.float32)
 
 
-def quantise(nll: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
+def quantise(nats: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
     """Nats -> whole units of 1/1024 nat, halves up."""
-    return np.floor(nll.astype(np.float64) * NLL_UNITS + 0.5).astype(np.int64)
+    return np.floor(nats.astype(np.float64) * UNITS + 0.5).astype(np.int64)
+
+
+def entropy(log_probability: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """float32 [n, tokens] log-probabilities -> float64 [n] nats: what the model expects an event's NLL to be."""
+    log = log_probability.astype(np.float64)
+    return np.asarray(-(np.exp(log) * log).sum(axis=1))
 
 
 def score_windows(
-    model: Model, windows: Windows, vocabulary: Vocabulary, unseen_nll: float
+    model: Model, windows: Windows, vocabulary: Vocabulary, unseen_surprise: float
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """NLL (1/1024 nats) and rank of every distinct (window, token) pair; each window asked once."""
-    nll = np.empty(len(windows.context_of), dtype=np.int64)
+    """Surprise (1/1024 nats) and rank of every distinct (window, token) pair; each window asked once."""
+    surprise = np.empty(len(windows.context_of), dtype=np.int64)
     rank = np.empty(len(windows.context_of), dtype=np.int32)
     for start in range(0, len(windows.contexts), BATCH):
         answer = model.log_probability(windows.contexts[start : start + BATCH])
@@ -88,38 +103,39 @@ def score_windows(
         row = answer[windows.context_of[pairs] - start]
         token = windows.token_of[pairs]
         of_token = row[np.arange(len(token)), token]
-        nll[pairs] = quantise(np.clip(-of_token.astype(np.float64), 0, unseen_nll))
+        nll = np.clip(-of_token.astype(np.float64), 0, unseen_surprise)
+        surprise[pairs] = quantise(nll - entropy(answer)[windows.context_of[pairs] - start])
         likelier = row > of_token[:, None]
         likelier[:, [vocabulary.begin, vocabulary.unseen]] = False
         rank[pairs] = likelier.sum(axis=1)
     unseen = windows.token_of == vocabulary.unseen
-    nll[unseen] = quantise(np.array([unseen_nll]))[0]
+    surprise[unseen] = quantise(np.array([unseen_surprise]))[0]
     rank[unseen] = WORST_RANK
-    return nll, rank
+    return surprise, rank
 
 
 def score_sessions(
-    windows: Windows, pair_nll: npt.NDArray[np.int64], pair_rank: npt.NDArray[np.int32], sessions: int
+    windows: Windows, pair_surprise: npt.NDArray[np.int64], pair_rank: npt.NDArray[np.int32], sessions: int
 ) -> SessionScores:
     """Events gathered into sessions. A session with no judged event scores 0."""
-    nll, rank = pair_nll[windows.pair_of], pair_rank[windows.pair_of]
+    surprise, rank = pair_surprise[windows.pair_of], pair_rank[windows.pair_of]
     events = np.bincount(windows.session_of, minlength=sessions)
     total = np.zeros(sessions, dtype=np.int64)
-    np.add.at(total, windows.session_of, nll)
+    np.add.at(total, windows.session_of, surprise)
     largest = np.zeros(sessions, dtype=np.int64)
-    np.maximum.at(largest, windows.session_of, nll)
+    np.maximum.at(largest, windows.session_of, surprise)
     worst = np.zeros(sessions, dtype=np.int32)
     np.maximum.at(worst, windows.session_of, rank)
-    return SessionScores(largest, total / np.maximum(events, 1) / NLL_UNITS, worst)
+    return SessionScores(largest, total / np.maximum(events, 1) / UNITS, total, worst)
 
 
 def score(
-    model: Model, sessions: Sessions, vocabulary: Vocabulary, size: int, unseen_nll: float
+    model: Model, sessions: Sessions, vocabulary: Vocabulary, size: int, unseen_surprise: float
 ) -> SessionScores:
     """The scores of these sessions; the end of a session counts where the session is closed."""
     windows = window(sessions, vocabulary, size)
-    nll, rank = score_windows(model, windows, vocabulary, unseen_nll)
-    return score_sessions(windows, nll, rank, len(sessions))
+    surprise, rank = score_windows(model, windows, vocabulary, unseen_surprise)
+    return score_sessions(windows, surprise, rank, len(sessions))
 
 
 @dataclass(frozen=True)
@@ -128,12 +144,15 @@ class Rule:
 
     rule: str
     top_k: int
-    event_nll: float
-    session_nll: float
+    event_surprise: float
+    session_surprise: float
+    least_surprise: float
 
     def anomalous(self, scores: SessionScores, closed: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """bool [sessions]. The mean is judged at a session's end only."""
         if self.rule == "topk":
             return np.asarray(scores.rank >= self.top_k)
-        by_event = scores.event_nll > self.event_nll * NLL_UNITS
-        return np.asarray(by_event | (closed & (scores.mean_nll > self.session_nll)))
+        by_event = scores.event_surprise > self.event_surprise * UNITS
+        by_mean = scores.mean_surprise > self.session_surprise
+        enough = scores.total_surprise > self.least_surprise * UNITS
+        return np.asarray(by_event | (closed & by_mean & enough))

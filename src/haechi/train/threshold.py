@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from haechi.config.training import ThresholdConfig
-from haechi.train.score import NLL_UNITS, Rule, SessionScores, quantise
+from haechi.train.score import UNITS, Rule, SessionScores, quantise
 
 
 @dataclass(frozen=True)
@@ -65,20 +65,24 @@ def calibrate(
     are, and would drive them up without a single alarm fewer. Half of the alarms are for the event
     threshold. The session threshold is then lowered for as long as the sessions flagged by either are
     not more than allowed: it gets the other half, and what is saved where both flag the same, because
-    it sees all of a session. With no alarm allowed they lie above the largest normal value. The top-k
+    it sees all of a session. Neither flags what surprises by less than config.least_surprise in all,
+    however rare that is among the normal sessions: a budget is not there to be used up. With no alarm allowed they lie above the largest normal value. The top-k
     rule has its k from the configuration; its alarms are counted, too.
     """
-    known = scores.event_nll < quantise(np.array([config.unseen_nll]))[0]
+    known = scores.event_surprise < quantise(np.array([config.unseen_surprise]))[0]
     known_count = np.where(known, count, 0)
     shown = allowed_alarms(int(known_count.sum()), config.budget, config.confidence)
     allowed = max(shown, 0)
     ended = known & closed
-    event = _Steps(scores.event_nll[known] / NLL_UNITS, count[known], config.unseen_nll)
-    session = _Steps(scores.mean_nll[ended], count[ended], config.unseen_nll)
-    by_event = event.threshold((allowed + 1) // 2 if ended.any() else allowed)
+    event = _Steps(scores.event_surprise[known] / UNITS, count[known], config.unseen_surprise)
+    session = _Steps(scores.mean_surprise[ended], count[ended], config.unseen_surprise)
+    # Half a unit more, so that it is no value that occurs either.
+    least = config.least_surprise + 0.5 / UNITS
+    by_event = max(event.threshold((allowed + 1) // 2 if ended.any() else allowed), least)
 
     def rule_for(by_session: int) -> Rule:
-        return Rule(config.rule, config.top_k, by_event, session.threshold(by_session))
+        by_mean = max(session.threshold(by_session), 0.0)
+        return Rule(config.rule, config.top_k, by_event, by_mean, config.least_surprise)
 
     def flagged(rule: Rule) -> int:
         return int(known_count[rule.anomalous(scores, closed)].sum())
@@ -110,14 +114,14 @@ class _Steps:
     def threshold(self, alarms: int) -> float:
         """Midway between two neighbouring values, so that at most this many sessions lie above.
 
-        Over the largest value, where there is no neighbour, by a tenth of how far it lies above the median,
-        and never up to the cap.
+        Over the largest value, where there is no neighbour, by a tenth of how far it lies above the median or a
+        twentieth of itself, and never up to the cap. Never below 0: no more surprising than expected is no alarm.
         """
         if len(self._value) == 0:
             return self._cap / 2
         place = int(np.argmax(self._above <= alarms))
-        low = float(self._value[place])
+        low = max(float(self._value[place]), 0.0)
         if place + 1 < len(self._value):
-            return (low + float(self._value[place + 1])) / 2
-        beyond = max((low - float(np.median(self._value))) / 10, low / 20, 1 / NLL_UNITS)
+            return (low + max(float(self._value[place + 1]), 0.0)) / 2
+        beyond = max((low - float(np.median(self._value))) / 10, low / 20, 1 / UNITS)
         return min(low + beyond, (low + self._cap) / 2)
