@@ -1,0 +1,227 @@
+"""Killed at any moment, as often as one likes: every alert is written, and none twice."""
+
+import os
+import random
+import shutil
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from haechi.native.tools import Process
+from tests.integration.engine_room import about, judge, log_lines, make_bundle, need_engine, read_alerts, settings
+
+LINES = 6000
+ROUNDS = 14
+
+
+class Writer:
+    """Appends a log's lines in pieces that may end within a line, and rotates it between two lines."""
+
+    def __init__(self, path: Path, lines: list[str], draw: random.Random) -> None:
+        self.path = path
+        self.left = [line.encode() for line in lines]
+        self.part = b""  # the rest of a line that is begun
+        self.draw = draw
+        self.turned = 0
+        path.write_bytes(b"")
+
+    def write(self, count: int) -> None:
+        text = self.part + b"".join(self.left[:count])
+        self.left = self.left[count:]
+        keep = self.draw.randrange(20) if self.left else 0
+        self.part = text[len(text) - keep :]
+        with self.path.open("ab", buffering=0) as file:
+            file.write(text[: len(text) - keep])
+
+    def _finish_line(self) -> None:
+        with self.path.open("ab", buffering=0) as file:
+            file.write(self.part)
+        self.part = b""
+
+    def _old_name(self) -> Path:
+        self.turned += 1
+        return self.path.with_name(f"{self.path.name}.{self.turned}")
+
+    def rename(self) -> None:
+        self._finish_line()
+        self.path.rename(self._old_name())
+        self.path.write_bytes(b"")
+
+    def copy_and_truncate(self) -> None:
+        self._finish_line()
+        shutil.copyfile(self.path, self._old_name())
+        os.truncate(self.path, 0)
+
+
+def crash_again_and_again(
+    bundle: Path,
+    folder: Path,
+    seed: int,
+    workers: Callable[[int], int],
+    rotate: Callable[[Writer], None] | None,
+    rotate_when_running: bool,
+    rounds: int = ROUNDS,
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The alerts after the last restart, and the lines that were written."""
+    draw = random.Random(seed)
+    lines = list(log_lines(LINES, seed))
+    writer = Writer(folder / "app.log", list(lines), draw)
+    config = settings(
+        bundle,
+        folder,
+        [writer.path],
+        follow=True,
+        poll_ms=20,
+        rotate_wait_ms=300,
+        checkpoint={"path": str(folder / "checkpoint"), "interval_s": 0.05},
+        stats_page=str(folder / "stats"),
+    )
+    for turn in range(rounds):
+        with Process.start("haechi-detect", {**config, "workers": workers(turn)}) as engine:
+            for _ in range(draw.randrange(1, 8)):
+                writer.write(LINES // rounds // 8 + draw.randrange(60))
+                if rotate and rotate_when_running and draw.random() < 0.15:
+                    rotate(writer)
+                time.sleep(draw.random() * 0.04)
+            engine.kill()
+        writer.write(draw.randrange(80))
+        if rotate and turn > 0 and draw.random() < 0.4:
+            rotate(writer)
+    with Process.start("haechi-detect", {**config, "workers": workers(rounds)}) as engine:
+        writer.write(len(writer.left))
+        wait_until_quiet(engine, folder)
+        assert engine.stop() == 0, engine.stderr_text()
+    return read_alerts(folder / "alerts.jsonl"), lines
+
+
+def wait_until_quiet(engine: Process, folder: Path, still_s: float = 0.8, timeout_s: float = 20.0) -> None:
+    """Nothing read and nothing written for a while."""
+    deadline = time.monotonic() + timeout_s
+    seen, since = (-1, -1), time.monotonic()
+    with engine.stats() as page:
+        while time.monotonic() - since < still_s:
+            assert engine.running, engine.stderr_text()
+            assert time.monotonic() < deadline, "it never became quiet"
+            now = (page.value("source_bytes"), (folder / "alerts.jsonl").stat().st_size)
+            if now != seen:
+                seen, since = now, time.monotonic()
+            time.sleep(0.02)
+
+
+def assert_as_undisturbed(bundle: Path, folder: Path, alerts: list[dict[str, Any]], lines: list[str]) -> None:
+    whole = folder / "whole.log"
+    whole.write_text("".join(lines))
+    want = Counter(about(alert) for alert in judge(bundle, folder / "undisturbed", [whole]).alerts)
+    got = Counter(about(alert) for alert in alerts)
+    assert len(want) > 20
+    assert not want - got, f"missing: {list(want - got)[:3]}"
+    assert not got - want, f"twice, or never due: {list(got - want)[:3]}"
+    assert len({alert["id"] for alert in alerts}) == len(alerts)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_killed_while_following(workers: int, seed: int, engine_bundle: Path, tmp_path: Path) -> None:
+    alerts, lines = crash_again_and_again(engine_bundle, tmp_path, seed, lambda _: workers, None, False)
+    assert_as_undisturbed(engine_bundle, tmp_path, alerts, lines)
+    log = tmp_path / "app.log"
+    assert log.read_text() == "".join(lines)
+    again = judge(engine_bundle, tmp_path / "again", [log])
+    assert sorted(again.ids) == sorted(alert["id"] for alert in alerts)
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_workers_change_between_crashes(seed: int, engine_bundle: Path, tmp_path: Path) -> None:
+    alerts, lines = crash_again_and_again(
+        engine_bundle, tmp_path, seed, lambda turn: (1, 3, 2, 5)[turn % 4], None, False
+    )
+    assert_as_undisturbed(engine_bundle, tmp_path, alerts, lines)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("seed", [5, 6, 7])
+def test_renamed_between_crashes(seed: int, workers: int, engine_bundle: Path, tmp_path: Path) -> None:
+    alerts, lines = crash_again_and_again(
+        engine_bundle, tmp_path, seed, lambda _: workers, Writer.rename, rotate_when_running=True
+    )
+    assert_as_undisturbed(engine_bundle, tmp_path, alerts, lines)
+
+
+@pytest.mark.parametrize("seed", [8, 9])
+def test_truncated_between_crashes(seed: int, engine_bundle: Path, tmp_path: Path) -> None:
+    """Only while the engine is down: what a running one has not read before a truncation is gone for all."""
+    alerts, lines = crash_again_and_again(
+        engine_bundle, tmp_path, seed, lambda _: 1, Writer.copy_and_truncate, rotate_when_running=False
+    )
+    assert_as_undisturbed(engine_bundle, tmp_path, alerts, lines)
+
+
+def test_killed_before_the_first_interval(engine_bundle: Path, engine_log: Path, tmp_path: Path) -> None:
+    """The first checkpoint is made before the first line: a crash right after the first alerts repeats none."""
+    more: dict[str, Any] = {"checkpoint": {"path": str(tmp_path / "checkpoint"), "interval_s": 3600}}
+    config = settings(
+        engine_bundle, tmp_path, [engine_log], follow=True, stats_page=str(tmp_path / "stats"), **more
+    )
+    for _ in range(3):
+        with Process.start("haechi-detect", config) as engine:
+            wait_until_quiet(engine, tmp_path, still_s=0.3)
+            engine.kill()
+    alerts = read_alerts(tmp_path / "alerts.jsonl")
+    want = judge(engine_bundle, tmp_path / "once", [engine_log])
+    assert sorted(alert["id"] for alert in alerts) == sorted(want.ids)
+
+
+def test_lines_without_times(tmp_path: Path) -> None:
+    """An id does not depend on when the line arrived."""
+    need_engine()
+    bundle = make_bundle(
+        tmp_path / "bundles", parser={"format": "plain"}, session={"by": "all", "fields": []}
+    ).path
+    log = tmp_path / "plain.log"
+    log.write_text("".join(f"strange thing {'x' * n}\nopen request {n}\n" for n in range(1, 30)))
+    more: dict[str, Any] = {"checkpoint": {"path": str(tmp_path / "checkpoint"), "interval_s": 3600}}
+    config = settings(bundle, tmp_path, [log], follow=True, stats_page=str(tmp_path / "stats"), **more)
+    for _ in range(3):
+        with Process.start("haechi-detect", config) as engine:
+            wait_until_quiet(engine, tmp_path, still_s=0.3)
+            engine.kill()
+    ids = [alert["id"] for alert in read_alerts(tmp_path / "alerts.jsonl")]
+    assert len(ids) == len(set(ids)) > 0
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_stopped_and_started_again(workers: int, engine_bundle: Path, tmp_path: Path) -> None:
+    """SIGTERM while following: a checkpoint is written, the status is 0, and the next run goes on from there."""
+    lines = list(log_lines(3000, seed=11))
+    log = tmp_path / "app.log"
+    log.write_bytes(b"")
+    checkpoint = tmp_path / "checkpoint"
+    config = settings(
+        engine_bundle,
+        tmp_path,
+        [log],
+        follow=True,
+        workers=workers,
+        checkpoint={"path": str(checkpoint), "interval_s": 3600},
+        stats_page=str(tmp_path / "stats"),
+    )
+    total = 0
+    for part in range(3):
+        with Process.start("haechi-detect", config) as engine:
+            with log.open("a") as file:
+                file.writelines(lines[part * 1000 : part * 1000 + 1000])
+            wait_until_quiet(engine, tmp_path, still_s=0.3)
+            before = checkpoint.stat().st_mtime_ns
+            with engine.stats() as page:
+                total += page.value("lines")
+            os.kill(engine.pid, signal.SIGTERM)
+            assert engine.wait(10) == 0, engine.stderr_text()
+            assert checkpoint.stat().st_mtime_ns > before
+    assert total == 3000
+    assert not list(tmp_path.glob("checkpoint.new"))
+    assert_as_undisturbed(engine_bundle, tmp_path, read_alerts(tmp_path / "alerts.jsonl"), lines)
