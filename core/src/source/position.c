@@ -140,11 +140,9 @@ static int load_one(hx_source *s, const saved *p)
     fd = g ? rotated_open(p->path, p, true) : -1;
     if (fd >= 0)
         return resume(g, fd, p);
-    if (p->offset == 0)
-        return 0;
     fd = rotated_find(p);
     if (fd < 0)
-        return HX_ENOTFOUND;
+        return p->offset ? HX_ENOTFOUND : 0;
     if (fstat(fd, &st)) {
         close(fd);
         return HX_EIO;

@@ -87,8 +87,11 @@ static int find(const saved *p, bool by_inode)
     if ((!by_inode && p->head_len < COPY_HEAD_MIN) || !listing_open(&l, p->path))
         return -1;
     while (fd < 0 && (entry = listing_next(&l))) {
-        if (by_inode ? entry->d_ino == p->inode
-                     : strncmp(entry->d_name, l.base, strcspn(l.base, ".")) == 0)
+        bool alike = strncmp(entry->d_name, l.base, strcspn(l.base, ".")) == 0;
+
+        /* Where nothing was read yet there is no head to compare: then the name must be alike too.
+         */
+        if (by_inode ? entry->d_ino == p->inode && (p->head_len || alike) : alike)
             fd = rotated_open(l.name, p, by_inode);
     }
     closedir(l.dir);
