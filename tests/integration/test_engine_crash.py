@@ -13,7 +13,15 @@ from typing import Any
 import pytest
 
 from haechi.native.tools import Process
-from tests.integration.engine_room import about, judge, log_lines, make_bundle, need_engine, read_alerts, settings
+from tests.integration.engine_room import (
+    about,
+    judge,
+    log_lines,
+    make_bundle,
+    need_engine,
+    read_alerts,
+    settings,
+)
 
 LINES = 6000
 ROUNDS = 14
@@ -90,13 +98,18 @@ def crash_again_and_again(
                 time.sleep(draw.random() * 0.04)
             engine.kill()
         writer.write(draw.randrange(80))
-        if rotate and turn > 0 and draw.random() < 0.4:
+        if rotate and draw.random() < 0.4 and (rotate_when_running or has_begun(folder)):
             rotate(writer)
     with Process.start("haechi-detect", {**config, "workers": workers(rounds)}) as engine:
         writer.write(len(writer.left))
         wait_until_quiet(engine, folder)
         assert engine.stop() == 0, engine.stderr_text()
     return read_alerts(folder / "alerts.jsonl"), lines
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether the checkpoint knows the head of a file: without, its copy cannot be told from others."""
+    return b'"fingerprint":"0:' not in (folder / "checkpoint").read_bytes()
 
 
 def wait_until_quiet(engine: Process, folder: Path, still_s: float = 0.8, timeout_s: float = 20.0) -> None:

@@ -52,7 +52,15 @@ def test_same_alerts(
     assert other.status == 0, other.stderr
     assert sorted(other.ids) == sorted(usual.ids)
     assert other.about == usual.about
-    for name in ("lines", "events", "windows", "unseen_events", "sessions_opened", "sessions_ended", "alerts"):
+    for name in (
+        "lines",
+        "events",
+        "windows",
+        "unseen_events",
+        "sessions_opened",
+        "sessions_ended",
+        "alerts",
+    ):
         assert other.totals[name] == usual.totals[name], name
 
 
@@ -75,7 +83,13 @@ def test_followed_like_a_file(
     log = tmp_path / "grows.log"
     log.write_bytes(b"")
     config = settings(
-        engine_bundle, tmp_path, [log], follow=True, polling=polling, poll_ms=20, stats_page=str(tmp_path / "s")
+        engine_bundle,
+        tmp_path,
+        [log],
+        follow=True,
+        polling=polling,
+        poll_ms=20,
+        stats_page=str(tmp_path / "s"),
     )
     with Process.start("haechi-detect", config) as engine, log.open("ab", buffering=0) as file:
         for at in range(0, len(text), 99_991):

@@ -191,7 +191,7 @@ static hx_slice line_again(hx_worker *w, const hx_session *s, const char *source
 {
     hx_event events[256];
     hx_front_counters ignored = {0};
-    hx_slice line = {0};
+    hx_slice line = {0}, whole;
     uint32_t consumed, count;
     int fd = strcmp(source, "-") == 0 ? -1 : open(source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     ssize_t n = fd < 0 ? -1 : pread(fd, buffer, LINE_AGAIN_MAX, (off_t)offset);
@@ -202,14 +202,15 @@ static hx_slice line_again(hx_worker *w, const hx_session *s, const char *source
     if (n <= 0)
         return line;
     newline = memchr(buffer, '\n', (size_t)n);
-    line = hx_slice_make(buffer, newline ? (size_t)(newline - buffer) : (size_t)n);
+    whole = line = hx_slice_make(buffer, newline ? (size_t)(newline - buffer) : (size_t)n);
+    whole.len -= whole.len && newline && newline[-1] == '\r';
     if (hx_front_capacity(line.len) > 256)
         line.len = 256;
     count = hx_front_read(w->front, line.ptr, line.len, w->batch->chunk.arrival_us, events, 256,
                           &consumed, &ignored);
     for (uint32_t i = 0; i < count; i++)
         if (events[i].name_len == s->name_len && memcmp(events[i].name, s->name, s->name_len) == 0)
-            return hx_slice_make(buffer, newline ? (size_t)(newline - buffer) : (size_t)n);
+            return whole;
     return (hx_slice){0};
 }
 
