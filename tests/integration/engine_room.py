@@ -1,7 +1,7 @@
-"""What the engine's tests share: a bundle made in milliseconds, lines that fit it, and runs of the executable.
+"""What the engine's tests share: a bundle made in milliseconds, lines that fit it, runs of the executable.
 
-The model is a table: the next log key's probabilities given the last token alone. Requests go round in one order;
-another order, an unknown line or a key that was not trained on is an anomaly.
+The model is a table: the next log key's probabilities given the last token alone. Requests go round in one
+order; another order, an unknown line or a key that was not trained on is an anomaly.
 """
 
 from __future__ import annotations
@@ -217,7 +217,7 @@ def judge(
     timeout_s: float = RUN_S,
     **more: Any,
 ) -> Judged:
-    """Runs the executable to its end. The alerts are those that this run and earlier ones wrote to the file."""
+    """Runs the executable to its end. The alerts are all that the file holds, earlier runs' too."""
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "config.json"
     totals = folder / "totals.json"

@@ -175,7 +175,7 @@ def test_truncated_between_crashes(seed: int, engine_bundle: Path, tmp_path: Pat
 
 
 def test_killed_before_the_first_interval(engine_bundle: Path, engine_log: Path, tmp_path: Path) -> None:
-    """The first checkpoint is made before the first line: a crash right after the first alerts repeats none."""
+    """The first checkpoint is made before the first line: a crash after the first alerts repeats none."""
     more: dict[str, Any] = {"checkpoint": {"path": str(tmp_path / "checkpoint"), "interval_s": 3600}}
     config = settings(
         engine_bundle, tmp_path, [engine_log], follow=True, stats_page=str(tmp_path / "stats"), **more
@@ -209,7 +209,7 @@ def test_lines_without_times(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_stopped_and_started_again(workers: int, engine_bundle: Path, tmp_path: Path) -> None:
-    """SIGTERM while following: a checkpoint is written, the status is 0, and the next run goes on from there."""
+    """SIGTERM while following: a checkpoint, status 0, and the next run goes on from there."""
     lines = list(log_lines(3000, seed=11))
     log = tmp_path / "app.log"
     log.write_bytes(b"")

@@ -24,7 +24,7 @@ from tests.integration.engine_room import (
     settings,
 )
 
-# --- inputs ----------------------------------------------------------------------------------------------------
+# --- inputs -------------------------------------------------------------------------------------------
 
 
 def test_wrong_paths(engine_bundle: Path, tmp_path: Path) -> None:
@@ -51,7 +51,8 @@ def test_wrong_paths(engine_bundle: Path, tmp_path: Path) -> None:
 def test_wrong_places_to_write(engine_bundle: Path, engine_log: Path, tmp_path: Path) -> None:
     nowhere = str(tmp_path / "no" / "such" / "folder" / "file")
     for name in ("alerts", "stats_page", "control_socket"):
-        ran = judge(engine_bundle, tmp_path, [engine_log], **{name: nowhere})
+        change: dict[str, Any] = {name: nowhere}
+        ran = judge(engine_bundle, tmp_path, [engine_log], **change)
         assert ran.status == 1, name
         assert name in ran.stderr.replace(" ", "_") or nowhere in ran.stderr
         assert len(ran.stderr.splitlines()) == 1
@@ -100,7 +101,8 @@ def test_hostile_bytes(engine_bundle: Path, tmp_path: Path) -> None:
     ]
     log = tmp_path / "hostile.log"
     log.write_bytes(good + b"\n".join(odd) + b"\n\n\r\n" + good[:-1])
-    for change in ({}, {"workers": 3}, {"batch_bytes": 4096}):
+    changes: list[dict[str, Any]] = [{}, {"workers": 3}, {"batch_bytes": 4096}]
+    for change in changes:
         ran = judge(engine_bundle, tmp_path / "out", [log], **change)
         (tmp_path / "out" / "alerts.jsonl").unlink()
         assert ran.status == 0, ran.stderr
@@ -133,7 +135,7 @@ def test_windows_line_ends(engine_bundle: Path, engine_log: Path, tmp_path: Path
 
 
 def test_long_lines(engine_bundle: Path, tmp_path: Path) -> None:
-    """A line of a megabyte, newline included, is judged as a whole; of a longer one the head is, and counted."""
+    """A line of a megabyte, newline included, is judged whole; of a longer one the head is, and counted."""
     whole = log_line(1, 1, "")[:-1] + "strange "
     whole += "x" * ((1 << 20) - len(whole) - 1) + "\n"
     over = log_line(2, 2, "")[:-1] + "strange " + "y" * (3 << 20) + "\n"
@@ -174,7 +176,7 @@ def test_damaged_bundles(engine_log: Path, tmp_path: Path) -> None:
         assert ran.status == 1 and said in ran.stderr, ran.stderr
 
 
-# --- outputs ---------------------------------------------------------------------------------------------------
+# --- outputs ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

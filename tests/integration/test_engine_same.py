@@ -115,7 +115,9 @@ def test_totals_add_up(usual: Judged, engine_bundle: Path, engine_log: Path, tmp
     log = tmp_path / "mixed.log"
     head = engine_log.read_text().splitlines(keepends=True)[:3000]
     log.write_text("not a line of this form\n\n" + "\n".join(head))  # every other line is empty
-    for change in ({}, {"max_model_windows_per_batch": 2, "memo_entries": 4, "batch_bytes": 4096}):
+    bounded = {"max_model_windows_per_batch": 2, "memo_entries": 4, "batch_bytes": 4096}
+    changes: list[dict[str, Any]] = [{}, bounded]
+    for change in changes:
         t = judge(engine_bundle, tmp_path, [log], **change).totals
         assert (t["lines"], t["malformed_lines"]) == (3001, 1)
         assert t["empty_lines"] == 3000
