@@ -86,8 +86,7 @@ const char *hx_manifest_model_file(const hx_manifest *manifest)
     const char *file = cJSON_GetStringValue(
         cJSON_GetObjectItemCaseSensitive(detector(manifest, "deeplog"), "file"));
 
-    /* A name, not a path: a bundle reads nothing outside itself. */
-    return file && !strchr(file, '/') ? file : "";
+    return file ? file : "";
 }
 
 /* --- checked values ----------------------------------------------------------------------------
@@ -198,6 +197,7 @@ static int fill_deeplog(const cJSON *d, hx_bundle *b, hx_error *err)
 {
     hx_deeplog *dl = &b->deeplog;
     const char *rule = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(d, "rule"));
+    const char *file = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(d, "file"));
     const uint32_t n = b->log_keys;
     uint32_t begin = 0, end = 0, unseen = 0;
     double least = 0;
@@ -207,6 +207,11 @@ static int fill_deeplog(const cJSON *d, hx_bundle *b, hx_error *err)
         return hx_error_set(err, HX_EMALFORMED,
                             "manifest.json: deeplog.rule: \"%s\" is not likelihood or topk",
                             rule ? rule : "");
+    /* A name, not a path: a bundle reads nothing outside itself. */
+    if (!file || !*file || strchr(file, '/'))
+        return hx_error_set(err, HX_EMALFORMED,
+                            "manifest.json: deeplog.file: \"%s\" is not a file's name",
+                            file ? file : "");
     dl->likelihood = rule[0] == 'l';
     rc = get_u32(d, "deeplog.", "begin", n, n, &begin, err);
     if (!rc)
@@ -266,6 +271,9 @@ int hx_manifest_fill(const hx_manifest *manifest, hx_bundle *bundle, hx_error *e
     double repeat_s = 0;
     int rc = get_u32(manifest->root, "", "log_keys", 1, LOG_KEYS_MAX, &bundle->log_keys, err);
 
+    if (!rc && !*hx_manifest_format(manifest))
+        rc = hx_error_set(err, HX_EMALFORMED,
+                          "manifest.json: parser.format: a preset's name or a pattern is needed");
     if (!rc)
         rc = get_u32(manifest->root, "", "window", 1, HX_WINDOW_MAX, &bundle->window, err);
     if (!rc)
