@@ -63,7 +63,7 @@ def examples(
 
 
 def steps_of(count: int, config: FitConfig) -> int:
-    """Optimiser steps for this many examples."""
+    """Optimiser steps of the first cycle for this many examples."""
     per_epoch = -(-count // config.batch)
     return min(max(config.epochs * per_epoch, config.min_steps), config.max_steps)
 
@@ -79,6 +79,10 @@ def fit(
 ) -> DeepLog:
     """A fitted model on the CPU, in evaluation mode.
 
+    Cycles of the learning rate (Smith & Topin, 2019), each twice as long as the one before, until the model
+    is within config.excess of the best that any model could do on this data, or max_steps are used up: how
+    many steps that takes depends on how many log keys there are, not only on how many windows.
+
     All randomness comes from generators seeded here, and the arithmetic of one fit does not depend on
     others that run at the same time, so the result is a function of the arguments.
     """
@@ -87,13 +91,51 @@ def fit(
     if device.type != "cpu":
         model.dropout.generator = torch.Generator(device).manual_seed(seed)
     model.to(device).train()
-    steps = steps_of(len(data), config)
-    optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=max(steps, 2))
     batches = _Batches(data, config.batch, draw)
+    done, steps = 0, steps_of(len(data), config)
+    while True:
+        _cycle(model, data, batches, vocabulary, config, range(done, done + steps), draw, on_step)
+        done, steps = done + steps, min(2 * steps, config.max_steps - done - steps)
+        if steps < config.min_steps or excess(model, data) <= config.excess:
+            return model.to("cpu").eval()
+
+
+def excess(model: DeepLog, data: Examples) -> float:
+    """Nats by which the model's weighted loss is above the entropy of the data itself: its Kullback-Leibler
+    divergence from what followed each window."""
+    device = next(model.parameters()).device
+    lost, total = 0.0, float(data.weight.sum())
+    model.eval()
+    with torch.no_grad():
+        for chosen in torch.arange(len(data)).split(4096):
+            row, pair = data.pairs(chosen)
+            weight = data.weight[pair].double()
+            of_window = torch.zeros(len(chosen), dtype=torch.float64).index_add(0, row, weight)
+            log_probability = model(data.window[chosen].to(device)).to("cpu")[row, data.token[pair]]
+            lost += float((weight * (torch.log(weight / of_window[row]) - log_probability.double())).sum())
+    model.train()
+    return lost / total
+
+
+def _cycle(
+    model: DeepLog,
+    data: Examples,
+    batches: "_Batches",
+    vocabulary: Vocabulary,
+    config: FitConfig,
+    steps: range,
+    draw: torch.Generator,
+    on_step: OnStep | None,
+) -> None:
+    """One rise and fall of the learning rate. steps: the numbers of its steps, the first of all being 0."""
+    device = next(model.parameters()).device
+    optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, config.learning_rate, total_steps=max(len(steps), 2)
+    )
     pairs_per_window = len(data.token) / len(data)
     running = 0.0
-    for step in range(1, steps + 1):
+    for step in steps:
         chosen = batches.next()
         window = _hide(data.window[chosen], config.unseen_ratio, vocabulary, draw).to(device)
         row, pair = data.pairs(chosen)
@@ -105,10 +147,9 @@ def fit(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimiser.step()
         schedule.step()
-        if on_step and (step % 20 == 0 or step == steps):
+        if on_step and ((step + 1) % 20 == 0 or step + 1 == steps.stop):
             running = loss.item() if running == 0 else 0.8 * running + 0.2 * loss.item()
-            on_step(step, steps, running)
-    return model.to("cpu").eval()
+            on_step(step + 1, steps.stop, running)
 
 
 class _Batches:

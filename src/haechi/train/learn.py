@@ -168,16 +168,16 @@ def deterministic() -> Iterator[None]:
 
 
 def _together(
-    totals: Sequence[int], progress: TrainingProgress
+    expected: Sequence[int], progress: TrainingProgress
 ) -> Callable[[int], Callable[[int, int, float], None]]:
-    """One progress out of several that run at once."""
-    done = [0] * len(totals)
+    """One progress out of several that run at once. A fit that needs another cycle makes the whole longer."""
+    done, totals = [0] * len(expected), list(expected)
     lock = threading.Lock()
 
     def of(index: int) -> Callable[[int, int, float], None]:
-        def on_step(step: int, _total: int, loss: float) -> None:
+        def on_step(step: int, total: int, loss: float) -> None:
             with lock:
-                done[index] = step
+                done[index], totals[index] = step, total
                 progress.steps(sum(done), sum(totals), loss)
 
         return on_step
