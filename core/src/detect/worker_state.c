@@ -78,6 +78,7 @@ int hx_worker_load(hx_worker *worker, const char *bytes, size_t len,
                 s.window[k] = (uint16_t)(key_count + 2);
         if (s.worst_token >= key_count + 3u)
             s.worst_token = (uint16_t)(key_count + 2);
+        s.flags = HX_SESSION_OPEN | (s.flags & HX_SESSION_ALERTED);
         if (s.name_len >= HX_SESSION_NAME_MAX)
             s.name_len = HX_SESSION_NAME_MAX - 1;
         s.last_input = input_now(numbers, s.last_input);

@@ -31,12 +31,15 @@ const char *made_folder(void)
 
 const char *made_path(const char *name)
 {
-    static char paths[4][160];
-    static uint32_t turn;
-    char *path = paths[turn++ % 4];
+    static char paths[32][160];
+    char path[160];
+    uint32_t i = 0;
 
-    snprintf(path, sizeof paths[0], "%s/%s", made_folder(), name);
-    return path;
+    snprintf(path, sizeof path, "%s/%s", made_folder(), name);
+    while (i < 32 && paths[i][0] && strcmp(paths[i], path) != 0)
+        i++;
+    CHECK(i < 32);
+    return strcpy(paths[i], path);
 }
 
 void made_file(const char *name, const void *bytes, size_t len)

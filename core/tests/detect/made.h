@@ -10,7 +10,7 @@
 /* A new folder under the system's place for such; removed at exit with the files made in it. */
 const char *made_folder(void);
 
-/* folder/name; four of them are valid at once. */
+/* folder/name; stays valid. At most 32 names. */
 const char *made_path(const char *name);
 void made_file(const char *name, const void *bytes, size_t len);
 void made_text(const char *name, const char *text);

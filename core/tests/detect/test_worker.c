@@ -1,0 +1,257 @@
+/* A worker alone: when sessions begin and end, how many there may be, and its state as bytes. */
+#include "detect/judge.h"
+#include "made.h"
+
+typedef struct place {
+    hx_bundle *bundle;
+    hx_alert_sink sink;
+    hx_stats *stats;
+    hx_source *source;
+    hx_worker_shared shared;
+    _Atomic int64_t latest_us;
+    _Atomic bool give_up;
+    hx_worker *worker[4];
+    hx_batch batch;
+} place;
+
+static void open_place(place *p, uint32_t workers, const char *session)
+{
+    static const char *const paths[] = {"/dev/null"};
+    const hx_source_config source = {.paths = paths, .path_count = 1};
+    hx_error err = {{0}};
+
+    memset(p, 0, sizeof *p);
+    p->bundle = made_bundle(&(made_manifest){.session = session});
+    CHECK_INT(hx_alert_sink_open(&p->sink, made_path("alerts"), &err), 0);
+    CHECK_INT(hx_stats_create(NULL, "test", workers, hx_worker_stat_defs, HX_WORKER_STATS, NULL, 0,
+                              &p->stats, &err),
+              0);
+    CHECK_INT(hx_source_create(&source, &p->source, &err), 0);
+    atomic_store(&p->latest_us, HX_TIME_NONE);
+    p->shared = (hx_worker_shared){.workers = workers,
+                                   .memo_entries = 64,
+                                   .max_shapes = 64,
+                                   .repeat_us = -1,
+                                   .sink = &p->sink,
+                                   .stats = p->stats,
+                                   .source = p->source,
+                                   .give_up = &p->give_up,
+                                   .latest_us = &p->latest_us};
+    for (uint32_t w = 0; w < workers; w++)
+        CHECK_INT(hx_worker_create(&p->shared, w, p->bundle, &p->worker[w], &err), 0);
+    CHECK_INT(hx_batch_init(&p->batch, 1 << 16, workers), 0);
+    p->batch.bundle = p->bundle;
+    p->batch.source = "app.log";
+}
+
+static void close_place(place *p)
+{
+    for (uint32_t w = 0; w < p->shared.workers; w++)
+        hx_worker_destroy(p->worker[w]);
+    hx_batch_free(&p->batch, p->shared.workers);
+    hx_source_destroy(p->source);
+    hx_stats_destroy(p->stats);
+    hx_alert_sink_close(&p->sink);
+    hx_bundle_destroy(p->bundle);
+    unlink(made_path("alerts"));
+}
+
+/* What one batch goes through; the first worker reads it, all judge it. */
+static void give(place *p, const char *text)
+{
+    hx_error err = {{0}};
+
+    p->batch.chunk.length = (uint32_t)strlen(text);
+    p->batch.chunk.arrival_us = INT64_C(4000000000) * 1000000;
+    memcpy(p->batch.buffer, text, p->batch.chunk.length);
+    CHECK_INT(hx_worker_read(p->worker[0], &p->batch, &err), 0);
+    for (uint32_t w = 0; w < p->shared.workers; w++)
+        CHECK_INT(hx_worker_judge(p->worker[w], &p->batch, &err), 0);
+    p->batch.chunk.offset += p->batch.chunk.length;
+}
+
+static uint64_t total(const place *p, uint32_t stat)
+{
+    return hx_stats_total(p->stats, stat);
+}
+
+/* "PID@SECOND" of each line, a batch a string; idle after ten seconds of event time. */
+static void test_when_sessions_end(void)
+{
+    static const struct {
+        const char *batches[4];
+        int64_t tick_s; /* of a last batch without lines; 0: none */
+        uint32_t opened, ended, open;
+    } cases[] = {
+        {{"1@0 1@10 1@20"}, 0, 1, 0, 1},
+        {{"1@0 1@11"}, 0, 1, 0, 1},            /* its own line does not make it idle */
+        {{"1@0 2@10 1@11"}, 0, 2, 0, 2},       /* ten seconds are not more than ten */
+        {{"1@0 2@11 1@11"}, 0, 3, 1, 2},       /* eleven are; all lines' times count */
+        {{"1@0 2@11 1@1"}, 0, 3, 1, 2},        /* a late line does not bring a session back */
+        {{"1@20 1@5 2@29 1@29"}, 0, 2, 0, 2},  /* nor move the watermark back */
+        {{"1@0", "1@11"}, 0, 1, 0, 1},         /* the same over batches */
+        {{"1@0", "2@11", "1@11"}, 0, 3, 1, 2}, /* and in three */
+        {{"1@0 2@0 3@0 4@30"}, 0, 4, 3, 1},
+        {{"1@0 2@5", "3@11"}, 0, 3, 1, 2},
+        {{"1@0"}, 10, 1, 0, 1}, /* the clock alone */
+        {{"1@0"}, 11, 1, 1, 0},
+        {{"1@0 2@5"}, 14, 2, 1, 1},
+        {{"1@0", "1@9000000000"}, 0, 1, 0, 1}, /* a clock that is not believed */
+        {{"1@0 2@9000000000 1@5"}, 0, 2, 0, 2},
+        {{"2@9000000000 1@0 1@5"}, 0, 2, 0, 2},
+    };
+    static const uint32_t workers[] = {1, 3};
+
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
+        static place p;
+        char text[1024];
+
+        open_place(&p, workers[i % 2], NULL);
+        for (uint32_t n = 0; n < 4 && cases[i / 2].batches[n]; n++) {
+            size_t len = 0;
+
+            for (const char *at = cases[i / 2].batches[n]; *at;) {
+                int used = 0;
+                unsigned pid;
+                long long second;
+
+                CHECK_INT(sscanf(at, "%u@%lld%n", &pid, &second, &used), 2);
+                /* iso has four digits for the year: seconds beyond mean 9999 */
+                len += (size_t)snprintf(
+                    text + len, sizeof text - len, "%s-01-01T00:00:%02dZ h p[%u]: open request 1\n",
+                    second > 1000000 ? "9999" : "2020", second > 1000000 ? 0 : (int)second, pid);
+                at += used + (at[used] == ' ');
+            }
+            give(&p, text);
+        }
+        if (cases[i / 2].tick_s) {
+            p.batch.tick_us = (INT64_C(1577836800) + cases[i / 2].tick_s) * 1000000;
+            give(&p, "");
+        }
+        if (total(&p, HX_STAT_SESSIONS_OPENED) != cases[i / 2].opened)
+            fprintf(stderr, "case %zu\n", i / 2);
+        CHECK_INT(total(&p, HX_STAT_SESSIONS_OPENED), cases[i / 2].opened);
+        CHECK_INT(total(&p, HX_STAT_SESSIONS_ENDED), cases[i / 2].ended);
+        CHECK_INT(total(&p, HX_STAT_SESSIONS_OPEN), cases[i / 2].open);
+        close_place(&p);
+    }
+}
+
+static void give_sessions(place *p, uint32_t from, uint32_t count)
+{
+    static char text[1 << 16];
+    size_t len = 0;
+
+    for (uint32_t n = from; n < from + count; n++)
+        len += (size_t)snprintf(text + len, sizeof text - len,
+                                "2020-01-01T00:00:00Z h p[%u]: open request 1\n", n);
+    give(p, text);
+}
+
+static void test_bound(void)
+{
+    static place p;
+
+    for (uint32_t workers = 1; workers <= 4; workers *= 2) {
+        open_place(&p, workers,
+                   "{\"by\": \"fields\", \"fields\": [\"pid\"], \"idle_s\": 10, \"max_open\": 16}");
+        for (uint32_t turn = 0; turn < 20; turn++)
+            give_sessions(&p, turn * 500, 500);
+        CHECK_INT(total(&p, HX_STAT_SESSIONS_OPENED), 10000);
+        CHECK_INT(total(&p, HX_STAT_SESSIONS_OPEN), 16);
+        CHECK_INT(total(&p, HX_STAT_SESSIONS_EVICTED), 10000 - 16);
+        CHECK_INT(total(&p, HX_STAT_SESSIONS_CUT), 0);
+        CHECK_INT(total(&p, HX_STAT_SESSIONS_ENDED), 0);
+        for (uint32_t w = 0; w < workers; w++) /* slots are used again */
+            CHECK(p.worker[w]->sessions.touched <= 16 + 2048);
+        close_place(&p);
+    }
+}
+
+/* What any number of workers saved, any number takes up: every session once, with its window. */
+static void test_state_moves(void)
+{
+    static const uint32_t counts[] = {1, 2, 3, 4};
+    static place from, to;
+
+    for (uint32_t i = 0; i < 16; i++) {
+        hx_saved_numbers numbers = {0};
+        hx_text state[4] = {0};
+        hx_error err = {{0}};
+        uint32_t input = 0;
+        uint64_t open = 0;
+
+        open_place(&from, counts[i / 4], NULL);
+        open_place(&to, counts[i % 4], NULL);
+        give_sessions(&from, 0, 50);
+        give(&from, "2020-01-01T00:00:03Z h p[7]: never heard of\n");
+        numbers = (hx_saved_numbers){from.bundle->key_hash, &input, from.bundle->log_keys, 1};
+        for (uint32_t w = 0; w < counts[i / 4]; w++)
+            hx_worker_save(from.worker[w], &state[w]);
+        for (uint32_t w = 0; w < counts[i % 4]; w++) {
+            for (uint32_t part = 0; part < counts[i / 4]; part++)
+                CHECK_INT(
+                    hx_worker_load(to.worker[w], state[part].ptr, state[part].len, &numbers, &err),
+                    0);
+            open += to.worker[w]->sessions.open;
+        }
+        CHECK_INT(open, 50);
+        CHECK_INT(atomic_load(&to.latest_us), INT64_C(1577836803) * 1000000);
+        give(&to, "2020-01-01T00:00:04Z h p[7]: never heard of\n"); /* known, and reported */
+        CHECK_INT(total(&to, HX_STAT_SESSIONS_OPENED), 0);
+        CHECK_INT(total(&to, HX_STAT_NOVELTIES_SUPPRESSED), 1);
+        for (uint32_t w = 0; w < 4; w++)
+            hx_text_free(&state[w]);
+        close_place(&from);
+        close_place(&to);
+    }
+}
+
+/* A state of another form is refused; hostile values in one of the right form do no harm. */
+static void test_hostile_state(void)
+{
+    static place p;
+    hx_text state = {0};
+    hx_error err = {{0}};
+    hx_saved_numbers numbers = {0};
+
+    open_place(&p, 1, NULL);
+    give_sessions(&p, 0, 5);
+    give(&p, "2020-01-01T00:00:03Z h p[7]: never heard of\n");
+    hx_worker_save(p.worker[0], &state);
+    close_place(&p);
+    for (size_t len = 0; len < state.len; len += len < 48 ? 1 : 31) {
+        char *guarded = check_guard_copy(state.ptr, len);
+
+        open_place(&p, 1, NULL);
+        CHECK_INT(hx_worker_load(p.worker[0], guarded, len, &numbers, &err), HX_EMALFORMED);
+        check_guard_free(guarded, len);
+        close_place(&p);
+    }
+    for (size_t at = 8; at < state.len; at++) {
+        char was = state.ptr[at];
+
+        if (at >= 24 && at < 40)
+            continue; /* the two counts: refused, as above */
+        state.ptr[at] = (char)~was;
+        open_place(&p, 1, NULL);
+        if (hx_worker_load(p.worker[0], state.ptr, state.len, &numbers, &err) == 0) {
+            give_sessions(&p, 0, 10);
+            p.batch.last = p.batch.close_all = true;
+            give(&p, "2020-01-01T00:01:00Z h p[7]: open request 1\n");
+            CHECK_INT(total(&p, HX_STAT_SESSIONS_OPEN), 0);
+        }
+        state.ptr[at] = was;
+        close_place(&p);
+    }
+    hx_text_free(&state);
+}
+
+int main(void)
+{
+    test_when_sessions_end();
+    test_bound();
+    test_state_moves();
+    test_hostile_state();
+    return 0;
+}
