@@ -93,31 +93,32 @@ static void execute(hx_engine *e, const char *name, const cJSON *command, hx_tex
     answer(out, rc, &err);
 }
 
-static void reply(client *c, hx_text *out)
+void hx_control_answer(hx_engine *engine, const char *line, size_t len, hx_text *out)
 {
+    cJSON *command = cJSON_ParseWithLength(line, len);
+    const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(command, "command"));
+
+    if (name)
+        execute(engine, name, command, out);
+    else
+        answer_error(out, "a JSON object with a \"command\" is needed");
     hx_text_str(out, "\n");
-    /* A client that does not read its answers loses them and its connection, not the engine's time.
-     */
-    if (out->failed ||
-        send(c->fd, out->ptr, out->len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)out->len) {
-        close(c->fd);
-        c->fd = -1;
-    }
-    hx_text_free(out);
+    cJSON_Delete(command);
 }
 
 static void handle_line(hx_engine *e, client *c, const char *line, size_t len)
 {
-    cJSON *command = cJSON_ParseWithLength(line, len);
-    const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(command, "command"));
     hx_text out = {0};
 
-    if (name)
-        execute(e, name, command, &out);
-    else
-        answer_error(&out, "a JSON object with a \"command\" is needed");
-    cJSON_Delete(command);
-    reply(c, &out);
+    hx_control_answer(e, line, len, &out);
+    /* A client that does not read its answers loses them and its connection, not the engine's time.
+     */
+    if (out.failed ||
+        send(c->fd, out.ptr, out.len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)out.len) {
+        close(c->fd);
+        c->fd = -1;
+    }
+    hx_text_free(&out);
 }
 
 static void read_client(hx_engine *e, client *c)

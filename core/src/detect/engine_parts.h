@@ -110,5 +110,7 @@ void hx_crew_pin(const hx_engine *engine, uint32_t worker);
 /* control.c */
 int hx_control_start(hx_engine *engine, hx_error *err);
 void hx_control_stop(hx_engine *engine);
+/* Does what one line asks and appends the answer, a JSON object and a newline. */
+void hx_control_answer(hx_engine *engine, const char *line, size_t len, hx_text *out);
 
 #endif
