@@ -1,5 +1,6 @@
 """The engine's answer depends on the input alone: not on memo, workers, batches, or how the bytes come in."""
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -153,3 +154,38 @@ def test_a_bundle_without_a_model(tmp_path: Path, engine_log: Path) -> None:
     assert {alert["detector"] for alert in ran.alerts} == {"new_event"}
     assert ran.totals["windows"] == ran.totals["model_runs"] == 0
     assert ran.totals["events"] == 20_000
+
+
+@pytest.mark.parametrize(
+    ("deeplog", "rules"),
+    [
+        ({"rule": "topk", "top_k": 1}, {"top_k"}),
+        ({"event_surprise": 900.0, "session_surprise": 0.2, "unseen_surprise": 12.0}, {"session_likelihood"}),
+    ],
+    ids=["topk", "session"],
+)
+def test_other_rules(deeplog: dict[str, Any], rules: set[str], engine_log: Path, tmp_path: Path) -> None:
+    """Each rule reports what it should; an alert of a whole session shows its worst line."""
+    need_engine()
+    bundle = make_bundle(tmp_path / "bundles", deeplog=deeplog).path
+    one, four = (judge(bundle, tmp_path / str(workers), [engine_log], workers=workers) for workers in (1, 4))
+    assert one.status == 0, one.stderr
+    assert sorted(one.ids) == sorted(four.ids)
+    deep = [alert for alert in one.alerts if alert["detector"] == "deeplog"]
+    assert {alert["rule"] for alert in deep} == rules
+    assert len(deep) > 20
+    for alert in deep:
+        reached = (
+            alert["score"] >= alert["threshold"] if "top_k" in rules else alert["score"] > alert["threshold"]
+        )
+        assert reached or alert["log_key"] is None
+        pid = alert["session"].split()[1]
+        assert f"app[{pid}]: " in alert["lines"][0]["text"]
+
+
+def test_alerts_are_as_their_schema_says(usual: Judged) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads((Path(__file__).parents[2] / "docs" / "alert.schema.json").read_text())
+    check = jsonschema.Draft202012Validator(schema)
+    for alert in usual.alerts:
+        check.validate(alert)
