@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,6 +38,7 @@ ORDER = (
 )
 UNTRAINED = "retry after error {n}"
 MESSAGES = (*ORDER, UNTRAINED)
+OTHER_MESSAGES = ("aardvark {n} sleeps", "battery at {n} percent")
 UNKNOWN = ("segfault at {n}", "disk {n} is on fire", "who is there?", "lorem ipsum {n} dolor {m}")
 
 
@@ -45,14 +46,14 @@ def fill(message: str, draw: random.Random) -> str:
     return message.format(n=draw.randrange(10_000), m=draw.randrange(100))
 
 
-def templates() -> bytes:
+def templates(messages: Sequence[str] = MESSAGES) -> bytes:
     draw = random.Random(1)
     miner = Miner()
-    miner.learn("".join(fill(m, draw) + "\n" for _ in range(60) for m in MESSAGES).encode())
+    miner.learn("".join(fill(m, draw) + "\n" for _ in range(60) for m in messages).encode())
     return miner.finish()
 
 
-def table_model(keys: Sequence[int], log_keys: int, sure: float = 0.97) -> bytes:
+def table_model(keys: Sequence[int], log_keys: int, sure: float = 0.97, rest: float = 0.02) -> bytes:
     """deeplog.onnx whose answer after the last key of `keys` is the next, round and round, or the end."""
     size = log_keys + 3
     begin, end = log_keys, log_keys + 1
@@ -61,9 +62,11 @@ def table_model(keys: Sequence[int], log_keys: int, sure: float = 0.97) -> bytes
     for last in range(size):
         rows[last, after.get(last, keys[0])] = sure
     last_of_round = keys[-1]
-    rows[last_of_round] = 0.02 / (size - 2)
+    rows[last_of_round] = rest / (size - 2)
     rows[last_of_round, [keys[0], end]] = 0.49
     rows /= rows.sum(axis=1, keepdims=True)
+    with np.errstate(divide="ignore"):  # the logarithm of nought is what it should be
+        table = np.log(rows).astype(np.float32)
     graph = helper.make_graph(
         [
             helper.make_node("Gather", ["window", "newest"], ["last"], axis=1),
@@ -74,7 +77,7 @@ def table_model(keys: Sequence[int], log_keys: int, sure: float = 0.97) -> bytes
         [helper.make_tensor_value_info("log_probability", TensorProto.FLOAT, ["batch", size])],
         [
             numpy_helper.from_array(np.array(WINDOW - 1, dtype=np.int64), "newest"),
-            numpy_helper.from_array(np.log(rows).astype(np.float32), "table"),
+            numpy_helper.from_array(table, "table"),
         ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
@@ -82,14 +85,22 @@ def table_model(keys: Sequence[int], log_keys: int, sure: float = 0.97) -> bytes
     return bytes(model.SerializeToString())
 
 
-def make_bundle(folder: Path, *, created: str = "2026-01-01T00:00:00Z", **changes: Any) -> Bundle:
-    """A bundle for the lines of this module. changes: of the manifest's fields; `session` and `new_event`
-    are merged into what stands there; deeplog=None leaves the model out."""
-    text = templates()
+def make_bundle(
+    folder: Path,
+    *,
+    created: str = "2026-01-01T00:00:00Z",
+    more_messages: bool = False,
+    model: Callable[[Sequence[int], int], bytes] | None = None,
+    **changes: Any,
+) -> Bundle:
+    """A bundle for the lines of this module. more_messages: with templates before theirs, so that the same
+    lines have other log keys. model: instead of table_model. changes: of the manifest's fields; `session`,
+    `new_event` and `deeplog` are merged into what stands there; deeplog=None leaves the model out."""
+    text = templates((*OTHER_MESSAGES, *MESSAGES) if more_messages else MESSAGES)
     matcher = Matcher(text)
     keys = [int(matcher.match((fill(m, random.Random(2)) + "\n").encode())[0]) for m in MESSAGES]
     trained, log_keys = keys[: len(ORDER)], len(matcher)
-    files = {TEMPLATES: text, "deeplog.onnx": table_model(trained, log_keys)}
+    files = {TEMPLATES: text, "deeplog.onnx": (model or table_model)(trained, log_keys)}
     thresholds = {
         name: {"unseen": 12.0, "event": 3.0, "session": 2.0}.get(name.split("_")[0], 0.5)
         for name in DeepLog.model_fields

@@ -14,8 +14,10 @@ import pytest
 
 from haechi.native.tools import Process
 from tests.integration.engine_room import (
+    ORDER,
     about,
     judge,
+    log_line,
     log_lines,
     make_bundle,
     need_engine,
@@ -172,6 +174,52 @@ def test_truncated_between_crashes(seed: int, engine_bundle: Path, tmp_path: Pat
         engine_bundle, tmp_path, seed, lambda _: 1, Writer.copy_and_truncate, rotate_when_running=False
     )
     assert_as_undisturbed(engine_bundle, tmp_path, alerts, lines)
+
+
+def test_another_bundle_after_a_stop(engine_bundle: Path, tmp_path: Path) -> None:
+    """Open sessions go on with the next bundle's log keys: the templates' texts say which is which."""
+    lines = list(log_lines(3000, seed=31))
+    other = make_bundle(tmp_path / "bundles", created="2026-02-02T00:00:00Z", more_messages=True).path
+    log = tmp_path / "app.log"
+    log.write_bytes(b"")
+    more: dict[str, Any] = {"checkpoint": {"path": str(tmp_path / "checkpoint")}}
+    for turn in range(10):
+        with log.open("a") as file:
+            file.writelines(lines[turn * 300 : turn * 300 + 300])
+        bundle = (engine_bundle, other)[turn % 2]
+        ran = judge(bundle, tmp_path, [log], workers=1 + turn % 3, **more)
+        assert ran.status == 0, ran.stderr
+        assert ran.totals["lines"] == 300
+    got = Counter(sameness(alert) for alert in ran.alerts)
+    whole = judge(engine_bundle, tmp_path / "whole", [log])
+    assert got == Counter(sameness(alert) for alert in whole.alerts)
+    assert {alert["bundle"] for alert in ran.alerts} == {engine_bundle.name, other.name}
+
+
+def sameness(alert: dict[str, Any]) -> tuple[Any, ...]:
+    return alert["id"], alert["rule"], alert["session"], alert["time"], alert["template"]
+
+
+def test_sources_change_after_a_stop(engine_bundle: Path, tmp_path: Path) -> None:
+    """A session ends in a run that no longer reads its file: reported all the same, under its own name."""
+    logs = [tmp_path / name for name in ("a.log", "b.log", "c.log")]
+    for n, log in enumerate(logs):
+        log.write_text(log_line(n * 0.1, n + 1, ORDER[0].format(n=n)))
+    more: dict[str, Any] = {"checkpoint": {"path": str(tmp_path / "checkpoint")}}
+    assert judge(engine_bundle, tmp_path, logs, **more).alerts == []
+    with logs[2].open("a") as file:
+        file.writelines(log_line(at, 9, ORDER[0].format(n=9)) for at in (200, 400))
+    ran = judge(engine_bundle, tmp_path, [logs[2], logs[1]], **more)
+    assert ran.status == 0, ran.stderr
+    lines = {alert["session"]: alert["lines"][0] for alert in ran.alerts}
+    assert {name: line["source"] for name, line in lines.items()} == {
+        "web1 1": "",  # gone
+        "web1 2": str(logs[1]),
+        "web1 3": str(logs[2]),
+        "web1 9": str(logs[2]),
+    }
+    assert lines["web1 1"]["text"] is None
+    assert lines["web1 2"]["text"].endswith("open request 1")
 
 
 def test_killed_before_the_first_interval(engine_bundle: Path, engine_log: Path, tmp_path: Path) -> None:

@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from haechi.native.tools import Process, onnxruntime_library, tool_path
 from tests.integration.engine_room import (
     ORDER,
+    WINDOW,
     about,
     judge,
     log_line,
@@ -22,6 +25,7 @@ from tests.integration.engine_room import (
     need_engine,
     read_alerts,
     settings,
+    table_model,
 )
 
 # --- inputs -------------------------------------------------------------------------------------------
@@ -174,6 +178,59 @@ def test_damaged_bundles(engine_log: Path, tmp_path: Path) -> None:
         (bundle / "manifest.json").write_text(broken)
         ran = judge(bundle, tmp_path, [engine_log])
         assert ran.status == 1 and said in ran.stderr, ran.stderr
+
+
+def broken(size: int, values: float) -> bytes:
+    """A model of `size` classes that answers the same value for each."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gather", ["window", "newest"], ["last"], axis=1),
+            helper.make_node("Gather", ["table", "last"], ["log_probability"], axis=0),
+        ],
+        "broken",
+        [helper.make_tensor_value_info("window", TensorProto.INT64, ["batch", WINDOW])],
+        [helper.make_tensor_value_info("log_probability", TensorProto.FLOAT, ["batch", size])],
+        [
+            numpy_helper.from_array(np.array(WINDOW - 1, dtype=np.int64), "newest"),
+            numpy_helper.from_array(np.full((size, size), values, dtype=np.float32), "table"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (lambda keys, n: b"", "does not load"),
+        (lambda keys, n: b"not a model" * 100, "does not load"),
+        (lambda keys, n: table_model(keys, n)[:-200], "does not load"),
+        (lambda keys, n: table_model(keys, n + 1), "does not run"),
+        (lambda keys, n: broken(n + 3, 0.0), "no distribution"),
+        (lambda keys, n: broken(n + 3, float("nan")), "no distribution"),
+        (lambda keys, n: broken(n + 3, float("-inf")), "no distribution"),
+    ],
+    ids=["empty", "junk", "cut", "other size", "zeros", "nan", "nothing is possible"],
+)
+def test_models_that_are_none(model: Any, said: str, engine_log: Path, tmp_path: Path) -> None:
+    need_engine()
+    bundle = make_bundle(tmp_path / "bundles", model=model).path
+    ran = judge(bundle, tmp_path, [engine_log])
+    assert ran.status == 1
+    assert said in ran.stderr
+    assert ran.alerts == []
+
+
+def test_impossible_events(engine_log: Path, tmp_path: Path) -> None:
+    """A probability of nought is a surprise like that of an unseen key, not a number that breaks the sum."""
+    need_engine()
+    certain = make_bundle(
+        tmp_path / "bundles", model=lambda keys, n: table_model(keys, n, sure=1.0, rest=0.0)
+    ).path
+    ran = judge(certain, tmp_path / "certain", [engine_log])
+    usual = judge(make_bundle(tmp_path / "bundles").path, tmp_path / "usual", [engine_log])
+    assert ran.status == 0, ran.stderr
+    assert {alert["session"] for alert in usual.alerts} <= {alert["session"] for alert in ran.alerts}
 
 
 # --- outputs ------------------------------------------------------------------------------------------
