@@ -130,8 +130,10 @@ static hx_surprise surprise_of(const hx_deeplog *dl, const float *row, uint16_t 
     uint32_t rank = 0;
 
     for (uint32_t t = 0; t < dl->classes; t++) {
+        const double p = exp((double)row[t]);
+
         rank += row[t] > own && t != dl->begin && t != dl->unseen;
-        entropy -= exp((double)row[t]) * (double)row[t];
+        entropy -= p > 0 ? p * (double)row[t] : 0; /* of nought: not nought times infinity */
     }
     if (!(nll < dl->unseen_surprise))
         nll = dl->unseen_surprise;
