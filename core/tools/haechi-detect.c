@@ -66,7 +66,7 @@ static const setting table[] = {
     {"novelty.max_shapes", COUNT, AT(engine.max_shapes), 1, 1 << 22,
      "N  unknown shapes told apart, of each worker [4096]"},
     {"batch_bytes", COUNT, AT(engine.batch_bytes), 4096, 16 << 20,
-     "N  read at once; also the longest line [1048576 with several workers' share, see docs]"},
+     "N  read at once; also the longest line [1048576]"},
     {"close_at_end", FLAG, AT(engine.close_at_end), 0, 0,
      "at the end of the input every open session ends"},
     {"summary", TEXT, AT(summary), 0, 0, "FILE|-  totals as JSON at the end; - is standard error"},

@@ -38,7 +38,7 @@ typedef struct hx_alert {
     const char *source;     /* the line: its source's name, identity, offset and bytes */
     uint64_t identity, offset;
     uint64_t content; /* a hash of the line and of what is new about it; 0 at a session's end */
-    hx_slice line; /* empty where the bytes are no longer at hand */
+    hx_slice line;    /* empty where the bytes are no longer at hand */
 } hx_alert;
 
 /* Appends the alert as one line to out and gives its id. */

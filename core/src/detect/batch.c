@@ -1,24 +1,11 @@
 #include "detect/batch.h"
 
+#include <haechi/pages.h>
+
 #include <stdlib.h>
-#include <sys/mman.h>
 
 /* How far a line's time may lie ahead of its arrival; beyond, its clock is not believed. */
 #define AHEAD_MAX_US (INT64_C(86400) * 1000000)
-
-static void *map(size_t bytes)
-{
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                   -1, 0);
-
-    return p == MAP_FAILED ? NULL : p;
-}
-
-static void unmap(void *p, size_t bytes)
-{
-    if (p)
-        munmap(p, bytes);
-}
 
 int hx_batch_init(hx_batch *batch, uint32_t capacity, uint32_t workers)
 {
@@ -26,12 +13,12 @@ int hx_batch_init(hx_batch *batch, uint32_t capacity, uint32_t workers)
 
     memset(batch, 0, sizeof *batch);
     batch->capacity = capacity;
-    batch->buffer = map(capacity);
-    batch->events = map(events * sizeof *batch->events);
-    batch->novel = map(events * sizeof *batch->novel);
+    batch->buffer = hx_pages_map(capacity);
+    batch->events = hx_pages_map(events * sizeof *batch->events);
+    batch->novel = hx_pages_map(events * sizeof *batch->novel);
     batch->owned_count = calloc(workers, sizeof *batch->owned_count);
     if (workers > 1)
-        batch->owned = map(workers * events * sizeof *batch->owned);
+        batch->owned = hx_pages_map(workers * events * sizeof *batch->owned);
     if (batch->buffer && batch->events && batch->novel && batch->owned_count &&
         (workers == 1 || batch->owned))
         return 0;
@@ -43,10 +30,10 @@ void hx_batch_free(hx_batch *batch, uint32_t workers)
 {
     size_t events = hx_front_capacity(batch->capacity);
 
-    unmap(batch->buffer, batch->capacity);
-    unmap(batch->events, events * sizeof *batch->events);
-    unmap(batch->novel, events * sizeof *batch->novel);
-    unmap(batch->owned, workers * events * sizeof *batch->owned);
+    hx_pages_unmap(batch->buffer, batch->capacity);
+    hx_pages_unmap(batch->events, events * sizeof *batch->events);
+    hx_pages_unmap(batch->novel, events * sizeof *batch->novel);
+    hx_pages_unmap(batch->owned, workers * events * sizeof *batch->owned);
     free(batch->owned_count);
     memset(batch, 0, sizeof *batch);
 }

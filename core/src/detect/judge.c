@@ -40,9 +40,12 @@ static void keep_evidence(hx_worker *w, hx_item *item, const uint16_t *window)
     item->evidence = w->evidence_count++;
 }
 
-static inline bool is_full(const hx_worker *w)
+/* Full, or, where nothing waits for the model, as much as stays in the nearest cache until the
+ * verdict. */
+static inline bool is_due(const hx_worker *w)
 {
-    return w->item_count == HX_ITEMS_MAX || w->pending_count == HX_PENDING_MAX ||
+    return (w->item_count >= HX_ITEMS_NEAR && w->pending_count == 0) ||
+           w->item_count == HX_ITEMS_MAX || w->pending_count == HX_PENDING_MAX ||
            w->evidence_count == HX_EVIDENCE_MAX;
 }
 
@@ -52,14 +55,17 @@ static bool over_bound(const hx_worker *w)
            (w->shared->max_model_windows && w->model_windows >= w->shared->max_model_windows);
 }
 
-/* All of the room is moved: a constant size needs no call and no loop. */
-static inline void shift_window(uint16_t *window, uint32_t h, uint16_t token)
+/* All of the room is moved, and the two bytes behind it that are read as well do not matter: four
+ * loads and four stores of 16 bytes, where the exact 62 bytes would make the compiler store and
+ * load overlapping halves, which the processor cannot forward. */
+static inline void shift_window(hx_session *s, uint32_t h, uint16_t token)
 {
-    uint16_t moved[HX_WINDOW_MAX];
+    unsigned char moved[sizeof s->window];
 
-    memcpy(moved, window + 1, sizeof moved);
-    memcpy(window, moved, sizeof moved);
-    window[h - 1] = token;
+    memcpy(moved, (const unsigned char *)s + offsetof(hx_session, window) + sizeof token,
+           sizeof moved);
+    memcpy(s->window, moved, sizeof moved);
+    s->window[h - 1] = token;
 }
 
 void hx_judge_event(hx_worker *worker, uint32_t slot, uint16_t token, uint32_t event,
@@ -71,7 +77,7 @@ void hx_judge_event(hx_worker *worker, uint32_t slot, uint16_t token, uint32_t e
     uint16_t *window = w->sessions.slots[slot].window;
     hx_item *item;
 
-    if (__builtin_expect(is_full(w), 0))
+    if (__builtin_expect(is_due(w), 0))
         hx_judge_settle(w);
     item = &w->items[w->item_count++];
     *item = (hx_item){slot, event, HX_NO_ROW, HX_NOWHERE, {0, 0}, token, (uint8_t)kind};
@@ -95,7 +101,7 @@ void hx_judge_event(hx_worker *worker, uint32_t slot, uint16_t token, uint32_t e
             item->row = pending_row(w, window);
         }
     }
-    shift_window(window, h, token);
+    shift_window(&w->sessions.slots[slot], h, token);
 }
 
 /* --- the model ---------------------------------------------------------------------------------

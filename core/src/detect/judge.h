@@ -8,6 +8,7 @@
  * thread, and cost more memory. */
 #define HX_PENDING_MAX  64
 #define HX_ITEMS_MAX    4096
+#define HX_ITEMS_NEAR   96
 #define HX_EVIDENCE_MAX 256
 #define HX_NO_EVENT     UINT32_MAX
 #define HX_NO_ROW       UINT32_MAX

@@ -1,7 +1,8 @@
 #include "detect/session.h"
 
+#include <haechi/pages.h>
+
 #include <stdlib.h>
-#include <sys/mman.h>
 
 /* Slots beyond max_open for sessions whose end is not yet judged. */
 #define CLOSING_MAX 2048
@@ -18,12 +19,8 @@ int hx_sessions_init(hx_sessions *sessions, uint32_t max_open)
     sessions->slot_count = max_open + CLOSING_MAX;
     sessions->max_open = max_open;
     sessions->index_mask = places - 1;
-    sessions->slots =
-        mmap(NULL, (size_t)sessions->slot_count * sizeof(hx_session), PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (sessions->slots == MAP_FAILED)
-        sessions->slots = NULL;
-    sessions->index = calloc(places, sizeof *sessions->index);
+    sessions->slots = hx_pages_map((size_t)sessions->slot_count * sizeof(hx_session));
+    sessions->index = hx_pages_map(places * sizeof *sessions->index);
     sessions->free_slots = calloc(sessions->slot_count, sizeof *sessions->free_slots);
     if (sessions->slots && sessions->index && sessions->free_slots)
         return 0;
@@ -33,9 +30,8 @@ int hx_sessions_init(hx_sessions *sessions, uint32_t max_open)
 
 void hx_sessions_free(hx_sessions *sessions)
 {
-    if (sessions->slots)
-        munmap(sessions->slots, (size_t)sessions->slot_count * sizeof(hx_session));
-    free(sessions->index);
+    hx_pages_unmap(sessions->slots, (size_t)sessions->slot_count * sizeof(hx_session));
+    hx_pages_unmap(sessions->index, ((size_t)sessions->index_mask + 1) * sizeof *sessions->index);
     free(sessions->free_slots);
     memset(sessions, 0, sizeof *sessions);
 }
@@ -59,12 +55,24 @@ uint32_t hx_sessions_find(const hx_sessions *sessions, const hx_event *event)
     }
 }
 
+/* A new session's lines are cold; the next one's are asked for while this one is filled. */
+static void prefetch_next_slot(const hx_sessions *s)
+{
+    uint32_t next = s->free_count ? s->free_slots[s->free_count - 1] : s->touched;
+    const char *line = (const char *)&s->slots[next < s->slot_count ? next : 0];
+
+    __builtin_prefetch(line, 1);
+    __builtin_prefetch(line + 64, 1);
+    __builtin_prefetch(line + 128, 1);
+}
+
 static uint32_t take_slot(hx_sessions *sessions, uint64_t hash)
 {
     uint32_t at = (uint32_t)hash & sessions->index_mask, slot;
 
     slot =
         sessions->free_count ? sessions->free_slots[--sessions->free_count] : sessions->touched++;
+    prefetch_next_slot(sessions);
     while (sessions->index[at].slot)
         at = (at + 1) & sessions->index_mask;
     sessions->index[at] = (hx_session_place){(uint32_t)hash, slot + 1};
@@ -80,7 +88,7 @@ uint32_t hx_sessions_open(hx_sessions *sessions, const hx_event *event, uint32_t
 
     memset(s, 0, offsetof(hx_session, window));
     s->hash = event->session;
-    s->watermark_us = s->first_us = s->last_us = HX_TIME_NONE;
+    s->watermark_us = s->last_us = HX_TIME_NONE;
     s->last_offset = 0;
     s->last_input = 0;
     s->last_identity = 0;

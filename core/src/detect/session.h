@@ -22,8 +22,9 @@ typedef struct hx_session {
     uint64_t hash;
     int64_t watermark_us; /* at its last event: the largest event time so far, of any line */
     int64_t sum_q10;
-    int64_t first_us, last_us; /* event times of its own */
-    uint64_t worst_offset;     /* of the line of the event that surprised most */
+    int64_t last_us; /* event time of its last event */
+    int64_t unused_time;
+    uint64_t worst_offset; /* of the line of the event that surprised most */
     int32_t worst_q10;
     uint32_t events; /* judged */
     uint32_t worst_input;
@@ -74,6 +75,15 @@ static inline void hx_sessions_prefetch_slot(const hx_sessions *s, uint64_t hash
         __builtin_prefetch(line + 64, 1);
         __builtin_prefetch(line + 128, 0);
     }
+}
+
+/* Prefetches what ending the session in this slot will touch. */
+static inline void hx_sessions_prefetch_end(const hx_sessions *s, uint32_t slot)
+{
+    const hx_session *session = &s->slots[slot];
+
+    hx_sessions_prefetch_index(s, session->hash);
+    __builtin_prefetch(session->window, 1);
 }
 
 /* The slot of an open session, or HX_SESSION_NONE. */

@@ -5,8 +5,8 @@
 
 /* How many events ahead the session table's lines are asked for: enough to hide a memory access
  * behind the work on the events between. */
-#define AHEAD_INDEX 16
-#define AHEAD_SLOT  8
+#define AHEAD_INDEX 24
+#define AHEAD_SLOT  12
 
 const hx_stat_def hx_worker_stat_defs[HX_WORKER_STATS] = {
     [HX_STAT_LINES] = {"lines", HX_STAT_COUNTER},
@@ -254,6 +254,8 @@ static void sweep(hx_worker *w, int64_t watermark_us)
     for (uint32_t slot = 0; slot < w->sessions.touched; slot++) {
         const hx_session *s = &w->sessions.slots[slot];
 
+        if (slot + AHEAD_SLOT < w->sessions.touched)
+            hx_sessions_prefetch_end(&w->sessions, slot + AHEAD_SLOT);
         if ((s->flags & HX_SESSION_OPEN) && is_idle(w, s, watermark_us))
             close_session(w, slot, HX_ITEM_END);
         /* The closing ones hold slots until they are judged. */
@@ -294,8 +296,6 @@ static void take_event(hx_worker *w, const hx_event *e, uint32_t index, int64_t 
         slot = open_session(w, e);
     s = &w->sessions.slots[slot];
     s->watermark_us = e->time_us > before_us ? e->time_us : before_us;
-    if (s->first_us == HX_TIME_NONE)
-        s->first_us = e->time_us;
     s->last_us = e->time_us;
     s->last_offset = w->batch->chunk.offset + e->line;
     s->last_input = w->batch->chunk.input;

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define NEAR_BYTES ((size_t)256 << 10)
+
 generation *generation_create(uint32_t input, int fd, const struct stat *st)
 {
     generation *g = calloc(1, sizeof *g);
@@ -178,6 +180,21 @@ static bool skip_line(generation *g, const char *buffer, size_t len)
     return newline != NULL;
 }
 
+/* Reads NEAR_BYTES, and more only where they hold no end of a line: the room is as large as the
+ * longest line may be, but what is read at once should still be in the cache when it is parsed. */
+static ssize_t read_lines(int fd, char *buffer, uint32_t capacity, uint64_t offset)
+{
+    size_t len = capacity < NEAR_BYTES ? capacity : NEAR_BYTES;
+    ssize_t n = read_at(fd, buffer, len, offset), more = n;
+
+    while (more > 0 && (size_t)n == len && len < capacity && !memrchr(buffer, '\n', len)) {
+        len = 2 * len < capacity ? 2 * len : capacity;
+        more = read_at(fd, buffer + n, len - (size_t)n, offset + (size_t)n);
+        n += more > 0 ? more : 0;
+    }
+    return n;
+}
+
 static int file_read(generation *g, const char *name, bool follow, char *buffer, uint32_t capacity,
                      hx_source_counters *counters, hx_chunk *chunk)
 {
@@ -187,7 +204,7 @@ static int file_read(generation *g, const char *name, bool follow, char *buffer,
     if (follow && rewritten(g))
         restart(g, counters);
     for (;;) {
-        ssize_t n = read_at(g->fd, buffer, capacity, g->offset);
+        ssize_t n = read_lines(g->fd, buffer, capacity, g->offset);
         uint32_t length;
 
         if (n < 0) {
