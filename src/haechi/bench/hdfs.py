@@ -31,7 +31,7 @@ from haechi.native.tools import ToolError
 from haechi.train.learn import Learned, learn
 from haechi.train.progress import TerminalProgress
 from haechi.train.run import MODEL_FILE, Material, manifest_of
-from haechi.train.score import Model, Rule, SessionScores, score_sessions, score_windows
+from haechi.train.score import Model, SessionScores, score_sessions, score_windows
 
 LOG_KEYS = 28
 TOP_K = 9

@@ -147,7 +147,10 @@ def _print_bundle(bundle: Bundle) -> None:
         elif detector.rule == "topk":
             text = f"an event is anomalous when not among the {detector.top_k} likeliest"
         else:
-            text = f"an event above {detector.event_surprise:.4g} nats, a mean event above {detector.session_surprise:.4g}"
+            text = (
+                f"an event above {detector.event_surprise:.4g} nats, "
+                f"a mean event above {detector.session_surprise:.4g}"
+            )
         rows.append((detector.name, text))
     table = Table(show_header=False, box=None)
     for name, text in rows:

@@ -83,7 +83,8 @@ def _print(result: TrainResult) -> None:
     )
     click.echo(f"  {result.log_keys} log keys, {result.windows_distinct} distinct windows")
     click.echo(
-        f"  anomalous: an event above {result.event_surprise:.4g} nats, a session above {result.session_surprise:.4g}"
+        f"  anomalous: an event above {result.event_surprise:.4g} nats, "
+        f"a session above {result.session_surprise:.4g}"
     )
     click.echo(f"  in {result.seconds:.1f} s")
     for note in result.notes:

@@ -107,7 +107,7 @@ def excess(model: DeepLog, data: Examples) -> float:
     lost, total = 0.0, float(data.weight.sum())
     model.eval()
     with torch.no_grad():
-        for chosen in torch.arange(len(data)).split(4096):
+        for chosen in torch.split(torch.arange(len(data)), 4096):
             row, pair = data.pairs(chosen)
             weight = data.weight[pair].double()
             of_window = torch.zeros(len(chosen), dtype=torch.float64).index_add(0, row, weight)

@@ -85,7 +85,7 @@ def quantise(nats: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
 
 
 def entropy(log_probability: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """float32 [n, tokens] log-probabilities -> float64 [n] nats: what the model expects an event's NLL to be."""
+    """float32 [n, tokens] log-probabilities -> float64 [n] nats: the NLL that the model expects."""
     log = log_probability.astype(np.float64)
     return np.asarray(-(np.exp(log) * log).sum(axis=1))
 

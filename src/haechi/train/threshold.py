@@ -66,8 +66,9 @@ def calibrate(
     threshold. The session threshold is then lowered for as long as the sessions flagged by either are
     not more than allowed: it gets the other half, and what is saved where both flag the same, because
     it sees all of a session. Neither flags what surprises by less than config.least_surprise in all,
-    however rare that is among the normal sessions: a budget is not there to be used up. With no alarm allowed they lie above the largest normal value. The top-k
-    rule has its k from the configuration; its alarms are counted, too.
+    however rare that is among the normal sessions: a budget is not there to be used up. With no alarm
+    allowed they lie above the largest normal value. The top-k rule has its k from the configuration; its
+    alarms are counted, too.
     """
     known = scores.event_surprise < quantise(np.array([config.unseen_surprise]))[0]
     known_count = np.where(known, count, 0)
@@ -114,8 +115,9 @@ class _Steps:
     def threshold(self, alarms: int) -> float:
         """Midway between two neighbouring values, so that at most this many sessions lie above.
 
-        Over the largest value, where there is no neighbour, by a tenth of how far it lies above the median or a
-        twentieth of itself, and never up to the cap. Never below 0: no more surprising than expected is no alarm.
+        Over the largest value, where there is no neighbour, by a tenth of how far it lies above the median or
+        a twentieth of itself, and never up to the cap. Never below 0: what surprises no more than expected is
+        no alarm.
         """
         if len(self._value) == 0:
             return self._cap / 2
