@@ -185,8 +185,8 @@ def test_many_clients(running: Running) -> None:
     waiting = []
     for _ in range(40):
         raw = socket.socket(socket.AF_UNIX)
-        raw.settimeout(10)
         raw.connect(str(running.socket))
+        raw.settimeout(10)
         waiting.append(raw)
     served = 0
     for raw in waiting:
