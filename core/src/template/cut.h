@@ -65,6 +65,15 @@ HX_INLINE uint64_t hx_add_carry(uint64_t x, uint64_t y, uint64_t *carry)
     return with;
 }
 
+/* Units, and what belongs to a date or a time: what a number takes with it. */
+typedef struct hx_affix {
+    uint32_t letters;
+    bool is_date; /* may stand before the number, too */
+} hx_affix;
+
+/* The affix that a word is, or NULL. */
+const hx_affix *hx_find_affix(const hx_tokenizer *t, uint32_t start, uint32_t length);
+
 /* By a word's first byte, which lengths an affix with it may have: bit n for length n; and bit 7
  * where it may be the name of a day or month. */
 extern const uint8_t hx_affix_starts[256];

@@ -1,3 +1,4 @@
+#include "answers.h"
 #include "templates.h"
 #include "tree.h"
 
@@ -13,6 +14,9 @@ struct hx_matcher {
 
 struct hx_match_scratch {
     hx_tree_branch *branches;
+    hx_outline_write write_outline; /* or NULL: every message takes the long way */
+    hx_answers answers;
+    hx_outline outline;
     hx_tokenizer tokenizer;
 };
 
@@ -66,15 +70,18 @@ int hx_match_scratch_create(const hx_matcher *matcher, hx_match_scratch **out)
 {
     uint32_t max_tokens = matcher->templates.max_tokens;
     hx_match_scratch *scratch = malloc(sizeof *scratch);
+    int rc = HX_ENOMEM;
 
     *out = NULL;
     if (!scratch)
-        return HX_ENOMEM;
+        return rc;
     scratch->branches = malloc(HX_TREE_BRANCHES(max_tokens) * sizeof *scratch->branches);
-    if (!scratch->branches) {
-        free(scratch);
+    rc = hx_answers_init(&scratch->answers);
+    if (rc || !scratch->branches) {
+        hx_match_scratch_destroy(scratch);
         return HX_ENOMEM;
     }
+    scratch->write_outline = hx_outline_best();
     hx_tokenizer_init(&scratch->tokenizer, max_tokens);
     *out = scratch;
     return 0;
@@ -84,14 +91,31 @@ void hx_match_scratch_destroy(hx_match_scratch *scratch)
 {
     if (!scratch)
         return;
+    hx_answers_free(&scratch->answers);
     free(scratch->branches);
     free(scratch);
 }
 
-uint32_t hx_matcher_match(const hx_matcher *matcher, hx_match_scratch *scratch, hx_slice message)
+static uint32_t match_tokens(const hx_matcher *matcher, hx_match_scratch *scratch, hx_slice message)
 {
     hx_tokenizer_run(&scratch->tokenizer, message);
     return hx_tree_find(matcher->tree, &scratch->tokenizer, scratch->branches);
+}
+
+uint32_t hx_matcher_match(const hx_matcher *matcher, hx_match_scratch *scratch, hx_slice message)
+{
+    const hx_answer *answer;
+    uint32_t key;
+
+    if (!scratch->write_outline ||
+        !scratch->write_outline(&scratch->tokenizer, message, &scratch->outline))
+        return match_tokens(matcher, scratch, message);
+    answer = hx_answers_find(&scratch->answers, &scratch->outline);
+    if (answer)
+        return answer->key;
+    key = match_tokens(matcher, scratch, message);
+    hx_answers_keep(&scratch->answers, &scratch->outline, key);
+    return key;
 }
 
 uint64_t hx_template_shape(hx_match_scratch *scratch, hx_slice message)

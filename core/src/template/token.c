@@ -17,6 +17,7 @@ void hx_tokenizer_init(hx_tokenizer *tokenizer, uint32_t max_tokens)
     tokenizer->max_tokens = max_tokens < HX_TOKENS_MAX ? max_tokens : HX_TOKENS_MAX;
     tokenizer->count = 0;
     tokenizer->cut = false;
+    memset(tokenizer->tail, 0, sizeof tokenizer->tail);
     tokenizer->scan = hx_scan_best();
 }
 
@@ -77,12 +78,6 @@ void hx_join_colons(hx_tokenizer *t, uint32_t blocks)
                 done = join_run(t, place);
         }
 }
-
-/* Units, and what belongs to a date or a time: what a number takes with it. */
-typedef struct hx_affix {
-    uint32_t letters;
-    bool is_date; /* may stand before the number, too */
-} hx_affix;
 
 #define AFFIX_SLOT(letters) ((uint32_t)((uint32_t)(letters) * UINT32_C(0xe1edcf3f)) >> 24)
 #define LETTERS(a, b, c, d)                                                                        \
@@ -145,8 +140,7 @@ const uint8_t hx_affix_starts[256] = {
     ['u'] = 1 << 2,
 };
 
-/* The affix that a word is, or NULL. */
-static const hx_affix *find_affix(const hx_tokenizer *t, uint32_t start, uint32_t length)
+const hx_affix *hx_find_affix(const hx_tokenizer *t, uint32_t start, uint32_t length)
 {
     uint32_t letters = (uint32_t)hx_tokenizer_head(t, start, length).a;
     const hx_affix *affix = &affixes[AFFIX_SLOT(letters)];
@@ -166,14 +160,15 @@ static bool is_date_before(const hx_tokenizer *t, const hx_token *token, uint32_
 
     if (token->is_value || start > end_of(token) + 2)
         return false;
-    affix = find_affix(t, token->start, token->length);
+    affix = hx_find_affix(t, token->start, token->length);
     return affix && affix->is_date;
 }
 
 /* Whether a word is an affix of the value before it. */
 static bool extends(const hx_tokenizer *t, const hx_token *value, uint32_t start, uint32_t length)
 {
-    return start == end_of(value) + 1 && t->text[start - 1] == ' ' && find_affix(t, start, length);
+    return start == end_of(value) + 1 && t->text[start - 1] == ' ' &&
+           hx_find_affix(t, start, length);
 }
 
 void hx_join_affixes(hx_tokenizer *t)

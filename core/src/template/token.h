@@ -39,12 +39,12 @@ typedef struct hx_byte_classes {
 
 typedef struct hx_tokenizer {
     uint32_t max_tokens;
-    uint32_t count;     /* tokens of the last message */
-    bool cut;           /* the last message had more tokens, or more bytes, than count */
-    uint32_t length;    /* bytes of it that count */
-    const char *text;   /* them: the message itself, or a copy in tail */
-    uint32_t tail_from; /* what part of it tail begins with */
-    char tail[HX_TAIL_BYTES + 16];
+    uint32_t count;               /* tokens of the last message */
+    bool cut;                     /* the last message had more tokens, or more bytes, than count */
+    uint32_t length;              /* bytes of it that count */
+    const char *text;             /* them: the message itself, or a copy in tail */
+    uint32_t tail_from;           /* what part of it tail begins with */
+    char tail[2 * HX_TAIL_BYTES]; /* zero behind HX_TAIL_BYTES */
     void (*scan)(struct hx_tokenizer *tokenizer, hx_slice message);
     hx_byte_classes classes;
     hx_token tokens[HX_TOKENS_MAX];

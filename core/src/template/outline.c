@@ -1,0 +1,421 @@
+#include "outline.h"
+
+#if defined(__x86_64__)
+#include "classes_avx2.h"
+
+#define BMI2        __attribute__((target("avx2,bmi,bmi2,popcnt,sse4.2")))
+
+#define BLOCKS_MOST 4
+#define WORDS_MOST  63 /* their flags are the bits of one number */
+
+/* The classes of a message's bytes as in hx_byte_classes, and two more. */
+typedef struct hx_masks {
+    uint64_t core[BLOCKS_MOST + 1], join[BLOCKS_MOST], digit[BLOCKS_MOST + 1], colon[BLOCKS_MOST];
+    uint64_t dot[BLOCKS_MOST], slash[BLOCKS_MOST];
+    uint64_t affix[BLOCKS_MOST]; /* the first letter of one */
+    uint64_t small[BLOCKS_MOST]; /* of letters: the small ones */
+} hx_masks;
+
+/* The words of a message. In the blocks a bit is a byte, and a word's end is the byte behind it; in
+ * values bit n is word n. */
+typedef struct hx_words {
+    uint64_t starts[BLOCKS_MOST + 1];
+    uint64_t ends[BLOCKS_MOST + 1];
+    uint64_t value_ends[BLOCKS_MOST];    /* of values; other bits than ends mean nothing */
+    uint32_t starts_before[BLOCKS_MOST]; /* in the blocks before */
+    uint32_t ends_before[BLOCKS_MOST];
+    uint32_t count;
+    uint64_t values;
+} hx_words;
+
+/* The first letters of all affixes, looked up as classes are. */
+AVX2 HX_INLINE __m256i affix_letters(__m256i bytes)
+{
+    enum { A_O = 1, P_W = 2, H_N = 4, S_U = 8 };
+
+    return hx_look_up(bytes,
+                      _mm_setr_epi8(P_W, A_O, A_O, A_O | P_W | S_U, A_O | P_W, A_O | P_W | S_U, A_O,
+                                    A_O | P_W, A_O | H_N, 0, A_O, A_O | H_N, 0, A_O | H_N,
+                                    A_O | H_N, A_O),
+                      _mm_setr_epi8(0, 0, 0, 0, A_O, P_W, H_N, S_U, 0, 0, 0, 0, 0, 0, 0, 0));
+}
+
+/* What of the message lies in half a block; zero behind its end, which t->tail holds. Only in the
+ * last block there may be less than all. */
+AVX2 HX_INLINE __m256i load_half(const hx_tokenizer *t, hx_slice message, uint32_t want,
+                                 bool is_last)
+{
+    const uint32_t last = message.len - 32;
+    const char *from = message.ptr + want;
+
+    if (is_last && want > last)
+        from = t->tail + (want - last < 32 ? want - last : 32);
+    return _mm256_loadu_si256((const __m256i *)(const void *)from);
+}
+
+AVX2 HX_INLINE void classify(const __m256i *halves, uint32_t blocks, hx_masks *masks)
+{
+#pragma GCC unroll 4
+    for (uint32_t i = 0; i < blocks; i++) {
+        hx_class_bits bits[2];
+        uint32_t affix[2], small[2];
+
+#pragma GCC unroll 2
+        for (uint32_t half = 0; half < 2; half++) {
+            __m256i bytes = halves[2 * i + half];
+
+            bits[half] = hx_classify_avx2(bytes);
+            affix[half] = HX_BITS(hx_at_least(affix_letters(bytes), 1), 7);
+            small[half] = HX_BITS(bytes, 5);
+        }
+#define BLOCK(name) (bits[0].name | (uint64_t)bits[1].name << 32)
+        masks->core[i] = BLOCK(core);
+        masks->join[i] = BLOCK(join);
+        masks->digit[i] = BLOCK(digit);
+        masks->colon[i] = BLOCK(colon);
+        masks->dot[i] = BLOCK(dot);
+        masks->slash[i] = BLOCK(slash);
+#undef BLOCK
+        masks->affix[i] = affix[0] | (uint64_t)affix[1] << 32;
+        masks->small[i] = small[0] | (uint64_t)small[1] << 32;
+    }
+    masks->core[blocks] = masks->digit[blocks] = 0;
+}
+
+/* Times and addresses with colons are left to the tokenizer's bytewise way. */
+HX_INLINE void join_colons(hx_tokenizer *t, uint32_t blocks, hx_masks *masks)
+{
+    hx_byte_classes *c = &t->classes;
+
+    for (uint32_t i = 0; i < blocks; i++) {
+        c->core[i] = masks->core[i];
+        c->digit[i] = masks->digit[i];
+        c->colon[i] = masks->colon[i];
+    }
+    hx_classes_end(c, blocks);
+    if (!hx_has_tight_colons(c, blocks))
+        return;
+    hx_join_colons(t, blocks);
+    for (uint32_t i = 0; i < blocks; i++) {
+        masks->core[i] = c->core[i];
+        masks->digit[i] = c->digit[i];
+    }
+}
+
+/* Whether there are two colons or more. */
+BMI2 HX_INLINE bool has_colons(const hx_masks *masks, uint32_t blocks)
+{
+    uint32_t colons = 0;
+
+#pragma GCC unroll 4
+    for (uint32_t i = 0; i < blocks; i++)
+        colons += (uint32_t)__builtin_popcountll(masks->colon[i]);
+    return colons > 1;
+}
+
+/* Finds the words, and which are values by what they hold. False when there are too many. */
+BMI2 HX_INLINE bool find_words(const hx_masks *c, uint32_t blocks, uint32_t max_words,
+                               hx_words *words)
+{
+    uint64_t word_before = 0, digit_carry = 0, dot_carry = 0;
+    uint32_t starts_before = 0, ends_before = 0;
+
+#pragma GCC unroll 4
+    for (uint32_t i = 0; i < blocks; i++) {
+        uint64_t word =
+            c->core[i] | (c->join[i] & hx_left_of(c->core, i) & hx_right_of(c->core, i));
+        uint64_t before = word << 1 | word_before;
+        uint64_t valued = c->digit[i] | (c->slash[i] & word & ~before);
+
+        /* As in hx_cut. */
+        words->value_ends[i] = hx_add_carry(word, valued, &digit_carry) |
+                               (hx_add_carry(word, c->dot[i] & word, &dot_carry) & c->colon[i] &
+                                hx_right_of(c->digit, i));
+        words->starts[i] = word & ~before;
+        words->ends[i] = before & ~word;
+        words->starts_before[i] = starts_before;
+        words->ends_before[i] = ends_before;
+        starts_before += (uint32_t)__builtin_popcountll(words->starts[i]);
+        ends_before += (uint32_t)__builtin_popcountll(words->ends[i]);
+        word_before = word >> 63;
+    }
+    words->starts[blocks] = words->ends[blocks] = 0;
+    words->count = ends_before;
+    if (ends_before > max_words)
+        return false;
+    words->values = 0;
+#pragma GCC unroll 4
+    for (uint32_t i = 0; i < blocks; i++)
+        words->values |= _pext_u64(words->value_ends[i], words->ends[i]) << words->ends_before[i];
+    return true;
+}
+
+/* --- affixes -------------------------------------------------------------------------------- */
+
+/* Where words may be affixes: some bits too many, and only bits of starts. */
+typedef struct hx_suspects {
+    uint64_t behind[BLOCKS_MOST]; /* a value */
+    uint64_t dates[BLOCKS_MOST];  /* days and months before a value */
+} hx_suspects;
+
+/* What the next block would shift in counts as set. */
+HX_INLINE uint64_t ahead(uint64_t block, uint32_t n)
+{
+    return block >> n | ~(UINT64_MAX >> n);
+}
+
+/* Whether there are any that are no values themselves and lie beside one. */
+BMI2 HX_INLINE bool suspect_affixes(const hx_masks *masks, uint32_t blocks, const hx_words *words,
+                                    hx_suspects *suspects)
+{
+    uint64_t behind = 0, dates = 0;
+
+#pragma GCC unroll 4
+    for (uint32_t i = 0; i < blocks; i++) {
+        uint64_t starts = words->starts[i], letters = starts & masks->affix[i];
+        uint64_t ends = words->ends[i];
+        uint64_t two = ahead(ends, 1) | ahead(ends, 2), four = two | ahead(two, 2);
+
+        suspects->behind[i] = letters & four & (ends << 1 | (i > 0));
+        suspects->dates[i] =
+            letters & ~masks->small[i] & ahead(ends, 3) & (ahead(starts, 4) | ahead(starts, 5));
+        behind |= _pext_u64(suspects->behind[i], starts) << words->starts_before[i];
+        dates |= _pext_u64(suspects->dates[i], starts) << words->starts_before[i];
+    }
+    return (((behind & words->values << 1) | (dates & words->values >> 1)) & ~words->values) != 0;
+}
+
+HX_INLINE bool bit_at(const uint64_t *blocks, uint32_t at)
+{
+    return blocks[at >> 6] >> (at & 63) & 1;
+}
+
+HX_INLINE bool is_value(const hx_words *words, uint32_t word)
+{
+    return words->values >> word & 1;
+}
+
+/* The number of the word that starts at a byte. */
+BMI2 HX_INLINE uint32_t word_at(const hx_words *words, uint32_t start)
+{
+    uint64_t before = words->starts[start >> 6] & ((UINT64_C(1) << (start & 63)) - 1);
+
+    return words->starts_before[start >> 6] + (uint32_t)__builtin_popcountll(before);
+}
+
+/* The length of the word that starts at a byte; 5 where it is longer than any affix. */
+HX_INLINE uint32_t length_at(const hx_words *words, uint32_t start)
+{
+    uint32_t length = 1;
+
+    while (length < 5 && !bit_at(words->ends, start + length))
+        length++;
+    return length;
+}
+
+/* A word that is an affix of the value before it becomes a value, and so may then the next. */
+BMI2 static void extend_value(const hx_tokenizer *t, hx_words *words, uint32_t start)
+{
+    uint32_t word = word_at(words, start), length;
+
+    for (; start && word && is_value(words, word - 1); word++, start += length + 1) {
+        length = length_at(words, start);
+        if (!bit_at(words->starts, start) || !bit_at(words->ends, start - 1) ||
+            t->text[start - 1] != ' ' || length > 4 || !hx_find_affix(t, start, length))
+            break;
+        words->values |= UINT64_C(1) << word;
+    }
+}
+
+/* A day or month with a value two blanks at most behind it becomes a value. */
+BMI2 static void take_date(const hx_tokenizer *t, hx_words *words, uint32_t start)
+{
+    uint32_t word = word_at(words, start);
+    const hx_affix *affix;
+
+    if (length_at(words, start) != 3 || word + 1 >= words->count || !is_value(words, word + 1) ||
+        !(bit_at(words->starts, start + 4) || bit_at(words->starts, start + 5)))
+        return;
+    affix = hx_find_affix(t, start, 3);
+    if (affix && affix->is_date)
+        words->values |= UINT64_C(1) << word;
+}
+
+/* Units in their order, then dates from the last to the first: a value takes more than one. */
+BMI2 static __attribute__((noinline)) void
+join_affixes(const hx_tokenizer *t, uint32_t blocks, const hx_suspects *suspects, hx_words *words)
+{
+    for (uint32_t i = 0; i < blocks; i++)
+        for (uint64_t bits = suspects->behind[i]; bits; bits &= bits - 1)
+            extend_value(t, words, i * 64 + (uint32_t)__builtin_ctzll(bits));
+    for (uint32_t i = blocks; i-- > 0;)
+        for (uint64_t bits = suspects->dates[i]; bits;) {
+            uint32_t bit = 63 - (uint32_t)__builtin_clzll(bits);
+
+            take_date(t, words, i * 64 + bit);
+            bits ^= UINT64_C(1) << bit;
+        }
+}
+
+/* --- writing -------------------------------------------------------------------------------- */
+
+/* The bytes whose bits are set are all ones. */
+AVX2 HX_INLINE __m256i bytes_of(uint32_t bits)
+{
+    const __m256i select = _mm256_set1_epi64x((long long)UINT64_C(0x8040201008040201));
+    const __m256i spread =
+        _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+    __m256i wide = _mm256_shuffle_epi8(_mm256_set1_epi32((int)bits), spread);
+
+    return _mm256_cmpeq_epi8(_mm256_and_si256(wide, select), select);
+}
+
+/* The bytes of a block as they are to be written, and which are. */
+typedef struct hx_block {
+    uint64_t text[8];
+    uint64_t mask[8];
+    uint8_t kept[8];
+} hx_block;
+
+/* Puts the letters of non-values in their place in blocks; the bytes that are kept for ends and for
+ * values become zero. */
+BMI2 HX_INLINE void mask_words(const __m256i *halves, uint32_t count, const hx_words *words,
+                               hx_block *blocks)
+{
+    uint64_t firsts = words->values & ~(words->values << 1), borrow = 0;
+
+#pragma GCC unroll 4
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t starts = _pdep_u64(~words->values >> words->starts_before[i], words->starts[i]);
+        uint64_t ends = _pdep_u64(~words->values >> words->ends_before[i], words->ends[i]);
+        /* A word's end less its start is the word, across blocks too. */
+        uint64_t letters = ends - starts - borrow;
+        uint64_t kept =
+            letters | ends | _pdep_u64(firsts >> words->starts_before[i], words->starts[i]);
+
+        borrow = ends < starts || ends - starts < borrow;
+        memcpy(blocks[i].kept, &kept, sizeof kept);
+#pragma GCC unroll 2
+        for (uint32_t half = 0; half < 2; half++) {
+            _mm256_storeu_si256(
+                (__m256i *)(void *)&blocks[i].text[4 * half],
+                _mm256_and_si256(halves[2 * i + half], bytes_of((uint32_t)(letters >> 32 * half))));
+            _mm256_storeu_si256((__m256i *)(void *)&blocks[i].mask[4 * half],
+                                bytes_of((uint32_t)(kept >> 32 * half)));
+        }
+    }
+}
+
+/* Writes the bytes that are kept one behind the other. Returns the place behind them. */
+BMI2 HX_INLINE char *write_block(char *out, const hx_block *block)
+{
+#pragma GCC unroll 8
+    for (uint32_t i = 0; i < 8; i++) {
+        uint64_t eight = _pext_u64(block->text[i], block->mask[i]);
+
+        memcpy(out, &eight, sizeof eight);
+        out += __builtin_popcount(block->kept[i]);
+    }
+    return out;
+}
+
+/* Good enough to find an answer by, which is then compared. */
+BMI2 HX_INLINE uint64_t hash_outline(const hx_outline *outline)
+{
+    uint64_t x = outline->length, y = 0, eights[HX_OUTLINE_STEP / 8];
+
+    for (uint32_t at = 0; at < outline->length; at += HX_OUTLINE_STEP) {
+        memcpy(eights, outline->bytes + at, sizeof eights);
+#pragma GCC unroll 4
+        for (uint32_t i = 0; i < HX_OUTLINE_STEP / 8; i += 2) {
+            x = _mm_crc32_u64(x, eights[i]);
+            y = _mm_crc32_u64(y, eights[i + 1]);
+        }
+    }
+    return x | y << 32 | 1;
+}
+
+BMI2 HX_INLINE bool write_blocks(hx_tokenizer *t, hx_slice message, uint32_t count,
+                                 hx_outline *outline)
+{
+    __m256i halves[2 * BLOCKS_MOST];
+    hx_block blocks[BLOCKS_MOST];
+    hx_masks masks;
+    hx_words words;
+    hx_suspects suspects;
+    char *end = outline->bytes;
+
+    _mm256_storeu_si256(
+        (__m256i *)(void *)t->tail,
+        _mm256_loadu_si256((const __m256i *)(const void *)(message.ptr + message.len - 32)));
+    t->tail_from = message.len - 32;
+    t->text = message.ptr;
+    t->length = message.len;
+#pragma GCC unroll 8
+    for (uint32_t i = 0; i < 2 * count; i++)
+        halves[i] = load_half(t, message, i * 32, i / 2 + 1 == count);
+    classify(halves, count, &masks);
+    if (has_colons(&masks, count))
+        join_colons(t, count, &masks);
+    if (!find_words(&masks, count, t->max_tokens < WORDS_MOST ? t->max_tokens : WORDS_MOST, &words))
+        return false;
+    if (suspect_affixes(&masks, count, &words, &suspects)) {
+        /* Copies, so that what is not handed out may stay in registers. */
+        hx_words joined = words;
+        hx_suspects where = suspects;
+
+        join_affixes(t, count, &where, &joined);
+        words.values = joined.values;
+    }
+    mask_words(halves, count, &words, blocks);
+#pragma GCC unroll 1
+    for (uint32_t i = 0; i < count; i++)
+        end = write_block(end, &blocks[i]);
+    memset(end, 0, HX_OUTLINE_STEP);
+    outline->length = (uint32_t)(end - outline->bytes);
+    outline->hash = hash_outline(outline);
+    return outline->length <= HX_OUTLINE_BYTES;
+}
+
+/* Zero bytes behind a message change nothing about its tokens. */
+BMI2 static __attribute__((noinline)) bool write_short(hx_tokenizer *t, hx_slice message,
+                                                       hx_outline *outline)
+{
+    char padded[32] = {0};
+
+    if (message.len)
+        memcpy(padded, message.ptr, message.len);
+    return write_blocks(t, hx_slice_make(padded, sizeof padded), 1, outline);
+}
+
+BMI2 static bool write_avx2(hx_tokenizer *t, hx_slice message, hx_outline *outline)
+{
+    if (message.len < 32)
+        return write_short(t, message, outline);
+    /* The end of a last word needs a bit, too. */
+    switch (message.len / 64) {
+    case 0:
+        return write_blocks(t, message, 1, outline);
+    case 1:
+        return write_blocks(t, message, 2, outline);
+    case 2:
+        return write_blocks(t, message, 3, outline);
+    case 3:
+        return write_blocks(t, message, 4, outline);
+    default:
+        return false;
+    }
+}
+#endif
+
+hx_outline_write hx_outline_best(void)
+{
+#if defined(__x86_64__)
+    /* The first two Zens take hundreds of cycles for a pext. */
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+        __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt") &&
+        !__builtin_cpu_is("znver1") && !__builtin_cpu_is("znver2"))
+        return write_avx2;
+#endif
+    return NULL;
+}
