@@ -18,8 +18,7 @@ Haechi = Callable[..., Ran]
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "TRAIN_LINES", 10_000)
     monkeypatch.setattr(demo, "SEARCH_LINES", 10_000)
-    monkeypatch.setattr(demo, "MADE_CONFIG", QUICK)
-    monkeypatch.setattr(demo, "LOG_CONFIG", QUICK)
+    monkeypatch.setattr(demo, "CONFIG", QUICK)
 
 
 def test_the_made_demo_ends_with_a_scorecard(haechi: Haechi, tmp_path: Path) -> None:

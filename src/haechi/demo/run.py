@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from haechi.config.training import FitConfig, TrainingConfig
+from haechi.config.training import TrainingConfig
 from haechi.native.tools import Process, onnxruntime_library, read_summary
 from haechi.storm.maker import make
 from haechi.train import TrainingProgress, TrainResult
@@ -21,9 +21,7 @@ LOG_EPS = 1000.0  # lines a second of log time
 ANOMALY_RATE = 0.005
 TRAIN_START, SEARCH_START = "2025-08-30T00:00:00Z", "2025-08-31T00:00:00Z"
 TRAIN_SHARE = 0.6  # of a user's log
-# A made log has few distinct windows, so an epoch has few steps; its rare flows need more of them.
-MADE_CONFIG = TrainingConfig(fit=FitConfig(min_steps=1500))
-LOG_CONFIG = TrainingConfig()
+CONFIG = TrainingConfig()
 
 
 class DemoError(Exception):
@@ -69,7 +67,7 @@ def run_made(folder: Path, seed: int, say: Callable[[str], None], progress: Trai
         truth=truth,
         **settings,
     )
-    training = _learn(train_log, folder, MADE_CONFIG, say, progress)
+    training = _learn(train_log, folder, CONFIG, say, progress)
     detection = _search(training.bundle, search_log, folder, say)
     return MadeDemo(training, detection, score(detection.alerts, read_episodes(truth)))
 
@@ -86,7 +84,7 @@ def run_log(log: Path, folder: Path, say: Callable[[str], None], progress: Train
         first.writelines(itertools.islice(file, train_lines))
         rest.writelines(file)
     say(f"learning from the first {train_lines:,} of {lines:,} lines")
-    training = _learn(train_log, folder, LOG_CONFIG, say, progress)
+    training = _learn(train_log, folder, CONFIG, say, progress)
     return LogDemo(training, _search(training.bundle, search_log, folder, say), lines - train_lines)
 
 
