@@ -286,3 +286,32 @@ def test_stopped_and_started_again(workers: int, engine_bundle: Path, tmp_path: 
     assert total == 3000
     assert not list(tmp_path.glob("checkpoint.new"))
     assert_as_undisturbed(engine_bundle, tmp_path, read_alerts(tmp_path / "alerts.jsonl"), lines)
+
+
+def test_from_the_end_once(engine_bundle: Path, tmp_path: Path) -> None:
+    """from_end means the first start: what came while the engine was down is read by the next one."""
+    lines = list(log_lines(900, seed=12))
+    log = tmp_path / "app.log"
+    log.write_text("".join(lines[:300]))
+    config = settings(
+        engine_bundle,
+        tmp_path,
+        [log],
+        follow=True,
+        from_end=True,
+        checkpoint={"path": str(tmp_path / "checkpoint"), "interval_s": 3600},
+        stats_page=str(tmp_path / "stats"),
+    )
+    with Process.start("haechi-detect", config) as engine:
+        wait_until_quiet(engine, tmp_path, still_s=0.3)
+        engine.kill()
+    with log.open("a") as file:
+        file.writelines(lines[300:600])
+    with Process.start("haechi-detect", config) as engine:
+        wait_until_quiet(engine, tmp_path, still_s=0.3)
+        with log.open("a") as file:
+            file.writelines(lines[600:])
+        wait_until_quiet(engine, tmp_path, still_s=0.3)
+        with engine.stats() as page:
+            assert page.value("lines") == 600
+        assert engine.stop() == 0

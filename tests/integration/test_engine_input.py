@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import time
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from haechi.native._core import format_presets
 from haechi.native.tools import Process, onnxruntime_library, tool_path
 from tests.integration.engine_room import (
     ORDER,
@@ -118,15 +120,42 @@ def test_hostile_bytes(engine_bundle: Path, tmp_path: Path) -> None:
         assert t["events"] == t["lines"] - t["malformed_lines"]
 
 
-def test_random_bytes(engine_bundle: Path, tmp_path: Path) -> None:
+SECONDS = (
+    "0",
+    "-1",
+    "-9223372036855",
+    "9223372036855",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "1e300",
+)
+
+
+def test_any_form_any_bytes(engine_bundle: Path, tmp_path: Path) -> None:
+    """Random bytes, and times at the ends of what a number can hold, in every form there is."""
+    draw = random.Random(5)
+    lines = [
+        line
+        for second in SECONDS
+        for line in (
+            f"{second} 7 open request 1",
+            f"type={second} msg=audit({second}.5:1): open request 2",
+            f'{{"time": {second}, "pid": 3, "message": "open request 3"}}',
+            "0000-01-01T00:00:00+14:00 h app[1]: open request 1",
+            "9999-12-31T23:59:59-14:00 h app[2]: open request 1",
+        )
+    ] * 3
+    draw.shuffle(lines)
     log = tmp_path / "noise"
-    log.write_bytes(os.urandom(1 << 20))
-    for form in ("iso", "plain", "syslog3164", "keys"):
-        ran = judge(engine_bundle, tmp_path / form, [log], format=form, timeout_s=30)
-        if ran.status == 2 or "format" in ran.stderr:
-            continue  # no such preset
-        assert ran.status == 0, ran.stderr
-        assert ran.totals["bytes"] == 1 << 20
+    log.write_bytes("\n".join(lines).encode() + draw.randbytes(100_000))
+    for n, form in enumerate((*format_presets(), "{time:%s} {pid} {message}", "keys")):
+        ran = judge(engine_bundle, tmp_path / form[:8], [log], format=form, workers=1 + n % 3, timeout_s=30)
+        assert ran.status == 0, f"{form}: {ran.stderr}"
+        t = ran.totals
+        assert t["bytes"] == log.stat().st_size
+        assert t["windows"] + t["unseen_events"] == t["events"] + t["sessions_ended"]
+        opened = t["sessions_ended"] + t["sessions_evicted"] + t["sessions_cut"] + t["sessions_open"]
+        assert t["sessions_opened"] == opened
 
 
 def test_windows_line_ends(engine_bundle: Path, engine_log: Path, tmp_path: Path) -> None:
