@@ -241,8 +241,7 @@ int hx_control_start(hx_engine *engine, hx_error *err)
     mask = umask(0177);
     rc = engine->control_fd < 0 ||
          bind(engine->control_fd, (const struct sockaddr *)&address, sizeof address) != 0 ||
-         listen(engine->control_fd, SOMAXCONN) != 0 ||
-         pipe2(engine->control_wake, O_CLOEXEC) != 0;
+         listen(engine->control_fd, SOMAXCONN) != 0 || pipe2(engine->control_wake, O_CLOEXEC) != 0;
     umask(mask);
     if (rc || pthread_create(&engine->control_thread, NULL, control, engine) != 0)
         return hx_error_set(err, HX_EIO, "control_socket: %s: %s", path, strerror(errno));

@@ -466,7 +466,7 @@ int hx_engine_run(hx_engine *engine, hx_error *err)
     uint64_t epoch_sent = 0;
     int rc = 0;
 
-    engine->started_ns = monotonic_ns();
+    atomic_store(&engine->started_ns, monotonic_ns());
     engine->last_checkpoint_us = engine->last_data_us = engine->last_tick_us = monotonic_us();
     if (engine->crew) {
         rc = hx_crew_start(engine, err);
@@ -483,7 +483,7 @@ int hx_engine_run(hx_engine *engine, hx_error *err)
     if (engine->crew)
         hx_crew_join(engine);
     await_keeper(engine);
-    engine->ended_ns = monotonic_ns();
+    atomic_store(&engine->ended_ns, monotonic_ns());
     atomic_store(&engine->running, false);
     atomic_store(&engine->ended, true);
     publish_source(engine);

@@ -79,7 +79,7 @@ struct hx_engine {
     int control_fd, control_wake[2];
     pthread_t control_thread;
     bool control_started;
-    uint64_t started_ns, ended_ns;
+    _Atomic uint64_t started_ns, ended_ns;                  /* read by whoever asks for a summary */
     int64_t last_data_us, last_tick_us, last_checkpoint_us; /* monotonic */
     bool resumed;                                           /* from a checkpoint */
 };

@@ -8,14 +8,15 @@
 
 static uint64_t elapsed_ns(const hx_engine *e)
 {
+    uint64_t started_ns = atomic_load(&e->started_ns), ended_ns = atomic_load(&e->ended_ns);
     struct timespec t;
 
-    if (!e->started_ns)
+    if (!started_ns)
         return 0;
-    if (e->ended_ns)
-        return e->ended_ns - e->started_ns;
+    if (ended_ns)
+        return ended_ns - started_ns;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec - e->started_ns;
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec - started_ns;
 }
 
 static void put_number(hx_text *out, const char *key, double value)
