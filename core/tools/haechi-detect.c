@@ -5,6 +5,7 @@
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -74,12 +75,17 @@ static const setting table[] = {
 
 #define TABLE_COUNT (sizeof table / sizeof table[0])
 
-static hx_engine *running;
+static _Atomic(hx_engine *) running;
+static _Atomic bool stop_wanted;
 
 static void on_signal(int number)
 {
+    hx_engine *engine = atomic_load(&running);
+
     (void)number;
-    hx_engine_stop(running);
+    atomic_store(&stop_wanted, true);
+    if (engine)
+        hx_engine_stop(engine);
 }
 
 static void fail_usage(const char *sentence)
@@ -349,11 +355,11 @@ static void write_summary(hx_engine *engine, const char *path)
     hx_text_free(&out);
 }
 
-static void catch_signals(hx_engine *engine)
+/* Before the engine is made: a TERM that comes while it starts ends it as soon as it has. */
+static void catch_signals(void)
 {
     struct sigaction stop = {.sa_handler = on_signal}, ignore = {.sa_handler = SIG_IGN};
 
-    running = engine;
     sigaction(SIGTERM, &stop, NULL);
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
@@ -392,10 +398,14 @@ int main(int argc, char **argv)
     s.engine.repeat_us = s.repeat_s < 0 ? -1 : (int64_t)(s.repeat_s * 1e6);
     if (!s.engine.onnxruntime)
         s.engine.onnxruntime = library_beside(beside, sizeof beside);
+    catch_signals();
     rc = hx_engine_create(&s.engine, &engine, &err);
     if (!rc) {
-        catch_signals(engine);
+        atomic_store(&running, engine);
+        if (atomic_load(&stop_wanted))
+            hx_engine_stop(engine);
         rc = hx_engine_run(engine, &err);
+        atomic_store(&running, NULL);
         if (s.summary)
             write_summary(engine, s.summary);
     }

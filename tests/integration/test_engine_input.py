@@ -411,6 +411,21 @@ def test_a_slow_reader_gets_everything(engine_bundle: Path, engine_log: Path, tm
     assert {about(json.loads(line)) for line in text.splitlines()} == want.about
 
 
+def test_ends_at_a_signal_while_starting(engine_bundle: Path, tmp_path: Path) -> None:
+    """Whenever it comes after the first moments: status 0, or the signal's own before there is anything."""
+    config = settings(engine_bundle, tmp_path, ["-"])
+    for wait_ms in range(0, 60, 4):
+        process = start_raw(config, tmp_path, stdin=subprocess.PIPE)
+        try:
+            time.sleep(wait_ms / 1000)
+            process.terminate()
+            assert process.wait(10) in (0, -signal.SIGTERM)
+        finally:
+            process.kill()
+            assert process.stdin
+            process.stdin.close()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("workers", [1, 3])
 def test_ends_at_a_signal(number: int, workers: int, engine_bundle: Path, tmp_path: Path) -> None:
