@@ -48,7 +48,16 @@ def test_a_machine_without_room_is_told(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_without_drain3_there_is_no_ratio(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    run = bench.Run({"lines_per_s": 5.0, "memo_hit_ratio": 1, "ml_ratio": 0, "alerts": 0, "unscored": 0}, 1)
+    run = bench.Run(
+        {
+            "lines_per_s": 5.0,
+            "memo_hit_ratio": 1,
+            "ml_ratio": 0,
+            "alerts": 0,
+            "unscored": 0,
+            "rss_peak_bytes": 1,
+        }
+    )
     result = bench.DetectBench(10, 100, [run], Latencies([0.001], 100.0), None)
     assert "drain3_ratio" not in result.as_json()
     bench._print(result, print)

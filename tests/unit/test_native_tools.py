@@ -119,7 +119,6 @@ def test_a_tool_that_will_not_end_is_killed(tool: Any) -> None:
             time.sleep(0.01)
         with pytest.raises(ToolError, match="still runs"):
             process.wait(0.1)
-        assert process.peak_rss_bytes > 1 << 20
         assert process.stop(timeout_s=0.2) == -signal.SIGKILL
         assert not process.running
 

@@ -31,6 +31,23 @@ static void put_count(hx_text *out, const char *key, uint64_t value)
     hx_text_printf(out, "%llu", (unsigned long long)value);
 }
 
+/* The most memory this program has had resident. getrusage's figure will not do: it begins with
+ * what the process was before exec, a Python of half a gigabyte perhaps. 0 where /proc is not
+ * there. */
+static uint64_t rss_peak_bytes(void)
+{
+    FILE *f = fopen("/proc/self/status", "re");
+    char line[256];
+    unsigned long long kib = 0;
+
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "VmHWM: %llu kB", &kib) == 1)
+            break;
+    if (f)
+        fclose(f);
+    return kib * 1024;
+}
+
 static double ratio(uint64_t part, uint64_t whole)
 {
     return whole ? (double)part / (double)whole : 0;
@@ -82,7 +99,7 @@ void hx_engine_summary(hx_engine *engine, hx_text *out)
                (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec / 1e6);
     put_number(out, "cpu_system_s",
                (double)usage.ru_stime.tv_sec + (double)usage.ru_stime.tv_usec / 1e6);
-    put_count(out, "rss_peak_bytes", (uint64_t)usage.ru_maxrss * 1024);
+    put_count(out, "rss_peak_bytes", rss_peak_bytes());
     hx_text_json_key(out, "bundle");
     hx_text_json_string(out, hx_slice_str(atomic_load(&engine->bundle)->digest));
     hx_text_str(out, "}");

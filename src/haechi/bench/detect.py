@@ -43,7 +43,6 @@ class Run:
     """One reading of the whole log by a fresh engine."""
 
     summary: dict[str, Any]
-    peak_rss_bytes: int
 
     @property
     def lines_per_s(self) -> float:
@@ -73,7 +72,7 @@ class DetectBench:
             "runs": len(rates),
             "lines": self.lines,
             "bytes": self.bytes,
-            "rss_mb": round(max(run.peak_rss_bytes for run in self.runs) / 1e6, 1),
+            "rss_mb": round(max(run.summary["rss_peak_bytes"] for run in self.runs) / 1e6, 1),
             "memo_hit_ratio": round(last["memo_hit_ratio"], 6),
             "ml_ratio": round(last["ml_ratio"], 6),
             "alerts": last["alerts"],
@@ -149,7 +148,7 @@ def read_once(log: Path, folder: Path, config: dict[str, Any]) -> Run:
     alerts.unlink(missing_ok=True)
     with Process.start("haechi-detect", {**config, "sources": [str(log)], "alerts": str(alerts)}) as process:
         summary = read_summary(process.finish())
-        return Run(summary, process.peak_rss_bytes)
+        return Run(summary)
 
 
 def _print(result: DetectBench, say: Callable[[str], None]) -> None:

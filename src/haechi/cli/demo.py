@@ -78,7 +78,7 @@ def _print(result: LogDemo | MadeDemo) -> None:
     click.echo(
         f"{summary['lines']:,} lines in {summary['seconds']:.2f} s: "
         f"{summary['lines_per_s']:,.0f} lines a second on one thread; "
-        f"{result.detection.peak_rss_bytes / 1e6:.0f} MB of memory; "
+        f"{result.detection.summary['rss_peak_bytes'] / 1e6:.0f} MB of memory; "
         f"the model was asked about {summary['ml_ratio']:.2%} of the windows"
     )
 
@@ -89,7 +89,7 @@ def _print_json(result: LogDemo | MadeDemo) -> None:
     shown = {
         "training": asdict(result.training) | {"bundle": result.training.bundle.name},
         "detection": result.detection.summary,
-        "rss_mb": round(result.detection.peak_rss_bytes / 1e6, 1),
+        "rss_mb": round(result.detection.summary["rss_peak_bytes"] / 1e6, 1),
     }
     if isinstance(result, MadeDemo):
         shown["score"] = result.score.as_json()

@@ -34,7 +34,6 @@ class Detection:
 
     summary: dict[str, Any]  # the engine's totals
     alerts: list[Alert]
-    peak_rss_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,4 +113,4 @@ def _search(bundle: Path, log: Path, folder: Path, say: Callable[[str], None]) -
     }
     with Process.start("haechi-detect", config) as process:
         summary = read_summary(process.finish())
-        return Detection(summary, read_alerts(alerts), process.peak_rss_bytes)
+        return Detection(summary, read_alerts(alerts))

@@ -21,7 +21,6 @@ from haechi.native.stats import StatsError, StatsPage
 
 _PR_SET_PDEATHSIG = 1
 _STDERR_KEPT_BYTES = 64 << 10
-_RSS_EVERY_S = 0.05
 
 
 class ToolError(Exception):
@@ -111,7 +110,6 @@ class Process:
         self._process = process
         self._config = config
         self._stderr = stderr
-        self._peak_rss_bytes = 0
 
     @classmethod
     def start(
@@ -181,21 +179,10 @@ class Process:
 
     def wait(self, timeout_s: float | None = None) -> int:
         """The exit status. ToolError when it still runs after timeout_s; it then goes on running."""
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while True:
-            self._peak_rss_bytes = max(self._peak_rss_bytes, _peak_rss_bytes(self.pid))
-            try:
-                return self._process.wait(_RSS_EVERY_S)
-            except subprocess.TimeoutExpired:
-                if deadline is not None and time.monotonic() > deadline:
-                    raise ToolError(
-                        f"{self.name} (process {self.pid}) still runs after {timeout_s} s"
-                    ) from None
-
-    @property
-    def peak_rss_bytes(self) -> int:
-        """The most memory it held at once, as of the last look at it during wait(); 0 before the first."""
-        return self._peak_rss_bytes
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise ToolError(f"{self.name} (process {self.pid}) still runs after {timeout_s} s") from None
 
     def finish(self, timeout_s: float | None = None) -> str:
         """Waits for the end and returns standard error's text; ToolError where the status is not 0."""
@@ -261,16 +248,3 @@ class Process:
     def _last_words(self) -> str:
         lines = self.stderr_text().strip().splitlines()
         return "\n".join(lines[-5:]) if lines else "It said nothing on standard error."
-
-
-def _peak_rss_bytes(pid: int) -> int:
-    # The kernel's own high-water mark of this program. wait4's ru_maxrss would not do: it starts with what
-    # the Python process held when it forked.
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    for line in status.splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return 0
