@@ -44,9 +44,7 @@ static inline bool hx_answer_fits(const hx_answer *answer, const hx_outline *out
 
 static inline hx_answer *hx_answers_pair(const hx_answers *answers, const hx_outline *outline)
 {
-    uint32_t mixed = (uint32_t)(outline->hash >> 32 ^ outline->hash) >> 1;
-
-    return &answers->items[2 * (mixed & (HX_ANSWER_PAIRS - 1))];
+    return &answers->items[2 * (outline->hash >> 32 & (HX_ANSWER_PAIRS - 1))];
 }
 
 /* The answer to an outline, or NULL. */

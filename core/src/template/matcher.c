@@ -1,4 +1,5 @@
 #include "answers.h"
+#include "forms.h"
 #include "templates.h"
 #include "tree.h"
 
@@ -14,6 +15,8 @@ struct hx_matcher {
 
 struct hx_match_scratch {
     hx_tree_branch *branches;
+    hx_forms_find find_form;
+    hx_forms forms;
     hx_outline_write write_outline; /* or NULL: every message takes the long way */
     hx_answers answers;
     hx_outline outline;
@@ -76,11 +79,13 @@ int hx_match_scratch_create(const hx_matcher *matcher, hx_match_scratch **out)
     if (!scratch)
         return rc;
     scratch->branches = malloc(HX_TREE_BRANCHES(max_tokens) * sizeof *scratch->branches);
-    rc = hx_answers_init(&scratch->answers);
+    rc = hx_forms_init(&scratch->forms);
+    rc |= hx_answers_init(&scratch->answers);
     if (rc || !scratch->branches) {
         hx_match_scratch_destroy(scratch);
         return HX_ENOMEM;
     }
+    scratch->find_form = hx_forms_find_best();
     scratch->write_outline = hx_outline_best();
     hx_tokenizer_init(&scratch->tokenizer, max_tokens);
     *out = scratch;
@@ -91,6 +96,7 @@ void hx_match_scratch_destroy(hx_match_scratch *scratch)
 {
     if (!scratch)
         return;
+    hx_forms_free(&scratch->forms);
     hx_answers_free(&scratch->answers);
     free(scratch->branches);
     free(scratch);
@@ -102,7 +108,8 @@ static uint32_t match_tokens(const hx_matcher *matcher, hx_match_scratch *scratc
     return hx_tree_find(matcher->tree, &scratch->tokenizer, scratch->branches);
 }
 
-uint32_t hx_matcher_match(const hx_matcher *matcher, hx_match_scratch *scratch, hx_slice message)
+static uint32_t match_outline(const hx_matcher *matcher, hx_match_scratch *scratch,
+                              hx_slice message)
 {
     const hx_answer *answer;
     uint32_t key;
@@ -115,6 +122,19 @@ uint32_t hx_matcher_match(const hx_matcher *matcher, hx_match_scratch *scratch, 
         return answer->key;
     key = match_tokens(matcher, scratch, message);
     hx_answers_keep(&scratch->answers, &scratch->outline, key);
+    return key;
+}
+
+uint32_t hx_matcher_match(const hx_matcher *matcher, hx_match_scratch *scratch, hx_slice message)
+{
+    hx_form_place place;
+    uint32_t key;
+
+    if (scratch->find_form(&scratch->forms, message, &place))
+        return place.form->key;
+    key = match_outline(matcher, scratch, message);
+    if (place.form)
+        hx_form_keep(place, message, key);
     return key;
 }
 

@@ -1,16 +1,19 @@
 #include "outline.h"
 
+#include <haechi/hash.h>
+
 #if defined(__x86_64__)
 #include "classes_avx2.h"
 
-#define BMI2        __attribute__((target("avx2,bmi,bmi2,popcnt,sse4.2")))
+#define BMI2        __attribute__((target("avx2,bmi,bmi2,popcnt")))
 
 #define BLOCKS_MOST 4
 #define WORDS_MOST  63 /* their flags are the bits of one number */
 
 /* The classes of a message's bytes as in hx_byte_classes, and two more. */
 typedef struct hx_masks {
-    uint64_t core[BLOCKS_MOST + 1], join[BLOCKS_MOST], digit[BLOCKS_MOST + 1], colon[BLOCKS_MOST];
+    uint64_t core[BLOCKS_MOST + 1], join[BLOCKS_MOST], digit[BLOCKS_MOST + 1];
+    uint64_t colon[BLOCKS_MOST + 1];
     uint64_t dot[BLOCKS_MOST], slash[BLOCKS_MOST];
     uint64_t affix[BLOCKS_MOST]; /* the first letter of one */
     uint64_t small[BLOCKS_MOST]; /* of letters: the small ones */
@@ -79,38 +82,113 @@ AVX2 HX_INLINE void classify(const __m256i *halves, uint32_t blocks, hx_masks *m
         masks->affix[i] = affix[0] | (uint64_t)affix[1] << 32;
         masks->small[i] = small[0] | (uint64_t)small[1] << 32;
     }
-    masks->core[blocks] = masks->digit[blocks] = 0;
+    masks->core[blocks] = masks->digit[blocks] = masks->colon[blocks] = 0;
 }
 
-/* Times and addresses with colons are left to the tokenizer's bytewise way. */
-HX_INLINE void join_colons(hx_tokenizer *t, uint32_t blocks, hx_masks *masks)
+/* The hexadecimal digits, looked up as classes are. */
+AVX2 HX_INLINE __m256i hex_digits(__m256i bytes)
 {
-    hx_byte_classes *c = &t->classes;
+    enum { DIGIT = 1, LETTER = 2, BOTH = DIGIT | LETTER };
 
-    for (uint32_t i = 0; i < blocks; i++) {
-        c->core[i] = masks->core[i];
-        c->digit[i] = masks->digit[i];
-        c->colon[i] = masks->colon[i];
+    return hx_look_up(bytes,
+                      _mm_setr_epi8(DIGIT, BOTH, BOTH, BOTH, BOTH, BOTH, BOTH, DIGIT, DIGIT, DIGIT,
+                                    0, 0, 0, 0, 0, 0),
+                      _mm_setr_epi8(0, 0, 0, DIGIT, LETTER, 0, LETTER, 0, 0, 0, 0, 0, 0, 0, 0, 0));
+}
+
+/* 64 bits from place on. */
+HX_INLINE uint64_t bits_from(const uint64_t *blocks, uint32_t place)
+{
+    uint32_t bit = place & 63;
+
+    return blocks[place >> 6] >> bit | (bit ? blocks[(place >> 6) + 1] << (64 - bit) : 0);
+}
+
+HX_INLINE void set_bits_from(uint64_t *blocks, uint32_t place, uint64_t bits)
+{
+    uint32_t bit = place & 63;
+
+    blocks[place >> 6] |= bits << bit;
+    if (bit)
+        blocks[(place >> 6) + 1] |= bits >> (64 - bit);
+}
+
+/* How many bits are set right before end. */
+HX_INLINE uint32_t run_before(const uint64_t *blocks, uint32_t end)
+{
+    uint32_t length = 0;
+
+    while (end > length) {
+        uint32_t bit = (end - length - 1) & 63;
+        uint64_t clear = ~blocks[(end - length - 1) >> 6] << (63 - bit);
+
+        if (clear)
+            return length + (uint32_t)__builtin_clzll(clear);
+        length += bit + 1;
     }
-    hx_classes_end(c, blocks);
-    if (!hx_has_tight_colons(c, blocks))
+    return length;
+}
+
+/* The run of hexadecimal digits and colons that ends at end, as hx_join_colons does it. */
+static void join_run(hx_masks *masks, const uint64_t *runs, uint32_t end)
+{
+    uint32_t length = run_before(runs, end), from = end - length;
+    uint64_t all, colons, digits;
+
+    if ((from && masks->core[(from - 1) >> 6] >> ((from - 1) & 63) & 1) ||
+        (masks->core[end >> 6] >> (end & 63) & 1))
         return;
-    hx_join_colons(t, blocks);
-    for (uint32_t i = 0; i < blocks; i++) {
-        masks->core[i] = c->core[i];
-        masks->digit[i] = c->digit[i];
-    }
+    all = UINT64_MAX >> (64 - length);
+    colons = bits_from(masks->colon, from) & all;
+    digits = all & ~colons;
+    if (!(colons & (colons - 1)) || !digits)
+        return;
+    colons &= UINT64_MAX >> __builtin_clzll(digits); /* not those at the end */
+    set_bits_from(masks->core, from, colons);
+    set_bits_from(masks->digit, from, colons);
 }
 
-/* Whether there are two colons or more. */
-BMI2 HX_INLINE bool has_colons(const hx_masks *masks, uint32_t blocks)
+/* Whether hx_join_colons would be called for. */
+HX_INLINE bool has_tight_colons(const hx_masks *masks, uint32_t blocks)
 {
-    uint32_t colons = 0;
+    uint64_t one = 0, two = 0;
 
 #pragma GCC unroll 4
+    for (uint32_t i = 0; i < blocks; i++) {
+        uint64_t tight = masks->colon[i] &
+                         (hx_left_of(masks->core, i) | hx_left_of(masks->colon, i)) &
+                         (hx_right_of(masks->core, i) | hx_right_of(masks->colon, i));
+
+        two |= (tight & (tight - 1)) | (one & (uint64_t)(tight != 0));
+        one |= tight != 0;
+    }
+    return two != 0;
+}
+
+/* Makes the colons of times and addresses parts of a value: hx_join_colons by runs, not by bytes.
+ */
+BMI2 static __attribute__((noinline)) bool join_colons(const __m256i *halves, uint32_t blocks,
+                                                       hx_masks *masks)
+{
+    uint64_t runs[BLOCKS_MOST + 1], carry = 0;
+
     for (uint32_t i = 0; i < blocks; i++)
-        colons += (uint32_t)__builtin_popcountll(masks->colon[i]);
-    return colons > 1;
+        runs[i] = masks->colon[i] | HX_BITS(hx_at_least(hex_digits(halves[2 * i]), 1), 7) |
+                  (uint64_t)HX_BITS(hx_at_least(hex_digits(halves[2 * i + 1]), 1), 7) << 32;
+    runs[blocks] = 0;
+    for (uint32_t i = 0; i < blocks; i++) {
+        uint64_t inside = masks->colon[i] & hx_left_of(runs, i) & hx_right_of(runs, i);
+        uint64_t ends = hx_add_carry(runs[i], inside, &carry) & ~runs[i];
+
+        for (; ends; ends &= ends - 1) {
+            uint32_t end = i * 64 + (uint32_t)__builtin_ctzll(ends);
+
+            if (run_before(runs, end) > 64)
+                return false;
+            join_run(masks, runs, end);
+        }
+    }
+    return true;
 }
 
 /* Finds the words, and which are values by what they hold. False when there are too many. */
@@ -270,11 +348,10 @@ AVX2 HX_INLINE __m256i bytes_of(uint32_t bits)
     return _mm256_cmpeq_epi8(_mm256_and_si256(wide, select), select);
 }
 
-/* The bytes of a block as they are to be written, and which are. */
+/* The bytes of a block as they are to be written, and which are: all ones. */
 typedef struct hx_block {
     uint64_t text[8];
     uint64_t mask[8];
-    uint8_t kept[8];
 } hx_block;
 
 /* Puts the letters of non-values in their place in blocks; the bytes that are kept for ends and for
@@ -294,7 +371,6 @@ BMI2 HX_INLINE void mask_words(const __m256i *halves, uint32_t count, const hx_w
             letters | ends | _pdep_u64(firsts >> words->starts_before[i], words->starts[i]);
 
         borrow = ends < starts || ends - starts < borrow;
-        memcpy(blocks[i].kept, &kept, sizeof kept);
 #pragma GCC unroll 2
         for (uint32_t half = 0; half < 2; half++) {
             _mm256_storeu_si256(
@@ -306,33 +382,25 @@ BMI2 HX_INLINE void mask_words(const __m256i *halves, uint32_t count, const hx_w
     }
 }
 
-/* Writes the bytes that are kept one behind the other. Returns the place behind them. */
-BMI2 HX_INLINE char *write_block(char *out, const hx_block *block)
+/* What is written so far. */
+typedef struct hx_writing {
+    uint64_t bits; /* of what is written */
+    uint64_t sum;  /* of what is written as numbers of eight bytes each */
+} hx_writing;
+
+/* Writes the bytes that are kept one behind the other. The sum is made on the way: to load again
+ * what was just stored in pieces would take longer. */
+BMI2 HX_INLINE hx_writing write_block(char *out, hx_writing at, const hx_block *block)
 {
 #pragma GCC unroll 8
     for (uint32_t i = 0; i < 8; i++) {
         uint64_t eight = _pext_u64(block->text[i], block->mask[i]);
 
-        memcpy(out, &eight, sizeof eight);
-        out += __builtin_popcount(block->kept[i]);
+        memcpy(out + (at.bits >> 3), &eight, sizeof eight);
+        at.sum += eight << (at.bits & 63) | eight >> (-at.bits & 63);
+        at.bits += (uint64_t)__builtin_popcountll(block->mask[i]);
     }
-    return out;
-}
-
-/* Good enough to find an answer by, which is then compared. */
-BMI2 HX_INLINE uint64_t hash_outline(const hx_outline *outline)
-{
-    uint64_t x = outline->length, y = 0, eights[HX_OUTLINE_STEP / 8];
-
-    for (uint32_t at = 0; at < outline->length; at += HX_OUTLINE_STEP) {
-        memcpy(eights, outline->bytes + at, sizeof eights);
-#pragma GCC unroll 4
-        for (uint32_t i = 0; i < HX_OUTLINE_STEP / 8; i += 2) {
-            x = _mm_crc32_u64(x, eights[i]);
-            y = _mm_crc32_u64(y, eights[i + 1]);
-        }
-    }
-    return x | y << 32 | 1;
+    return at;
 }
 
 BMI2 HX_INLINE bool write_blocks(hx_tokenizer *t, hx_slice message, uint32_t count,
@@ -343,7 +411,7 @@ BMI2 HX_INLINE bool write_blocks(hx_tokenizer *t, hx_slice message, uint32_t cou
     hx_masks masks;
     hx_words words;
     hx_suspects suspects;
-    char *end = outline->bytes;
+    hx_writing at = {0};
 
     _mm256_storeu_si256(
         (__m256i *)(void *)t->tail,
@@ -355,8 +423,17 @@ BMI2 HX_INLINE bool write_blocks(hx_tokenizer *t, hx_slice message, uint32_t cou
     for (uint32_t i = 0; i < 2 * count; i++)
         halves[i] = load_half(t, message, i * 32, i / 2 + 1 == count);
     classify(halves, count, &masks);
-    if (has_colons(&masks, count))
-        join_colons(t, count, &masks);
+    if (has_tight_colons(&masks, count)) {
+        hx_masks joined = masks;
+
+        if (!join_colons(halves, count, &joined))
+            return false;
+#pragma GCC unroll 5
+        for (uint32_t i = 0; i <= count; i++) {
+            masks.core[i] = joined.core[i];
+            masks.digit[i] = joined.digit[i];
+        }
+    }
     if (!find_words(&masks, count, t->max_tokens < WORDS_MOST ? t->max_tokens : WORDS_MOST, &words))
         return false;
     if (suspect_affixes(&masks, count, &words, &suspects)) {
@@ -370,10 +447,11 @@ BMI2 HX_INLINE bool write_blocks(hx_tokenizer *t, hx_slice message, uint32_t cou
     mask_words(halves, count, &words, blocks);
 #pragma GCC unroll 1
     for (uint32_t i = 0; i < count; i++)
-        end = write_block(end, &blocks[i]);
-    memset(end, 0, HX_OUTLINE_STEP);
-    outline->length = (uint32_t)(end - outline->bytes);
-    outline->hash = hash_outline(outline);
+        at = write_block(outline->bytes, at, &blocks[i]);
+    outline->length = (uint32_t)(at.bits / 8);
+    memset(outline->bytes + outline->length, 0, HX_OUTLINE_STEP);
+    outline->hash =
+        hx_hash_mix(at.sum ^ HX_HASH_SEED, words.values ^ at.bits << 48 ^ HX_HASH_SEED) | 1;
     return outline->length <= HX_OUTLINE_BYTES;
 }
 

@@ -1,0 +1,170 @@
+#include "forms.h"
+
+#include <haechi/error.h>
+#include <haechi/hash.h>
+
+#include <stdlib.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+int hx_forms_init(hx_forms *forms)
+{
+    forms->items = calloc(HX_FORMS, sizeof *forms->items);
+    return forms->items ? 0 : HX_ENOMEM;
+}
+
+void hx_forms_free(hx_forms *forms)
+{
+    free(forms->items);
+}
+
+void hx_form_keep(hx_form_place place, hx_slice message, uint32_t key)
+{
+    hx_form *form = place.form;
+
+    form->hash = place.hash;
+    form->length = message.len;
+    form->key = key;
+    for (uint32_t i = 0; i < message.len; i++)
+        form->bytes[i] = message.ptr[i] >= '0' && message.ptr[i] <= '9' ? '0' : message.ptr[i];
+    memset(form->bytes + message.len, 0, HX_FORM_BYTES - message.len);
+}
+
+/* Forms of the same hash are compared whole: anyone can make two. */
+INLINE bool set_place(const hx_forms *forms, hx_slice message, uint64_t hash, hx_form_place *place)
+{
+    hx_form *form = &forms->items[hash >> 32 & (HX_FORMS - 1)];
+
+    *place = (hx_form_place){form, hash | 1};
+    return form->hash == (hash | 1) && form->length == message.len;
+}
+
+/* Eight bytes with their digits made zeros. No carry goes from byte to byte: the high bits are
+ * taken off before and bytes that had one are left alone. */
+INLINE uint64_t blank_eight(uint64_t bytes)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones * 0x80;
+    uint64_t low = bytes & ~high;
+    uint64_t from_zero = low + ones * (0x80 - '0'), past_nine = low + ones * (0x80 - '9' - 1);
+    uint64_t digits = from_zero & ~past_nine & ~bytes & high;
+
+    return bytes & ~((digits >> 7) * 15);
+}
+
+INLINE uint64_t load_eight(hx_slice message, uint32_t at)
+{
+    uint64_t eight = 0;
+
+    memcpy(&eight, message.ptr + at, message.len - at < 8 ? message.len - at : 8);
+    return blank_eight(eight);
+}
+
+bool hx_forms_find_plain(const hx_forms *forms, hx_slice message, hx_form_place *place)
+{
+    uint64_t hash = HX_HASH_SEED ^ message.len, differ = 0, eight;
+
+    place->form = NULL;
+    if (message.len > HX_FORM_BYTES)
+        return false;
+    for (uint32_t at = 0; at < message.len; at += 8)
+        hash = hx_hash_u64(hash, load_eight(message, at));
+    if (!set_place(forms, message, hash, place))
+        return false;
+    for (uint32_t at = 0; at < message.len; at += 8) {
+        memcpy(&eight, place->form->bytes + at, 8);
+        differ |= eight ^ load_eight(message, at);
+    }
+    return !differ;
+}
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define AVX2 __attribute__((target("avx2")))
+
+/* Any numbers will do: a step of 32 bytes takes those from its number on. */
+static const uint64_t keys[4 + HX_FORM_BYTES / 32] = {
+    UINT64_C(0xa0761d6478bd642f), UINT64_C(0xe7037ed1a0b428db), UINT64_C(0x8ebc6af09c88c6e3),
+    UINT64_C(0x589965cc75374cc3), UINT64_C(0x1d8e4e27c47d124f), UINT64_C(0xeb44accab455d165),
+    UINT64_C(0x72be1579d96e4b5d), UINT64_C(0x4cf5ad432745937f), UINT64_C(0x9c06faf4d023e3ab),
+    UINT64_C(0x2f9d3b7c51e8a64d), UINT64_C(0xd1b54a32d192ed03), UINT64_C(0x6c8e9cf570932bd5),
+};
+
+/* 32 bytes of the message, digits made zeros. The last steps go back so far that they end with it.
+ */
+AVX2 INLINE __m256i load_blanked(hx_slice message, uint32_t step)
+{
+    uint32_t at = step * 32 < message.len - 32 ? step * 32 : message.len - 32;
+    __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)(message.ptr + at));
+    __m256i from_zero = _mm256_sub_epi8(bytes, _mm256_set1_epi8('0'));
+    __m256i digits = _mm256_cmpeq_epi8(_mm256_min_epu8(from_zero, _mm256_set1_epi8(9)), from_zero);
+
+    return _mm256_andnot_si256(_mm256_and_si256(digits, _mm256_set1_epi8(15)), bytes);
+}
+
+/* length: what the message had before it was padded. */
+AVX2 INLINE bool find_steps(const hx_forms *forms, hx_slice message, uint32_t length,
+                            uint32_t steps, hx_form_place *place)
+{
+    __m256i blanked[HX_FORM_BYTES / 32], sum = _mm256_setzero_si256(), differ = sum;
+    __m128i half;
+
+#pragma GCC unroll 8
+    for (uint32_t i = 0; i < steps; i++) {
+        __m256i mixed;
+
+        blanked[i] = load_blanked(message, i);
+        mixed = _mm256_xor_si256(blanked[i],
+                                 _mm256_loadu_si256((const __m256i *)(const void *)(keys + i)));
+        sum = _mm256_add_epi64(sum, _mm256_mul_epu32(mixed, _mm256_srli_epi64(mixed, 32)));
+    }
+    half = _mm_add_epi64(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+    if (!set_place(forms, hx_slice_make(message.ptr, length),
+                   hx_hash_mix((uint64_t)_mm_cvtsi128_si64(half) ^ length,
+                               (uint64_t)_mm_extract_epi64(half, 1) ^ HX_HASH_SEED),
+                   place))
+        return false;
+#pragma GCC unroll 8
+    for (uint32_t i = 0; i < steps; i++) {
+        uint32_t at = i * 32 < message.len - 32 ? i * 32 : message.len - 32;
+
+        differ = _mm256_or_si256(
+            differ, _mm256_xor_si256(
+                        blanked[i], _mm256_loadu_si256(
+                                        (const __m256i *)(const void *)(place->form->bytes + at))));
+    }
+    return _mm256_testz_si256(differ, differ);
+}
+
+AVX2 static __attribute__((noinline)) bool find_short(const hx_forms *forms, hx_slice message,
+                                                      hx_form_place *place)
+{
+    char padded[32] = {0};
+
+    if (message.len)
+        memcpy(padded, message.ptr, message.len);
+    return find_steps(forms, hx_slice_make(padded, sizeof padded), message.len, 1, place);
+}
+
+/* Most messages take the same way, without a loop whose length depends on them. */
+AVX2 static bool find_avx2(const hx_forms *forms, hx_slice message, hx_form_place *place)
+{
+    if (message.len < 32)
+        return find_short(forms, message, place);
+    if (message.len <= 128)
+        return find_steps(forms, message, message.len, 4, place);
+    if (message.len <= HX_FORM_BYTES)
+        return find_steps(forms, message, message.len, HX_FORM_BYTES / 32, place);
+    place->form = NULL;
+    return false;
+}
+#endif
+
+hx_forms_find hx_forms_find_best(void)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2"))
+        return find_avx2;
+#endif
+    return hx_forms_find_plain;
+}

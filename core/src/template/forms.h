@@ -1,0 +1,50 @@
+/* The templates of messages that came before, by their form: the message with every digit made a
+ * zero. The tokenizer asks whether a byte is a digit and never which, and what holds one is masked,
+ * so messages of one form have the same tokens but for values, and match the same template. Most
+ * messages of a log have a form that came shortly before.
+ *
+ * A bounded number of forms is kept; a new one takes the place of the one that lay there. */
+#ifndef HAECHI_TEMPLATE_FORMS_H
+#define HAECHI_TEMPLATE_FORMS_H
+
+#include <haechi/slice.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define HX_FORM_BYTES 256  /* of the longest message that is kept */
+#define HX_FORMS      4096 /* a power of two */
+
+typedef struct hx_form {
+    uint64_t hash; /* 0: free */
+    uint32_t length;
+    uint32_t key;
+    char bytes[HX_FORM_BYTES];
+} hx_form;
+
+typedef struct hx_forms {
+    hx_form *items;
+} hx_forms;
+
+/* Where a message's form is, or would be. */
+typedef struct hx_form_place {
+    hx_form *form; /* NULL: the message is too long */
+    uint64_t hash; /* never 0 */
+} hx_form_place;
+
+/* 0 or HX_ENOMEM. */
+int hx_forms_init(hx_forms *forms);
+void hx_forms_free(hx_forms *forms);
+
+/* True where the message's form is at place. Reads message and nothing around it. */
+typedef bool (*hx_forms_find)(const hx_forms *forms, hx_slice message, hx_form_place *place);
+
+/* The ways to find one: in plain C, and the best that this machine has. They hash differently, so a
+ * table is for one of them. */
+bool hx_forms_find_plain(const hx_forms *forms, hx_slice message, hx_form_place *place);
+hx_forms_find hx_forms_find_best(void);
+
+/* Keeps the answer for a message that was not found at place. */
+void hx_form_keep(hx_form_place place, hx_slice message, uint32_t key);
+
+#endif
