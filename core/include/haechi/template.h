@@ -59,7 +59,7 @@ uint32_t hx_matcher_count(const hx_matcher *matcher);
  * matcher. NULL past the end. */
 const char *hx_matcher_text(const hx_matcher *matcher, uint32_t log_key);
 
-/* One thread's room to work in: two megabytes of answers given before, and some for max_tokens. */
+/* One thread's room to work in: five megabytes of answers given before, and some for max_tokens. */
 typedef struct hx_match_scratch hx_match_scratch;
 int hx_match_scratch_create(const hx_matcher *matcher, hx_match_scratch **out);
 void hx_match_scratch_destroy(hx_match_scratch *scratch);

@@ -12,8 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define HX_FORM_BYTES 256  /* of the longest message that is kept */
-#define HX_FORMS      4096 /* a power of two */
+#define HX_FORM_BYTES 256   /* of the longest message that is kept */
+#define HX_FORMS      16384 /* a power of two; logs of many programs use thousands */
 
 typedef struct hx_form {
     uint64_t hash; /* 0: free */
