@@ -2,20 +2,20 @@
 
 #include <haechi/error.h>
 #include <haechi/hash.h>
-
-#include <stdlib.h>
+#include <haechi/pages.h>
 
 #define INLINE static inline __attribute__((always_inline))
 
 int hx_forms_init(hx_forms *forms)
 {
-    forms->items = calloc(HX_FORMS, sizeof *forms->items);
+    _Static_assert(sizeof(hx_form) == 256, "four cache lines");
+    forms->items = hx_pages_map(HX_FORMS * sizeof *forms->items);
     return forms->items ? 0 : HX_ENOMEM;
 }
 
 void hx_forms_free(hx_forms *forms)
 {
-    free(forms->items);
+    hx_pages_unmap(forms->items, HX_FORMS * sizeof *forms->items);
 }
 
 void hx_form_keep(hx_form_place place, hx_slice message, uint32_t key)
@@ -83,7 +83,9 @@ bool hx_forms_find_plain(const hx_forms *forms, hx_slice message, hx_form_place 
 #define AVX2 __attribute__((target("avx2")))
 
 /* Any numbers will do: a step of 32 bytes takes those from its number on. */
-static const uint64_t keys[4 + HX_FORM_BYTES / 32] = {
+#define LONG_STEPS ((HX_FORM_BYTES + 31) / 32)
+
+static const uint64_t keys[4 + LONG_STEPS] = {
     UINT64_C(0xa0761d6478bd642f), UINT64_C(0xe7037ed1a0b428db), UINT64_C(0x8ebc6af09c88c6e3),
     UINT64_C(0x589965cc75374cc3), UINT64_C(0x1d8e4e27c47d124f), UINT64_C(0xeb44accab455d165),
     UINT64_C(0x72be1579d96e4b5d), UINT64_C(0x4cf5ad432745937f), UINT64_C(0x9c06faf4d023e3ab),
@@ -106,7 +108,7 @@ AVX2 INLINE __m256i load_blanked(hx_slice message, uint32_t step)
 AVX2 INLINE bool find_steps(const hx_forms *forms, hx_slice message, uint32_t length,
                             uint32_t steps, hx_form_place *place)
 {
-    __m256i blanked[HX_FORM_BYTES / 32], sum = _mm256_setzero_si256(), differ = sum;
+    __m256i blanked[LONG_STEPS], sum = _mm256_setzero_si256(), differ = sum;
     __m128i half;
 
 #pragma GCC unroll 8
@@ -154,7 +156,7 @@ AVX2 static bool find_avx2(const hx_forms *forms, hx_slice message, hx_form_plac
     if (message.len <= 128)
         return find_steps(forms, message, message.len, 4, place);
     if (message.len <= HX_FORM_BYTES)
-        return find_steps(forms, message, message.len, HX_FORM_BYTES / 32, place);
+        return find_steps(forms, message, message.len, LONG_STEPS, place);
     place->form = NULL;
     return false;
 }
