@@ -1,5 +1,6 @@
-/* Memory for large tables: mapped at its largest, paid for where it is touched, in large pages where the
- * system grants them (a table that is read at random misses the TLB at nearly every look otherwise). */
+/* Memory for large tables: mapped at its largest, paid for where it is touched, in large pages
+ * where the system grants them (a table that is read at random misses the TLB at nearly every look
+ * otherwise). */
 #ifndef HAECHI_PAGES_H
 #define HAECHI_PAGES_H
 

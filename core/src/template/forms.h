@@ -12,9 +12,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define HX_FORM_BYTES 240 /* of the longest message that is kept; a form is four cache lines then  \
-                           */
-#define HX_FORMS 16384    /* a power of two; logs of many programs use thousands */
+#define HX_FORM_BYTES                                                                              \
+    240                /* of the longest message that is kept; a form is four cache lines then     \
+                        */
+#define HX_FORMS 16384 /* a power of two; logs of many programs use thousands */
 
 typedef struct hx_form {
     uint64_t hash; /* 0: free */
