@@ -315,3 +315,19 @@ def test_from_the_end_once(engine_bundle: Path, tmp_path: Path) -> None:
         with engine.stats() as page:
             assert page.value("lines") == 600
         assert engine.stop() == 0
+
+
+def test_one_checkpoint_serves_one_engine(engine_bundle: Path, tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    log.write_text("".join(log_lines(200, seed=41)))
+    more: dict[str, Any] = {"checkpoint": {"path": str(tmp_path / "checkpoint"), "interval_s": 0.05}}
+    following = settings(engine_bundle, tmp_path, [log], follow=True, **more)
+    with Process.start("haechi-detect", following) as first:
+        deadline = time.monotonic() + 20
+        while not (tmp_path / "checkpoint").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        second = judge(engine_bundle, tmp_path / "second", [log], **more)
+        assert second.status == 2
+        assert "in use by another engine" in second.stderr
+        assert first.stop() == 0
+    assert judge(engine_bundle, tmp_path, [log], **more).status == 0

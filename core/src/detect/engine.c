@@ -151,6 +151,7 @@ int hx_engine_create(const hx_engine_config *config, hx_engine **out, hx_error *
         return hx_error_set(err, HX_ENOMEM, "engine: out of memory");
     e->config = *config;
     e->bundle_options = (hx_bundle_options){config->onnxruntime, config->format};
+    e->checkpoint_lock = -1;
     e->control_fd = e->control_wake[0] = e->control_wake[1] = -1;
     atomic_store(&e->latest_us, HX_TIME_NONE);
     pthread_mutex_init(&e->bundle_lock, NULL);
@@ -171,6 +172,8 @@ void hx_engine_destroy(hx_engine *engine)
     atomic_store(&engine->ended, true); /* a command that waits for the engine waits no longer */
     hx_control_stop(engine);
     hx_keeper_stop(engine);
+    if (engine->checkpoint_lock >= 0)
+        close(engine->checkpoint_lock);
     hx_crew_destroy(engine);
     for (uint32_t w = 0; w < engine->config.workers && w < HX_WORKERS_MAX; w++)
         hx_worker_destroy(engine->worker[w]);

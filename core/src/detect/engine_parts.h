@@ -76,6 +76,7 @@ struct hx_engine {
     int error_code;
 
     hx_keeper keeper;
+    int checkpoint_lock; /* descriptor, or -1 */
     int control_fd, control_wake[2];
     pthread_t control_thread;
     bool control_started;

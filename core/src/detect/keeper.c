@@ -1,7 +1,10 @@
 #include "detect/engine_parts.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 
 static void *keep(void *arg)
 {
@@ -169,12 +172,31 @@ static int restore_workers(hx_engine *engine, const hx_checkpoint *c, hx_error *
     return rc;
 }
 
+/* Two engines with one checkpoint would each undo what the other did. The lock is the kernel's and
+ * ends with the process, however that ends. Where its file cannot be made, writing the checkpoint
+ * will say why. */
+static int lock_checkpoint(hx_engine *engine, hx_error *err)
+{
+    char path[4096];
+
+    snprintf(path, sizeof path, "%s.lock", engine->config.checkpoint);
+    engine->checkpoint_lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (engine->checkpoint_lock >= 0 && flock(engine->checkpoint_lock, LOCK_EX | LOCK_NB) != 0 &&
+        errno == EWOULDBLOCK)
+        return hx_error_set(err, HX_EINVAL, "checkpoint: %s is in use by another engine",
+                            engine->config.checkpoint);
+    return 0;
+}
+
 int hx_keeper_restore(hx_engine *engine, hx_error *err)
 {
     hx_checkpoint c;
     hx_error missing = {{0}};
-    int rc = hx_checkpoint_read(engine->config.checkpoint, &c, err);
+    int rc = lock_checkpoint(engine, err);
 
+    if (rc)
+        return rc;
+    rc = hx_checkpoint_read(engine->config.checkpoint, &c, err);
     if (rc == HX_ENOTFOUND)
         return 0;
     if (rc)
