@@ -1,4 +1,5 @@
 #include <haechi/text.h>
+#include <haechi/utf8.h>
 
 #include <math.h>
 #include <stdarg.h>
@@ -62,36 +63,6 @@ void hx_text_printf(hx_text *text, const char *format, ...)
     text->len += (size_t)n;
 }
 
-/* The length of the valid UTF-8 sequence at p (RFC 3629: no overlong forms, no surrogates), or 0.
- */
-static size_t utf8_len(const unsigned char *p, size_t left)
-{
-    static const struct {
-        unsigned char first_low, first_high, second_low, second_high;
-        unsigned char len;
-    } forms[] = {
-        {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
-        {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4},
-        {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-    };
-
-    if (*p < 0x80)
-        return 1;
-    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
-        size_t len = forms[i].len;
-
-        if (*p < forms[i].first_low || *p > forms[i].first_high)
-            continue;
-        if (left < len || p[1] < forms[i].second_low || p[1] > forms[i].second_high)
-            return 0;
-        for (size_t k = 2; k < len; k++)
-            if ((p[k] & 0xc0) != 0x80)
-                return 0;
-        return len;
-    }
-    return 0;
-}
-
 static void json_escape(hx_text *text, unsigned char c)
 {
     static const char short_forms[] = "\b\f\n\r\t\"\\", letters[] = "bfnrt\"\\";
@@ -112,7 +83,7 @@ void hx_text_json_string(hx_text *text, hx_slice s)
         size_t run = i, n = 0;
 
         while (run < s.len && p[run] >= 0x20 && p[run] != '"' && p[run] != '\\' && p[run] != 0x7f &&
-               (n = utf8_len(p + run, s.len - run)) > 0)
+               (n = hx_utf8_length(p + run, s.len - run)) > 0)
             run += n;
         hx_text_bytes(text, p + i, run - i);
         i = run;

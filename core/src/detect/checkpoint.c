@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAGIC        "HXCKPT01"
+#define MAGIC        "HXCKPT02"
 #define SECTIONS_MAX 4096
 
 enum section_kind {

@@ -46,11 +46,6 @@ void hx_memo_free(hx_memo *memo)
     memo->entries = NULL;
 }
 
-void hx_memo_clear(hx_memo *memo)
-{
-    memset(memo->entries, 0, bytes_of(memo, memo->set_mask + 1));
-}
-
 static void put_again(hx_memo *memo, const unsigned char *entry)
 {
     uint16_t window[HX_WINDOW_MAX], next;

@@ -39,7 +39,6 @@ typedef struct hx_memo {
  * thousand windows stay in the nearest cache. 0 or HX_ENOMEM. */
 int hx_memo_init(hx_memo *memo, uint32_t window, uint32_t entry_count);
 void hx_memo_free(hx_memo *memo);
-void hx_memo_clear(hx_memo *memo);
 
 /* Between two batches: makes it four times as large, where it has been too small and may be larger.
  */

@@ -1,9 +1,9 @@
 /* The few slots of ONNX Runtime's C API that the model uses.
  *
  * OrtApi is a table of function pointers whose order is a promise of the project (new functions are
- * only ever appended), so a slot number is as stable as a name. The numbers were read off
- * onnxruntime_c_api.h, version 17 of the API; test_ort_slots checks them against a header where one
- * is installed. */
+ * only ever appended), so a slot number is as stable as a name. They are
+ * those of version 17, which loading asks the library for; a probe run then shows that model and
+ * library do what the bundle says (model.c). */
 #ifndef HAECHI_DETECT_ORT_H
 #define HAECHI_DETECT_ORT_H
 

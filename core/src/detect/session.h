@@ -19,11 +19,11 @@ enum {
 };
 
 typedef struct hx_session {
-    uint64_t hash;
+    _Alignas(64) uint64_t hash;
     int64_t watermark_us; /* at its last event: the largest event time so far, of any line */
     int64_t sum_q10;
-    int64_t last_us; /* event time of its last event */
-    int64_t unused_time;
+    int64_t last_us;       /* event time of its last event */
+    uint64_t last_offset;  /* of the line of its last event */
     uint64_t worst_offset; /* of the line of the event that surprised most */
     int32_t worst_q10;
     uint32_t events; /* judged */
@@ -33,7 +33,6 @@ typedef struct hx_session {
     uint8_t name_len;
     uint16_t window[HX_WINDOW_MAX + 1]; /* the last h tokens, oldest first */
     char name[HX_SESSION_NAME_MAX];
-    uint64_t last_offset; /* of the line of its last event */
     uint32_t last_input;
     uint32_t last_identity; /* the low half of its generation's */
 } hx_session;

@@ -36,10 +36,6 @@ static void test_memo_remembers_exactly(void)
             key[h]++; /* another next event is another question */
             CHECK(!hx_memo_get(&memo, hx_memo_hash(&memo, key, key[h]), key, key[h], &got));
         }
-        hx_memo_clear(&memo);
-        key[0] = 1;
-        key[h] = 3;
-        CHECK(!hx_memo_get(&memo, hx_memo_hash(&memo, key, key[h]), key, key[h], &got));
         hx_memo_free(&memo);
     }
 }
