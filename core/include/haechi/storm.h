@@ -46,9 +46,11 @@ hx_profile_facts hx_profile_facts_get(const hx_profile *profile);
 /* One anomalous session. */
 typedef struct hx_episode {
     char id[17];      /* deterministic: of the seed and the first event */
-    const char *kind; /* step_skipped, steps_out_of_order, failure_repeated, never_seen_message */
+    const char *kind; /* step_skipped, steps_out_of_order, failure_repeated, never_seen_message,
+                         value_out_of_range, message_burst, host_silence */
     const char *technique; /* MITRE ATT&CK, or NULL */
-    char session[64];      /* host, process and, where the process has one, pid, joined by blanks */
+    char session[64];      /* host, process and, where the process has one, pid, joined by blanks;
+                              empty where the episode is of a host */
     char host[32];
     int64_t first_time_ns, last_time_ns; /* since 1970-01-01 UTC */
     uint64_t first_event, last_event;    /* sequence numbers, from 0 */
@@ -79,6 +81,22 @@ int hx_line_form_parse(const char *name, hx_line_form *out);
 
 #define HX_SESSIONS_DEFAULT_MAX 4096
 
+/* Kinds of anomalies. The first five are of a session, the last two of a host. */
+enum {
+    HX_ANOMALY_STEP_SKIPPED = 1,
+    HX_ANOMALY_STEPS_OUT_OF_ORDER = 2,
+    HX_ANOMALY_FAILURE_REPEATED = 4,
+    HX_ANOMALY_NEVER_SEEN_MESSAGE = 8,
+    HX_ANOMALY_VALUE_OUT_OF_RANGE = 16,
+    HX_ANOMALY_MESSAGE_BURST = 32,
+    HX_ANOMALY_HOST_SILENCE = 64,
+    HX_ANOMALY_OF_SESSIONS = 31,
+    HX_ANOMALY_ALL = 127,
+};
+
+/* "step_skipped,message_burst", "all", "sessions": 0 with the bits in *out, or HX_ENOTFOUND. */
+int hx_anomaly_kinds_parse(const char *names, uint32_t *out);
+
 typedef struct hx_composer_config {
     const hx_profile *profile; /* borrowed; outlives the composer */
     hx_line_form form;
@@ -92,6 +110,14 @@ typedef struct hx_composer_config {
     /* Worker w of n composes the events w, w + n, w + 2n, ... for its share of the hosts. */
     uint32_t worker, workers; /* workers 0 means 1 */
     double anomaly_rate;      /* share of sessions that are made anomalous, 0 to 1 */
+    uint32_t kinds; /* HX_ANOMALY_ bits: which kinds of anomalies; 0: those of sessions */
+    /* Bursts and silences, which are of a host: on average one of them in this many events of all
+     * workers together; 0: none. */
+    uint64_t disturbance_events;
+    /* Sessions are split among so many lanes, those of a lane numbered one after the other: a
+     * sender has one for each port. 0 means 1. Each lane has as many sessions, of hosts of its own.
+     */
+    uint32_t lanes;
     void (*on_episode)(void *context,
                        const hx_episode *episode); /* at its last event; may be NULL */
     void *context;
@@ -111,6 +137,16 @@ typedef struct hx_composed {
 /* HX_EINVAL with a sentence in err, or HX_ENOMEM. */
 int hx_composer_create(const hx_composer_config *config, hx_composer **out, hx_error *err);
 void hx_composer_destroy(hx_composer *composer);
+
+/* How many session numbers there are: hx_composed.session is below it, and session / (sessions /
+ * lanes) is its lane. */
+uint32_t hx_composer_sessions(const hx_composer *composer);
+
+/* A turn begins: the events from here on are of this lane's sessions. Within a turn of at most
+ * sessions / lanes events a session speaks at most once, so a sender may put a turn's lines into
+ * any order and no session's order suffers; past that many, another turn of the same lane begins by
+ * itself. At first it is lane 0's turn. The same turns at the same events: the same bytes. */
+void hx_composer_turn(hx_composer *composer, uint32_t lane);
 
 /* The next event's line, without a newline, into out (HX_LINE_ROOM bytes). Returns its length.
  * composed may be NULL. Cannot fail, does not allocate. */
