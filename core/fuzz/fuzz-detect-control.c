@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (!engine)
         engine = ended_engine();
-    hx_control_answer(engine, (const char *)data, size, &out);
+    hx_engine_answer(engine, (const char *)data, size, &out);
     if (out.failed || !out.len || memchr(out.ptr, '\n', out.len) != out.ptr + out.len - 1)
         abort();
     answer = cJSON_ParseWithLength(out.ptr, out.len);

@@ -138,7 +138,7 @@ static int assemble(hx_engine *e, hx_error *err)
     if (!rc)
         rc = hx_keeper_start(e, err);
     if (!rc && c->control_socket)
-        rc = hx_control_start(e, err);
+        rc = hx_control_create(c->control_socket, hx_engine_answer, e, &e->control, err);
     return rc;
 }
 
@@ -152,7 +152,6 @@ int hx_engine_create(const hx_engine_config *config, hx_engine **out, hx_error *
     e->config = *config;
     e->bundle_options = (hx_bundle_options){config->onnxruntime, config->format};
     e->checkpoint_lock = -1;
-    e->control_fd = e->control_wake[0] = e->control_wake[1] = -1;
     atomic_store(&e->latest_us, HX_TIME_NONE);
     pthread_mutex_init(&e->bundle_lock, NULL);
     pthread_mutex_init(&e->error_lock, NULL);
@@ -170,7 +169,7 @@ void hx_engine_destroy(hx_engine *engine)
     if (!engine)
         return;
     atomic_store(&engine->ended, true); /* a command that waits for the engine waits no longer */
-    hx_control_stop(engine);
+    hx_control_destroy(engine->control);
     hx_keeper_stop(engine);
     if (engine->checkpoint_lock >= 0)
         close(engine->checkpoint_lock);

@@ -5,6 +5,7 @@
 #include "detect/checkpoint.h"
 #include "detect/worker.h"
 
+#include <haechi/control.h>
 #include <haechi/engine.h>
 #include <haechi/ring.h>
 
@@ -77,9 +78,7 @@ struct hx_engine {
 
     hx_keeper keeper;
     int checkpoint_lock; /* descriptor, or -1 */
-    int control_fd, control_wake[2];
-    pthread_t control_thread;
-    bool control_started;
+    hx_control *control;
     _Atomic uint64_t started_ns, ended_ns;                  /* read by whoever asks for a summary */
     int64_t last_data_us, last_tick_us, last_checkpoint_us; /* monotonic */
     bool resumed;                                           /* from a checkpoint */
@@ -108,10 +107,7 @@ void hx_crew_join(hx_engine *engine);
 /* Pins the calling thread for a worker, where that is configured. */
 void hx_crew_pin(const hx_engine *engine, uint32_t worker);
 
-/* control.c */
-int hx_control_start(hx_engine *engine, hx_error *err);
-void hx_control_stop(hx_engine *engine);
-/* Does what one line asks and appends the answer, a JSON object and a newline. */
-void hx_control_answer(hx_engine *engine, const char *line, size_t len, hx_text *out);
+/* control.c: an hx_control_answer_fn whose context is the engine. */
+void hx_engine_answer(void *engine, const char *line, size_t len, hx_text *out);
 
 #endif
