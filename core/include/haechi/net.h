@@ -93,6 +93,13 @@ int hx_listener_take(hx_listener *listener, hx_taken *out, uint32_t capacity, ui
  * buffer (docs/performance.md). */
 void hx_listener_wait(hx_listener *listener, int wake_fd, int timeout_ms);
 
+/* What hx_listener_wait waits on, for a caller that waits for more than one listener in one poll:
+ * at most HX_LISTENER_FDS_MAX descriptors with their events. Returns how many it wrote. They hold
+ * until the next take, which may accept and close connections. */
+#define HX_LISTENER_FDS_MAX (HX_NET_PORTS_MAX + HX_NET_CLIENTS_MAX + 1)
+struct pollfd;
+uint32_t hx_listener_fds(const hx_listener *listener, struct pollfd *out);
+
 /* Of port i; counters of the kernel are read anew. From the listener's thread. */
 void hx_listener_counters(hx_listener *listener, uint32_t port, hx_port_counters *out);
 
