@@ -39,7 +39,7 @@ missing_packages() {
     [ -e /usr/include/stdlib.h ] || echo libc6-dev
     if command -v pkg-config >/dev/null; then
         pkg-config --exists libcjson || echo libcjson-dev
-        pkg-config --exists libcrypto || echo libssl-dev
+        pkg-config --exists libcrypto libssl || echo libssl-dev
     else
         echo pkg-config libcjson-dev libssl-dev
     fi

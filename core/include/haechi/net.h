@@ -14,7 +14,7 @@
 
 #include <netinet/in.h>
 
-#define HX_NET_PORTS_MAX     100
+#define HX_NET_PORTS_MAX   100
 #define HX_NET_MESSAGE_MAX 65535 /* bytes of one message; what is longer is cut and counted */
 #define HX_NET_CLIENTS_MAX 1024  /* connections at once, of a listener; the next one is refused */
 
@@ -55,9 +55,9 @@ typedef struct hx_port_counters {
      * (SO_MEMINFO). It counts buffers: a datagram each where the listener is plain, a GSO buffer of
      * up to 128 datagrams where it is not. */
     uint64_t kernel_dropped;
-    uint64_t truncated;    /* longer than HX_NET_MESSAGE_MAX */
-    uint64_t empty;        /* no bytes: no message */
-    uint64_t bad_framing;  /* TCP: neither a count nor text; the connection is closed */
+    uint64_t truncated;   /* longer than HX_NET_MESSAGE_MAX */
+    uint64_t empty;       /* no bytes: no message */
+    uint64_t bad_framing; /* TCP: neither a count nor text; the connection is closed */
     uint64_t clients, refused, tls_failed; /* TCP: connections taken, refused, not agreed on */
 } hx_port_counters;
 
@@ -111,9 +111,9 @@ typedef struct hx_account {
     uint64_t sent, sent_bytes; /* by the marks */
     uint64_t sent_controls;
     uint64_t received, received_bytes, received_controls;
-    /* sent + sent_controls = received + received_controls + kernel_dropped + lost_elsewhere, exactly.
-     * Where the kernel counts buffers, what is missing is its doing as far as its buffers can hold
-     * it (128 datagrams each). */
+    /* sent + sent_controls = received + received_controls + kernel_dropped + lost_elsewhere,
+     * exactly. Where the kernel counts buffers, what is missing is its doing as far as its buffers
+     * can hold it (128 datagrams each). */
     uint64_t kernel_dropped, lost_elsewhere;
     uint32_t streams, streams_ended; /* of which an end mark came */
     bool closed;                     /* every stream seen has ended: the equation holds */
