@@ -1,9 +1,10 @@
 /* The engine's totals as one JSON object: for the end of a run and for the control socket. */
 #include "detect/engine_parts.h"
 
+#include <haechi/usage.h>
+
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <time.h>
 
 static uint64_t elapsed_ns(const hx_engine *e)
@@ -29,23 +30,6 @@ static void put_count(hx_text *out, const char *key, uint64_t value)
 {
     hx_text_json_key(out, key);
     hx_text_printf(out, "%llu", (unsigned long long)value);
-}
-
-/* The most memory this program has had resident. getrusage's figure will not do: it begins with
- * what the process was before exec, a Python of half a gigabyte perhaps. 0 where /proc is not
- * there. */
-static uint64_t rss_peak_bytes(void)
-{
-    FILE *f = fopen("/proc/self/status", "re");
-    char line[256];
-    unsigned long long kib = 0;
-
-    while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "VmHWM: %llu kB", &kib) == 1)
-            break;
-    if (f)
-        fclose(f);
-    return kib * 1024;
 }
 
 static double ratio(uint64_t part, uint64_t whole)
@@ -77,9 +61,8 @@ void hx_engine_summary(hx_engine *engine, hx_text *out)
     double seconds = (double)elapsed_ns(engine) / 1e9;
     uint64_t lines = hx_stats_total(engine->stats, HX_STAT_LINES);
     uint64_t windows = hx_stats_total(engine->stats, HX_STAT_WINDOWS);
-    struct rusage usage;
+    hx_usage usage = hx_usage_now();
 
-    getrusage(RUSAGE_SELF, &usage);
     hx_text_str(out, "{");
     put_number(out, "seconds", seconds);
     put_number(out, "lines_per_s", seconds > 0 ? (double)lines / seconds : 0);
@@ -95,11 +78,9 @@ void hx_engine_summary(hx_engine *engine, hx_text *out)
                ratio(hx_stats_total(engine->stats, HX_STAT_MODEL_WINDOWS), windows));
     put_latencies(engine, HX_STAT_ALERT_LATENCY_US, "alert_latency_us", out);
     put_latencies(engine, HX_STAT_BATCH_NS, "batch_ns", out);
-    put_number(out, "cpu_user_s",
-               (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec / 1e6);
-    put_number(out, "cpu_system_s",
-               (double)usage.ru_stime.tv_sec + (double)usage.ru_stime.tv_usec / 1e6);
-    put_count(out, "rss_peak_bytes", rss_peak_bytes());
+    put_number(out, "cpu_user_s", usage.cpu_user_s);
+    put_number(out, "cpu_system_s", usage.cpu_system_s);
+    put_count(out, "rss_peak_bytes", usage.rss_peak_bytes);
     hx_text_json_key(out, "bundle");
     hx_text_json_string(out, hx_slice_str(atomic_load(&engine->bundle)->digest));
     hx_text_str(out, "}");

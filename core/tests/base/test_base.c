@@ -3,6 +3,7 @@
 #include <haechi/ring.h>
 #include <haechi/stats.h>
 #include <haechi/text.h>
+#include <haechi/usage.h>
 
 #include <fcntl.h>
 #include <math.h>
@@ -176,6 +177,24 @@ static void test_error_text(void)
         CHECK(hx_strerror(code)[0] != 0);
 }
 
+/* More memory and time than before, and about as much more as was used. */
+static void test_usage(void)
+{
+    enum { BYTES = 64 << 20 };
+    hx_usage before = hx_usage_now(), after;
+    volatile char *memory = malloc(BYTES);
+
+    CHECK(memory != NULL);
+    do {
+        for (size_t i = 0; i < BYTES; i += 4096)
+            memory[i] = 1;
+        after = hx_usage_now();
+    } while (after.cpu_user_s + after.cpu_system_s <= before.cpu_user_s + before.cpu_system_s);
+    CHECK(before.rss_peak_bytes > 0);
+    CHECK(after.rss_peak_bytes >= before.rss_peak_bytes + BYTES / 2);
+    free((void *)memory);
+}
+
 int main(void)
 {
     test_json_string();
@@ -185,5 +204,6 @@ int main(void)
     test_stats_page();
     test_ring();
     test_error_text();
+    test_usage();
     return 0;
 }
