@@ -130,6 +130,22 @@ class StatsPage:
                 values[entry.name] = values.get(entry.name, 0) + self._number(entry)
         return values
 
+    def rows(self) -> list[dict[str, int]]:
+        """Every counter and gauge of each worker, in one pass; the whole tool's are in `tool_row`."""
+        rows: list[dict[str, int]] = [{} for _ in range(self.workers)]
+        for entry in self._entries:
+            if entry.kind != HISTOGRAM and entry.worker < self.workers:
+                rows[entry.worker][entry.name] = self._number(entry)
+        return rows
+
+    def tool_row(self) -> dict[str, int]:
+        """Every counter and gauge of the tool as a whole."""
+        return {
+            entry.name: self._number(entry)
+            for entry in self._entries
+            if entry.kind != HISTOGRAM and entry.worker == WHOLE_TOOL
+        }
+
     def close(self) -> None:
         self._map.close()
 

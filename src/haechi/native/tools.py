@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -21,10 +21,15 @@ from haechi.native.stats import StatsError, StatsPage
 
 _PR_SET_PDEATHSIG = 1
 _STDERR_KEPT_BYTES = 64 << 10
+_WRONG_USAGE = 2
 
 
 class ToolError(Exception):
     """A tool is not there, would not start, or ended otherwise than it should; says what to do about it."""
+
+
+class ToolRefusedError(ToolError):
+    """A tool did not accept its configuration; str() is what it said."""
 
 
 def tool_path(name: str) -> Path:
@@ -120,11 +125,12 @@ class Process:
         stdin: int | IO[bytes] = subprocess.DEVNULL,
         stdout: int | IO[bytes] = subprocess.DEVNULL,
         ready_s: float = 30.0,
+        pass_fds: Sequence[int] = (),
     ) -> Self:
         """Starts a tool with a configuration and waits until it answers on its control socket (or, where the
         configuration names none, until its stats page is there; where neither, not at all). A tool that has
-        ended by then with status 0 had little to do and counts as ready. ToolError with what it said on
-        standard error."""
+        ended by then with status 0 had little to do and counts as ready. pass_fds are descriptors that the
+        configuration names as /dev/fd/N. ToolError with what it said on standard error."""
         path = tool_path(tool)
         fd = config_in_memory(config)
         stderr = tempfile.TemporaryFile()  # noqa: SIM115  (it lives as long as the process)
@@ -135,7 +141,7 @@ class Process:
                 stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
-                pass_fds=[fd],
+                pass_fds=[fd, *pass_fds],
                 preexec_fn=lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGTERM),
             )
         except BaseException:
@@ -165,9 +171,13 @@ class Process:
 
     def stderr_text(self) -> str:
         """The end of what the tool wrote to standard error so far."""
-        end = self._stderr.seek(0, os.SEEK_END)
-        self._stderr.seek(max(0, end - _STDERR_KEPT_BYTES))
-        return self._stderr.read().decode("utf-8", "replace")
+        end = os.fstat(self._stderr.fileno()).st_size
+        return self.stderr_from(max(0, end - _STDERR_KEPT_BYTES)).decode("utf-8", "replace")
+
+    def stderr_from(self, offset: int) -> bytes:
+        """What it wrote to standard error from a byte on, at most 64 KB of it. The place that the tool writes
+        at is shared with this process, so it is read without moving it."""
+        return os.pread(self._stderr.fileno(), _STDERR_KEPT_BYTES, offset)
 
     def control(self, timeout_s: float = 10.0) -> ControlClient:
         """A new connection to the control socket that the configuration names."""
@@ -188,7 +198,7 @@ class Process:
         """Waits for the end and returns standard error's text; ToolError where the status is not 0."""
         status = self.wait(timeout_s)
         if status != 0:
-            raise ToolError(self._ended(status))
+            raise self._failure(status)
         return self.stderr_text()
 
     def stop(self, timeout_s: float = 10.0) -> int:
@@ -200,6 +210,10 @@ class Process:
             except subprocess.TimeoutExpired:
                 self._process.kill()
         return self._process.wait()
+
+    def terminate(self) -> None:
+        """Asks it to end, with SIGTERM, and returns at once."""
+        self._process.terminate()
 
     def kill(self) -> None:
         """SIGKILL at once, as a crash would; for tests of what survives one."""
@@ -222,7 +236,7 @@ class Process:
             status = self._process.poll()
             if status is not None:
                 if status != 0:
-                    raise ToolError(self._ended(status))
+                    raise self._failure(status)
                 return
             if time.monotonic() > deadline:
                 raise ToolError(f"{self.name} is not ready after {timeout_s} s. {self._last_words()}")
@@ -240,6 +254,11 @@ class Process:
         except (ControlError, StatsError, FileNotFoundError):
             return False
         return True
+
+    def _failure(self, status: int) -> ToolError:
+        if status == _WRONG_USAGE and (said := self.stderr_text().strip()):
+            return ToolRefusedError(said)
+        return ToolError(self._ended(status))
 
     def _ended(self, status: int) -> str:
         how = f"status {status}" if status >= 0 else f"signal {signal.Signals(-status).name}"

@@ -1,0 +1,159 @@
+"""What a user may set for a storm; configs/storm.yaml explains every key."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from haechi.config.values import (
+    Count,
+    Ports,
+    Processors,
+    Quantity,
+    Rate,
+    Seconds,
+    Texts,
+    read_ports,
+    read_rate,
+    show_ports,
+)
+
+PRESETS = {"100k": 100_000, "500k": 500_000, "1m": 1_000_000, "2m": 2_000_000, "4m": 4_000_000}
+CLASSIC = "-classic"
+CLASSIC_EPS, CLASSIC_GROUP = 100_000, 10  # of a worker, and workers of a group
+PORTS = "514-553"
+FILE_COUNT = 1_000_000
+
+# What is for haechi and not for the tool.
+_OURS = {"profile", "snapshot", "summary"}
+
+
+class StormConfig(BaseModel):
+    """configs/storm.yaml as a whole. Frozen: what was validated is what the tool gets."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    profile: str = Field(default="system", min_length=1)
+    form: Literal["iso", "rfc3164", "rfc5424"] = "iso"
+    seed: int = Field(default=1, ge=0, le=2**64 - 1)
+    start: str | None = Field(default=None, min_length=1)
+    sessions: int = Field(default=0, ge=0, le=10_000_000)
+
+    eps: Rate = 1000.0
+    count: Count | None = None
+    duration: Seconds | None = None
+    ramp_up: Seconds = 0.0
+    burst_us: int = Field(default=850, ge=50, le=1_000_000)
+    max_eps: Quantity = 20_000_000.0
+
+    target: Texts = ()
+    ports: Ports = PORTS
+    allow_target: Texts = ()
+    transport: Literal["udp", "tcp", "tls"] = "udp"
+    framing: Literal["octets", "newline"] = "octets"
+    gso: bool = True
+    account: bool = False
+    tls_ca: Path | None = None
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_server_name: str | None = Field(default=None, min_length=1)
+    tls_insecure: bool = False
+
+    workers: int = Field(default=0, ge=0, le=256)
+    groups: int = Field(default=0, ge=0, le=256)
+    pin: Processors = ()
+
+    anomaly_rate: float = Field(default=0.0, ge=0, le=1)
+    anomaly_kinds: Texts = ("sessions",)
+    disturbance_events: int = Field(default=0, ge=0)
+    truth: Path | None = None
+
+    output: Path | None = None
+    stats_page: Path | None = None
+    control_socket: Path | None = None
+    summary: str | None = Field(default=None, min_length=1)
+    snapshot: Path | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        for sentence in (*self._mistakes_of_place(), *self._mistakes_of_workers()):
+            raise ValueError(sentence)
+        return self
+
+    def _mistakes_of_place(self) -> list[str]:
+        wrong = []
+        if not self.target and self.output is None:
+            wrong.append("target is required: where events are sent; or output: the file they are written to")
+        if self.target and self.output is not None:
+            wrong.append("target and output exclude each other: events are sent, or written to a file")
+        if self.output is not None and self.eps == "max":
+            wrong.append("eps: max is of use with target only; a file's lines need times, such as eps: 1000")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            wrong.append("tls_certificate and tls_key need each other")
+        if self.duration == 0:
+            wrong.append("duration: 0 is not above 0")
+        if self.duration is not None and self.ramp_up > self.duration:
+            wrong.append(f"ramp_up: {self.ramp_up:g} s is longer than the duration, {self.duration:g} s")
+        return wrong
+
+    def _mistakes_of_workers(self) -> list[str]:
+        wrong = []
+        if self.pin != "auto" and self.pin:
+            if min(self.pin) < 0:
+                wrong.append(f"pin: {min(self.pin)} is not at least 0")
+            if self.workers and len(self.pin) != self.workers:
+                wrong.append(
+                    f"pin names {len(self.pin)} processors for {self.workers} workers; one each is needed"
+                )
+        if self.workers and self.groups > self.workers:
+            wrong.append(f"groups: {self.groups} is more than the {self.workers} workers")
+        return wrong
+
+    @property
+    def file_count(self) -> int:
+        """Lines of a file: as set, or as many as the duration has, or a million."""
+        if self.count is not None:
+            return self.count
+        if self.duration is not None and self.eps != "max":
+            return max(1, round(self.duration * self.eps))
+        return FILE_COUNT
+
+    def tool_config(self, profile: str) -> dict[str, Any]:
+        """The JSON object that haechi-storm reads; profile names the rendered profile."""
+        config = self.model_dump(mode="json", exclude_none=True, exclude=_OURS)
+        config["anomaly_kinds"] = ",".join(self.anomaly_kinds)
+        if self.pin != "auto" and self.pin and not self.workers:
+            config["workers"] = len(self.pin)
+        return {"profile": profile, **config}
+
+
+def preset(name: str) -> dict[str, Any]:
+    """The settings of a preset: a rate to 40 ports; with -classic at its end in the classical shape."""
+    base = name.removesuffix(CLASSIC)
+    if base not in PRESETS:
+        raise ValueError(f"{name!r} is none of {', '.join(PRESETS)}, each also with {CLASSIC}")
+    settings = {"eps": PRESETS[base], "ports": PORTS}
+    return {**settings, **classic(settings)} if name != base else settings
+
+
+def classic(settings: dict[str, Any]) -> dict[str, Any]:
+    """The classical shape for a rate: a worker for each 100,000 events a second, in groups of 10, each with
+    a port of its own."""
+    eps = read_rate(settings.get("eps", 0))
+    if eps == "max":
+        raise ValueError("eps: max has no classical shape, which is a worker for each 100,000 events/s")
+    workers = max(1, math.ceil(eps / CLASSIC_EPS))
+    ports = read_ports(settings.get("ports", PORTS))
+    if len(ports) < workers:
+        raise ValueError(
+            f"ports: {len(ports)} are too few for the classical shape of {eps:,.0f} events/s, "
+            f"which has {workers} workers with a port each"
+        )
+    return {
+        "ports": show_ports(ports[:workers]),
+        "workers": workers,
+        "groups": math.ceil(workers / CLASSIC_GROUP),
+    }
