@@ -253,9 +253,9 @@ static int name_peer(hx_outlet *o, const char *name, char *host, size_t host_roo
     host[strcspn(host, "%")] =
         '\0'; /* the interface of a link-local address is no part of a name */
     if (name && strcmp(name, host) != 0)
-        snprintf(o->peer, sizeof o->peer, "%.255s (%s%s%s:%s)", name, open, host, close_, port);
+        snprintf(o->peer, sizeof o->peer, "%.255s (%s%.63s%s:%s)", name, open, host, close_, port);
     else
-        snprintf(o->peer, sizeof o->peer, "%s%s%s:%s", open, host, close_, port);
+        snprintf(o->peer, sizeof o->peer, "%s%.63s%s:%s", open, host, close_, port);
     return 0;
 }
 
@@ -269,6 +269,8 @@ static int check(const hx_outlet_config *config, hx_error *err)
                             "receiving");
     if (!config->address || config->address_len > sizeof *config->address)
         return hx_error_set(err, HX_EINVAL, "the receiver's address is missing");
+    if (config->address->ss_family != AF_INET && config->address->ss_family != AF_INET6)
+        return hx_error_set(err, HX_EINVAL, "the receiver's address is neither IPv4 nor IPv6");
     return 0;
 }
 
@@ -283,7 +285,7 @@ static int set_up(hx_outlet *o, const hx_outlet_config *config, hx_error *err)
         config->connect_timeout_ms ? config->connect_timeout_ms : CONNECT_TIMEOUT_MS;
     o->send_buffer_bytes = config->send_buffer_bytes;
     if (name_peer(o, config->name, host, sizeof host))
-        return hx_error_set(err, HX_EINVAL, "the receiver's address is neither IPv4 nor IPv6");
+        return hx_error_set(err, HX_EINVAL, "the receiver's address cannot be read");
     if (o->transport != HX_TLS)
         return 0;
     return hx_outlet_tls_create(config, config->name ? config->name : host, o->peer, &o->tls, err);
@@ -378,7 +380,7 @@ int hx_outlet_read(hx_outlet *o, char *out, size_t room)
 
         if (got < 0 || (o->phase == OPEN && got == 0 && put(o, NULL, 0, &none) == HX_EIO))
             lose(o);
-        return got;
+        return got == 0 && o->phase != OPEN ? -1 : got;
     }
     do
         n = recv(o->fd, out, room, MSG_DONTWAIT);
@@ -399,7 +401,7 @@ static int hear_out(hx_outlet *o)
     char rest[4096];
 
     o->events = POLLIN;
-    for (;;) {
+    for (int i = 0; i < 64; i++) { /* then the time is looked at again */
         ssize_t n = recv(o->fd, rest, sizeof rest, MSG_DONTWAIT);
 
         if (n == 0)
@@ -409,6 +411,7 @@ static int hear_out(hx_outlet *o)
         if (n < 0 && errno != EINTR)
             return lose_saying(o, errno);
     }
+    return HX_EAGAIN;
 }
 
 static int close_step(hx_outlet *o)
@@ -441,7 +444,7 @@ int hx_outlet_finish(hx_outlet *o, int timeout_ms)
             return lose(o);
         if (rc != HX_EAGAIN)
             return rc;
-        if (!wait_until(o->fd, o->events, end_ns))
+        if (now_ns() >= end_ns || !wait_until(o->fd, o->events, end_ns))
             return HX_EAGAIN;
     }
 }

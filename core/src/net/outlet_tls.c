@@ -69,10 +69,10 @@ static BIO_METHOD *bio_method_make(void)
 /* --- context -----------------------------------------------------------------------------------
  */
 
-/* OpenSSL's own words for what went wrong last. */
+/* OpenSSL's own words for what went wrong first, which is the cause of the rest. */
 static const char *why(void)
 {
-    unsigned long code = ERR_peek_last_error();
+    unsigned long code = ERR_peek_error();
     const char *text = ERR_reason_error_string(code);
 
     if (ERR_SYSTEM_ERROR(code))
@@ -103,6 +103,7 @@ static int load_own(hx_outlet_tls *tls, const char *certificate, const char *key
     if (!certificate || !key)
         return hx_error_set(err, HX_EINVAL, "%s is needed too: a certificate goes with its key",
                             certificate ? "tls_key" : "tls_certificate");
+    ERR_clear_error();
     if (SSL_CTX_use_certificate_chain_file(tls->context, certificate) != 1)
         return hx_error_set(err, HX_EINVAL,
                             "tls_certificate: %s: a PEM file with a certificate is needed (%s)",
@@ -249,7 +250,7 @@ static int judge(hx_outlet_tls *tls, int result, short *events, hx_error *err)
 static int explain_handshake(hx_outlet_tls *tls, hx_error *err)
 {
     long verdict = SSL_get_verify_result(tls->ssl);
-    int reason = ERR_GET_REASON(ERR_peek_last_error());
+    int reason = ERR_GET_REASON(ERR_peek_error());
 
     if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED &&
         (verdict == X509_V_ERR_HOSTNAME_MISMATCH || verdict == X509_V_ERR_IP_ADDRESS_MISMATCH))
@@ -286,7 +287,7 @@ int hx_outlet_tls_shake(hx_outlet_tls *tls, short *events, hx_error *err)
     if (result == 1)
         return 0;
     rc = judge(tls, result, events, err);
-    if (rc == HX_EIO && ERR_peek_last_error())
+    if (rc == HX_EIO && ERR_peek_error())
         rc = explain_handshake(tls, err);
     else if (rc == HX_EIO)
         rc = hx_error_set(

@@ -18,8 +18,9 @@ int hx_outlet_tls_start(hx_outlet_tls *tls, int fd, hx_error *err);
 void hx_outlet_tls_stop(hx_outlet_tls *tls);
 int hx_outlet_tls_shake(hx_outlet_tls *tls, short *events, hx_error *err);
 
-/* What was taken is kept here until the socket takes it, so no call has to be repeated with the same
- * bytes. HX_EAGAIN: something taken is still kept, or something is not taken. err: why it is gone. */
+/* What was taken is kept here until the socket takes it, so no call has to be repeated with the
+ * same bytes. HX_EAGAIN: something taken is still kept, or something is not taken. err: why it is
+ * gone. */
 int hx_outlet_tls_write(hx_outlet_tls *tls, const char *bytes, size_t len, size_t *written,
                         short *events, hx_error *err);
 /* Bytes, 0 for nothing now, -1 for nothing ever. */
