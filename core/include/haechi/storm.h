@@ -104,18 +104,25 @@ typedef struct hx_composer_config {
     int64_t start_ns;   /* time of event 0, since 1970-01-01 UTC */
     uint64_t eps_milli; /* events a second, times 1000, of all workers together; at least 1 */
     /* Sessions live at once, of all workers together. 0: two seconds' worth of events, so that a
-     * session speaks about every two seconds, at most HX_SESSIONS_DEFAULT_MAX. Fewer are taken
-     * where hosts and process ids do not suffice for a session name of its own for each. */
+     * session speaks about every two seconds, at most HX_SESSIONS_DEFAULT_MAX; with several lanes
+     * at least 1024 a lane, a turn's worth.
+     * Fewer are taken where names do not suffice: two live sessions never share one, and a name of
+     * a process with ids comes back only after all others of the lane, while every session has
+     * spoken 64 times and four times as often as the longest flow of that process has steps. A
+     * process without ids has one session a host; where that is too few for its share of all lines,
+     * fewer other sessions are live too, but with several lanes not less than 1024 for that. */
     uint32_t sessions;
     /* Worker w of n composes the events w, w + n, w + 2n, ... for its share of the hosts. */
     uint32_t worker, workers; /* workers 0 means 1 */
     double anomaly_rate;      /* share of sessions that are made anomalous, 0 to 1 */
-    uint32_t kinds; /* HX_ANOMALY_ bits: which kinds of anomalies; 0: those of sessions */
+    uint32_t kinds;           /* HX_ANOMALY_ bits: which kinds of anomalies; 0: those of sessions */
     /* Bursts and silences, which are of a host: on average one of them in this many events of all
      * workers together; 0: none. */
     uint64_t disturbance_events;
     /* Sessions are split among so many lanes, those of a lane numbered one after the other: a
-     * sender has one for each port. 0 means 1. Each lane has as many sessions, of hosts of its own.
+     * sender has one for each port. Each lane has as many sessions, of hosts of its own. 0 is one
+     * lane for which nobody counts turns (a file): until one is called, turns are of half as many
+     * events as there are sessions, so that sessions that began together do not keep step for ever.
      */
     uint32_t lanes;
     void (*on_episode)(void *context,
@@ -157,7 +164,14 @@ uint32_t hx_composer_next(hx_composer *composer, char *out, hx_composed *compose
 size_t hx_composer_fill(hx_composer *composer, char *out, size_t capacity, uint64_t max_events,
                         uint64_t *events);
 
-/* From the next event on, time goes on from time_ns at this rate (of this composer alone). */
+/* The next event's time. */
+int64_t hx_composer_time(const hx_composer *composer);
+
+/* The next event is at time_ns, and event i after it at time_ns + i / rate, exactly; the rate is of
+ * this composer alone. HX_EINVAL where time_ns is before start_ns or the event composed last, or
+ * the rate is not allowed. With hx_composer_time as time_ns only the rate changes. Cheap enough for
+ * every turn.
+ */
 int hx_composer_pace(hx_composer *composer, int64_t time_ns, uint64_t eps_milli);
 
 /* Reports the episodes that are still open, as incomplete. Call once, after the last event. */

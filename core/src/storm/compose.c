@@ -1,6 +1,7 @@
-/* Compose: an event is a slot drawn at random, and a line is copies of what was rendered before. A
- * copy is of whole blocks into room that is kept for it, since a length known only at run time
- * costs a branch that cannot be foretold; that is where the time would go. */
+/* Compose: an event is a slot drawn at random, none twice in a turn, and a line is copies of what
+ * was rendered before. A copy is of whole blocks into room that is kept for it, since a length
+ * known only at run time costs a branch that cannot be foretold; that is where the time would go.
+ */
 #include "storm/number.h"
 #include "storm/slots.h"
 #include "storm/stamp.h"
@@ -9,8 +10,6 @@
 #include <stdlib.h>
 
 enum {
-    SECONDS_PER_SESSION_EVENT = 2,
-    SESSIONS_MIN = 8,
     /* Slots are drawn this many events before their use, and fetched; half as many before, what the
      * slot's next text is made of. */
     AHEAD = 8,
@@ -35,8 +34,16 @@ struct hx_composer {
     const storm_piece *pieces;
     const char *literals;
     uint32_t first_mutant;
+    storm_lane *lane;      /* whose turn it is */
+    uint32_t lane_first;   /* the number of its first slot */
     uint32_t ahead[AHEAD]; /* slots of the events to come, a ring */
     uint32_t ahead_at;
+    /* The lane's slots by number, those that are still to be drawn in this turn first. Any order
+     * will do to begin with, so the lanes share it. */
+    uint16_t *order;
+    uint32_t *order_wide; /* instead, where the numbers need more than 16 bits */
+    uint32_t turn_left;   /* how many are still to be drawn */
+    uint32_t turn_end;    /* a new turn begins by itself when so many are left */
     uint32_t slot;        /* of the event composed last */
     int64_t last_time_ns; /* of the event composed last */
     storm_slots live;
@@ -57,6 +64,39 @@ int hx_line_form_parse(const char *name, hx_line_form *out)
     return HX_ENOTFOUND;
 }
 
+int hx_anomaly_kinds_parse(const char *names, uint32_t *out)
+{
+    static const struct {
+        const char *name;
+        uint32_t bits;
+    } known[] = {
+        {"step_skipped", HX_ANOMALY_STEP_SKIPPED},
+        {"steps_out_of_order", HX_ANOMALY_STEPS_OUT_OF_ORDER},
+        {"failure_repeated", HX_ANOMALY_FAILURE_REPEATED},
+        {"never_seen_message", HX_ANOMALY_NEVER_SEEN_MESSAGE},
+        {"value_out_of_range", HX_ANOMALY_VALUE_OUT_OF_RANGE},
+        {"message_burst", HX_ANOMALY_MESSAGE_BURST},
+        {"host_silence", HX_ANOMALY_HOST_SILENCE},
+        {"sessions", HX_ANOMALY_OF_SESSIONS},
+        {"all", HX_ANOMALY_ALL},
+    };
+    uint32_t bits = 0;
+
+    for (const char *name = names;; name++) {
+        size_t len = strcspn(name, ","), i = 0, count = sizeof known / sizeof *known;
+        while (i < count && (strlen(known[i].name) != len || memcmp(known[i].name, name, len) != 0))
+            i++;
+        if (i == count)
+            return HX_ENOTFOUND;
+        bits |= known[i].bits;
+        name += len;
+        if (!*name)
+            break;
+    }
+    *out = bits;
+    return 0;
+}
+
 /* --- making ------------------------------------------------------------------------------------
  */
 
@@ -75,30 +115,81 @@ static int config_check(const hx_composer_config *c, uint32_t workers, hx_error 
     if (workers > c->profile->host_count)
         return hx_error_set(err, HX_EINVAL, "workers: %u, but the profile has only %u hosts",
                             workers, c->profile->host_count);
+    if (c->lanes > c->profile->host_count / workers)
+        return hx_error_set(err, HX_EINVAL,
+                            "lanes: %u for each of %u workers, but the profile has only %u hosts, "
+                            "and each lane needs one of its own",
+                            c->lanes, workers, c->profile->host_count);
     return 0;
 }
 
-static uint32_t sessions_live(const hx_composer_config *c, uint32_t workers)
-{
-    uint64_t sessions = c->sessions;
+/* --- turns -------------------------------------------------------------------------------------
+ */
 
-    if (sessions == 0) {
-        sessions = c->eps_milli * SECONDS_PER_SESSION_EVENT / 1000;
-        if (sessions > HX_SESSIONS_DEFAULT_MAX)
-            sessions = HX_SESSIONS_DEFAULT_MAX;
-        if (sessions < SESSIONS_MIN)
-            sessions = SESSIONS_MIN;
-    }
-    return (uint32_t)((sessions + workers - 1) / workers);
-}
-
+/* One of the slots that did not speak in this turn (Fisher and Yates, a step at a time). */
 static inline uint32_t slot_draw(hx_composer *c)
 {
-    uint64_t draw = hx_random_next(&c->random);
-    const storm_pool *pool = &c->live.pools[(uint32_t)draw < c->live.without_pid_below];
+    uint32_t left = c->turn_left == c->turn_end ? c->live.slot_count : c->turn_left;
+    uint32_t k = hx_random_below(hx_random_next(&c->random), left--);
+    uint32_t slot;
 
-    return pool->slot_first + hx_random_below(draw, pool->slot_count);
+    c->turn_left = left;
+    if (__builtin_expect(c->order_wide != NULL, 0)) {
+        slot = c->order_wide[k];
+        c->order_wide[k] = c->order_wide[left];
+        c->order_wide[left] = slot;
+    } else {
+        slot = c->order[k];
+        c->order[k] = c->order[left];
+        c->order[left] = (uint16_t)slot;
+    }
+    return slot;
 }
+
+static int order_create(hx_composer *c)
+{
+    uint32_t count = c->live.slot_count;
+
+    if (count > UINT16_MAX + 1u)
+        c->order_wide = calloc(count, sizeof *c->order_wide);
+    else
+        c->order = calloc(count, sizeof *c->order);
+    if (!c->order && !c->order_wide)
+        return HX_ENOMEM;
+    for (uint32_t i = 0; i < count; i++) {
+        if (c->order_wide)
+            c->order_wide[i] = i;
+        else
+            c->order[i] = (uint16_t)i;
+    }
+    return 0;
+}
+
+static void turn_start(hx_composer *c, uint32_t lane)
+{
+    c->lane = &c->live.lanes[lane];
+    c->lane_first = lane * c->live.slot_count;
+    c->turn_left = c->live.slot_count;
+    for (uint32_t i = 0; i < AHEAD; i++) {
+        c->ahead[i] = slot_draw(c);
+        __builtin_prefetch(&c->lane->slots[c->ahead[i]], 1);
+    }
+    c->ahead_at = 0;
+}
+
+void hx_composer_turn(hx_composer *c, uint32_t lane)
+{
+    c->turn_end = 0;
+    turn_start(c, lane < c->live.lane_count ? lane : 0);
+}
+
+uint32_t hx_composer_sessions(const hx_composer *c)
+{
+    return c->live.lane_count * c->live.slot_count;
+}
+
+/* --- making ------------------------------------------------------------------------------------
+ */
 
 /* The time of event `sequence`, and from there on in steps of `every` events. */
 static void clock_start(hx_composer *c, int64_t start_ns, uint64_t eps_milli, uint64_t sequence,
@@ -112,7 +203,6 @@ static void clock_start(hx_composer *c, int64_t start_ns, uint64_t eps_milli, ui
     c->time_part = (uint64_t)(offset % eps_milli);
     c->step_ns = (int64_t)(step / eps_milli);
     c->step_part = (uint64_t)(step % eps_milli);
-    hx_stamp_start(&c->stamp, c->config.form, c->time_ns);
 }
 
 int hx_composer_create(const hx_composer_config *config, hx_composer **out, hx_error *err)
@@ -140,19 +230,22 @@ int hx_composer_create(const hx_composer_config *config, hx_composer **out, hx_e
     c->literals = p->literals;
     c->first_mutant = p->normal_count;
     clock_start(c, config->start_ns, config->eps_milli, config->worker, workers);
-    rc = hx_slots_create(&c->live, config, sessions_live(config, workers), host_first,
-                         host_end - host_first, hx_hash_u64(seed, 2));
+    hx_stamp_start(&c->stamp, config->form, config->start_ns);
+    c->last_time_ns = config->start_ns;
+    rc = hx_slots_create(&c->live, config, host_first, host_end - host_first, hx_hash_u64(seed, 2));
+    if (!rc)
+        rc = order_create(c);
     if (!rc) {
-        c->open =
-            calloc(c->live.pools[0].slot_count + c->live.pools[1].slot_count, sizeof *c->open);
+        c->open = calloc(hx_composer_sessions(c), sizeof *c->open);
         rc = c->open ? 0 : HX_ENOMEM;
     }
     if (rc) {
         hx_composer_destroy(c);
         return hx_error_set(err, rc, "composer: %s", hx_strerror(rc));
     }
-    for (uint32_t i = 0; i < AHEAD; i++)
-        c->ahead[i] = slot_draw(c);
+    /* Sessions that all speak in every turn would keep step with each other for ever. */
+    c->turn_end = config->lanes ? 0 : c->live.slot_count / 2;
+    turn_start(c, 0);
     *out = c;
     return 0;
 }
@@ -163,7 +256,14 @@ void hx_composer_destroy(hx_composer *c)
         return;
     hx_slots_destroy(&c->live);
     free(c->open);
+    free(c->order);
+    free(c->order_wide);
     free(c);
+}
+
+int64_t hx_composer_time(const hx_composer *c)
+{
+    return c->time_ns;
 }
 
 int hx_composer_pace(hx_composer *c, int64_t time_ns, uint64_t eps_milli)
@@ -186,7 +286,8 @@ static void episode_report(hx_composer *c, uint32_t slot, bool complete)
         [STORM_REPEATED] = "failure_repeated",
         [STORM_NEVER_SEEN] = "never_seen_message",
     };
-    const storm_flow *flow = &c->config.profile->flows[c->live.slots[slot].flow];
+    const storm_slot *of = &c->live.slots[slot];
+    const storm_flow *flow = &c->config.profile->flows[of->flow];
     open_episode *open = &c->open[slot];
     hx_episode e = {
         .kind = kinds[flow->kind],
@@ -204,8 +305,8 @@ static void episode_report(hx_composer *c, uint32_t slot, bool complete)
         return;
     uint64_t id = hx_hash_u64(hx_hash_u64(HX_HASH_SEED, c->config.seed), e.first_event);
     snprintf(e.id, sizeof e.id, "%016llx", (unsigned long long)id);
-    hx_slots_session_name(&c->live, slot, e.session, sizeof e.session);
-    memcpy(e.host, c->live.hosts[c->live.slots[slot].host].name, sizeof e.host - 1);
+    hx_slots_session_name(&c->live, of, e.session, sizeof e.session);
+    memcpy(e.host, c->live.hosts[of->host].name, sizeof e.host - 1);
     c->config.on_episode(c->config.context, &e);
 }
 
@@ -225,9 +326,7 @@ static __attribute__((noinline)) void episode_event(hx_composer *c, uint32_t slo
 
 void hx_composer_finish(hx_composer *c)
 {
-    uint32_t count = c->live.pools[0].slot_count + c->live.pools[1].slot_count;
-
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < hx_composer_sessions(c); i++)
         if (c->open[i].events)
             episode_report(c, i, false);
 }
@@ -297,10 +396,10 @@ static inline uint32_t slot_next(hx_composer *c)
 {
     uint32_t at = c->ahead_at++ % AHEAD;
     uint32_t slot = c->ahead[at];
-    const storm_text *text = &c->texts[c->live.slots[c->ahead[(at + AHEAD / 2) % AHEAD]].text];
+    const storm_text *text = &c->texts[c->lane->slots[c->ahead[(at + AHEAD / 2) % AHEAD]].text];
 
     c->ahead[at] = slot_draw(c);
-    __builtin_prefetch(&c->live.slots[c->ahead[at]], 1);
+    __builtin_prefetch(&c->lane->slots[c->ahead[at]], 1);
     __builtin_prefetch(c->literals + text->start);
     __builtin_prefetch(c->literals + text->start + 64);
     __builtin_prefetch(c->pieces + text->first_piece);
@@ -310,7 +409,7 @@ static inline uint32_t slot_next(hx_composer *c)
 static inline uint32_t compose_line(hx_composer *c, char *out)
 {
     uint32_t i = slot_next(c);
-    storm_slot *slot = &c->live.slots[i];
+    storm_slot *slot = &c->lane->slots[i];
     const storm_text *text = &c->texts[slot->text];
     uint32_t pri_len = text->pri_len, head_len = slot->head_len, seed = slot->seed;
     bool last = slot->left == 1;
@@ -326,15 +425,15 @@ static inline uint32_t compose_line(hx_composer *c, char *out)
     memcpy(p, slot, 48);
     p = put_text(c, p + head_len, text, seed);
     if (slot->flow >= c->first_mutant)
-        episode_event(c, i, last);
+        episode_event(c, c->lane_first + i, last);
     if (last) {
-        hx_slots_start(&c->live, i);
+        hx_slots_start(&c->live, c->lane, i);
     } else {
         slot->left--;
         slot->cursor++;
         hx_slot_arm(&c->live, slot);
     }
-    c->slot = i;
+    c->slot = c->lane_first + i;
     return (uint32_t)(p - out);
 }
 

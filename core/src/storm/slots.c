@@ -4,10 +4,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* A (host, pid) comes back after size / live sessions have gone through every slot. A session that
- * still lives then would have to be passed over that often by draws that hit it once in `live`; at
- * 256 that is e^-256 a step. So as many sessions are live at most. */
-enum { REUSE_DISTANCE = 256 };
+enum {
+    SECONDS_PER_SESSION_EVENT = 2,
+    SESSIONS_MIN = 8,
+    LANE_SESSIONS_MIN = 1024, /* a sender's turn in which each session speaks at most once */
+    /* A session of so many steps lives about as many rounds, in each of which every session speaks
+     * once on average. Its name comes back after four times as many and some: that a session lives
+     * longer, passed over again and again by chance, has odds below e^-30. */
+    REUSE_ROUNDS = 64,
+    REUSE_ROUNDS_PER_STEP = 4,
+};
 
 static uint32_t gcd(uint32_t a, uint32_t b)
 {
@@ -104,11 +110,10 @@ static int starts_build(storm_slots *s)
 {
     const hx_profile *p = s->profile;
 
-    s->walks = calloc(p->process_count, sizeof *s->walks);
     s->leads = calloc(p->process_count, sizeof *s->leads);
     s->starts = calloc(p->flow_count, sizeof *s->starts);
     s->pids = calloc(p->pid_count, sizeof *s->pids);
-    if (!s->walks || !s->leads || !s->starts || !s->pids)
+    if (!s->leads || !s->starts || !s->pids)
         return HX_ENOMEM;
     for (uint32_t i = 0; i < p->pid_count; i++) {
         char digits[16];
@@ -118,7 +123,6 @@ static int starts_build(storm_slots *s)
     }
     for (uint32_t i = 0; i < p->process_count; i++) {
         const storm_process *process = &p->processes[i];
-        walk_start(&s->walks[i], s->host_count, p->pid_count, &s->random);
         memcpy(s->leads[i].text, process->lead[s->layout], sizeof s->leads[i].text);
         s->leads[i].length = process->lead_len[s->layout];
     }
@@ -156,53 +160,162 @@ static int groups_sort(storm_slots *s)
 static int hosts_build(storm_slots *s, uint32_t first)
 {
     s->hosts = calloc(s->host_count + 1, sizeof *s->hosts);
-    s->idle = calloc(s->host_count, sizeof *s->idle);
-    if (!s->hosts || !s->idle)
+    if (!s->hosts)
         return HX_ENOMEM;
     for (uint32_t i = 0; i < s->host_count; i++) {
         char name[STORM_NAME_MAX + 16];
         int len = snprintf(name, sizeof name, "%s%02u", s->profile->host_prefix, first + i + 1);
         memcpy(s->hosts[i].name, name, (size_t)len);
         s->hosts[i].length = (uint8_t)len;
-        s->idle[i] = (uint16_t)i;
-    }
-    for (uint32_t i = s->host_count - 1; i > 0; i--) {
-        uint32_t k = hx_random_below(hx_random_next(&s->random), i + 1);
-        uint16_t swap = s->idle[i];
-        s->idle[i] = s->idle[k];
-        s->idle[k] = swap;
     }
     return 0;
 }
 
-/* How many sessions of each pool are live. A kernel flow has its host for itself: a quarter of the
- * hosts stays idle, so that a host's next flow is not the one that follows at once. */
-static void pools_size(storm_slots *s, uint32_t live, double with_pid, double without)
-{
-    double share = without / (with_pid + without);
-    uint64_t sessions = (uint64_t)s->host_count * s->profile->pid_count / REUSE_DISTANCE;
-    uint32_t kernels = (uint32_t)lrint(live * share), hosts = (s->host_count * 3 + 3) / 4;
-    uint32_t others = live - (kernels < live ? kernels : live);
+/* --- how many ----------------------------------------------------------------------------------
+ */
 
-    if (kernels > hosts)
-        kernels = hosts;
-    if (others > sessions)
-        others = (uint32_t)sessions;
-    if (without > 0)
-        s->pools[1].slot_count = kernels ? kernels : 1;
-    if (with_pid > 0)
-        s->pools[0].slot_count = others ? others : 1;
-    s->pools[1].slot_first = s->pools[0].slot_count;
-    s->without_pid_below = (uint64_t)(share * 4294967296.0);
+static uint32_t longest_flow(const hx_profile *p, uint32_t process)
+{
+    uint32_t longest = 0;
+
+    for (uint32_t f = 0; f < p->flow_count; f++)
+        if (p->flows[f].process == process && p->flows[f].step_count > longest)
+            longest = p->flows[f].step_count;
+    return longest;
 }
 
-int hx_slots_create(storm_slots *s, const hx_composer_config *config, uint32_t live,
-                    uint32_t host_first, uint32_t host_count, uint64_t seed)
+/* How many sessions with a pid a lane of so many hosts can have, so that a name comes back after
+ * enough rounds. What a round starts of a process is known on average, except for anomalous
+ * sessions: those are taken to be all of it, and of one step. */
+static uint32_t names_suffice(const storm_slots *s, const hx_composer_config *config,
+                              uint32_t hosts)
+{
+    const hx_profile *p = s->profile;
+    double starts[STORM_PROCESSES_MAX] = {0}, all = 0, lines = 0, most = UINT32_MAX;
+    double normal = 1 - config->anomaly_rate;
+
+    for (uint32_t f = 0; f < p->normal_count; f++) {
+        const storm_flow *flow = &p->flows[f];
+        if (!p->processes[flow->process].has_pid)
+            continue;
+        starts[flow->process] += flow->share / flow->step_count;
+        all += flow->share / flow->step_count;
+        lines += flow->share;
+    }
+    for (uint32_t i = 0; i < p->process_count && all > 0; i++) {
+        double steps = normal * lines / all + config->anomaly_rate;
+        double share = (normal * starts[i] / all + config->anomaly_rate) / steps;
+        double rounds = REUSE_ROUNDS + REUSE_ROUNDS_PER_STEP * (double)longest_flow(p, i);
+        double sessions = (double)hosts * p->pid_count / (share * rounds);
+        if (p->processes[i].has_pid && share > 0 && sessions < most)
+            most = sessions;
+    }
+    return (uint32_t)most;
+}
+
+/* Sessions of a lane, as wanted. Where the caller leaves it to us, there is room for one of the
+ * rarest kind that has its slots for itself. */
+static double lane_sessions(const storm_slots *s, const hx_composer_config *c, double without_pid)
+{
+    uint32_t workers = c->workers ? c->workers : 1;
+    double sessions = c->sessions;
+
+    if (sessions == 0) {
+        sessions = (double)c->eps_milli / 1000 * SECONDS_PER_SESSION_EVENT;
+        sessions = fmin(sessions, HX_SESSIONS_DEFAULT_MAX);
+        sessions = fmax(sessions, SESSIONS_MIN);
+        if (without_pid > 0)
+            sessions = fmax(sessions, fmin(ceil(1 / without_pid), HX_SESSIONS_DEFAULT_MAX));
+        if (s->lane_count > 1)
+            sessions = fmax(sessions, (double)LANE_SESSIONS_MIN * workers * s->lane_count);
+    }
+    return ceil(ceil(sessions / workers) / s->lane_count);
+}
+
+/* A turn in which every session speaks once gives each kind the share that it has of the slots. A
+ * kernel flow has its host for itself, and a quarter of the hosts stays idle, so that a host's next
+ * flow is not the one that follows at once. Where that is too few for the share, there are fewer
+ * slots of the other kind; with several lanes not fewer than a sender's turn needs. */
+static void slots_size(storm_slots *s, const hx_composer_config *config, double with_pid,
+                       double without)
+{
+    double share = without / (with_pid + without);
+    double wanted = lane_sessions(s, config, share), least = 1;
+    uint32_t hosts = s->host_count / s->lane_count, kernels_most = (hosts * 3 + 3) / 4;
+    double others_most = names_suffice(s, config, hosts);
+
+    if (s->lane_count > 1)
+        least = fmin(wanted, LANE_SESSIONS_MIN);
+    if (share > 0)
+        wanted = fmax(fmin(wanted, kernels_most / share), least);
+    if (share < 1)
+        wanted = fmin(wanted, others_most / (1 - share));
+    double kernels = fmin(nearbyint(wanted * share), kernels_most);
+    if (share > 0 && kernels < 1)
+        kernels = 1;
+    double others = share < 1 ? fmax(fmin(wanted - kernels, others_most), 1) : 0;
+    s->without_pid_at = (uint32_t)others;
+    s->slot_count = (uint32_t)(others + kernels);
+}
+
+/* --- making ------------------------------------------------------------------------------------
+ */
+
+static void lane_build(storm_slots *s, uint32_t l)
+{
+    storm_lane *lane = &s->lanes[l];
+    uint32_t first = (uint32_t)((uint64_t)s->host_count * l / s->lane_count);
+    uint32_t end = (uint32_t)((uint64_t)s->host_count * (l + 1) / s->lane_count);
+    uint32_t processes = s->profile->process_count, kernels = s->slot_count - s->without_pid_at;
+
+    *lane = (storm_lane){s->slots + (size_t)l * s->slot_count,
+                         s->walks + (size_t)l * processes,
+                         s->idle + first,
+                         end - first - kernels,
+                         0,
+                         first,
+                         end - first};
+    for (uint32_t i = 0; i < lane->host_count; i++)
+        lane->idle[i] = (uint16_t)(first + i);
+    for (uint32_t i = lane->host_count - 1; i > 0; i--) {
+        uint32_t k = hx_random_below(hx_random_next(&s->random), i + 1);
+        uint16_t swap = lane->idle[i];
+        lane->idle[i] = lane->idle[k];
+        lane->idle[k] = swap;
+    }
+    for (uint32_t i = 0; i < processes; i++)
+        walk_start(&lane->walks[i], lane->host_count, s->profile->pid_count, &s->random);
+    for (uint32_t i = 0; i < kernels; i++)
+        lane->slots[s->without_pid_at + i].host = lane->idle[i];
+    memmove(lane->idle, lane->idle + kernels, lane->idle_count * sizeof *lane->idle);
+    for (uint32_t i = 0; i < s->slot_count; i++)
+        hx_slots_start(s, lane, i);
+}
+
+static int lanes_build(storm_slots *s)
+{
+    size_t bytes = (size_t)s->lane_count * s->slot_count * sizeof *s->slots;
+
+    s->slots = aligned_alloc(64, bytes);
+    s->lanes = calloc(s->lane_count, sizeof *s->lanes);
+    s->walks = calloc((size_t)s->lane_count * s->profile->process_count, sizeof *s->walks);
+    s->idle = calloc(s->host_count, sizeof *s->idle);
+    if (!s->slots || !s->lanes || !s->walks || !s->idle)
+        return HX_ENOMEM;
+    memset(s->slots, 0, bytes);
+    for (uint32_t l = 0; l < s->lane_count; l++)
+        lane_build(s, l);
+    return 0;
+}
+
+int hx_slots_create(storm_slots *s, const hx_composer_config *config, uint32_t host_first,
+                    uint32_t host_count, uint64_t seed)
 {
     double with_pid, without;
     int rc;
 
     *s = (storm_slots){.profile = config->profile, .host_count = host_count, .random = seed};
+    s->lane_count = config->lanes ? config->lanes : 1;
     s->layout = config->form == HX_LINE_RFC5424;
     s->anomaly_below = (uint64_t)(config->anomaly_rate * 4294967296.0);
     rc = pool_build(s, true, &with_pid);
@@ -216,19 +329,8 @@ int hx_slots_create(storm_slots *s, const hx_composer_config *config, uint32_t l
         rc = starts_build(s);
     if (rc)
         return rc;
-    pools_size(s, live, with_pid, without);
-    uint32_t count = s->pools[0].slot_count + s->pools[1].slot_count;
-    s->slots = aligned_alloc(64, (size_t)count * sizeof *s->slots);
-    if (!s->slots)
-        return HX_ENOMEM;
-    memset(s->slots, 0, (size_t)count * sizeof *s->slots);
-    for (uint32_t i = 0; i < s->pools[1].slot_count; i++)
-        s->slots[s->pools[1].slot_first + i].host = s->idle[i];
-    s->idle_count = host_count - s->pools[1].slot_count;
-    memmove(s->idle, s->idle + s->pools[1].slot_count, s->idle_count * sizeof *s->idle);
-    for (uint32_t i = 0; i < count; i++)
-        hx_slots_start(s, i);
-    return 0;
+    slots_size(s, config, with_pid, without);
+    return lanes_build(s);
 }
 
 void hx_slots_destroy(storm_slots *s)
@@ -243,6 +345,7 @@ void hx_slots_destroy(storm_slots *s)
     free(s->starts);
     free(s->pids);
     free(s->slots);
+    free(s->lanes);
 }
 
 static uint32_t flow_normal(storm_slots *s, const storm_pool *pool)
@@ -264,13 +367,13 @@ static uint32_t flow_mutant(storm_slots *s, const storm_pool *pool)
 }
 
 /* Lets go of a host; returns the one that has been idle longest. */
-static uint32_t host_exchange(storm_slots *s, uint16_t old)
+static uint32_t host_exchange(storm_lane *lane, uint16_t old)
 {
-    if (s->idle_count == 0)
+    if (lane->idle_count == 0)
         return old;
-    uint32_t host = s->idle[s->idle_at];
-    s->idle[s->idle_at] = old;
-    s->idle_at = s->idle_at + 1 == s->idle_count ? 0 : s->idle_at + 1;
+    uint32_t host = lane->idle[lane->idle_at];
+    lane->idle[lane->idle_at] = old;
+    lane->idle_at = lane->idle_at + 1 == lane->idle_count ? 0 : lane->idle_at + 1;
     return host;
 }
 
@@ -298,10 +401,10 @@ static inline void head_write(const storm_slots *s, storm_slot *slot, const stor
     slot->pid = (uint16_t)pid;
 }
 
-void hx_slots_start(storm_slots *s, uint32_t i)
+void hx_slots_start(storm_slots *s, storm_lane *lane, uint32_t i)
 {
-    storm_slot *slot = &s->slots[i];
-    const storm_pool *pool = &s->pools[i >= s->pools[1].slot_first];
+    storm_slot *slot = &lane->slots[i];
+    const storm_pool *pool = &s->pools[i >= s->without_pid_at];
     uint64_t draw = hx_random_next(&s->random);
     uint32_t f;
 
@@ -311,13 +414,13 @@ void hx_slots_start(storm_slots *s, uint32_t i)
         f = flow_normal(s, pool);
     const storm_start *start = &s->starts[f];
     if (start->has_pid) {
-        storm_walk *walk = &s->walks[start->process];
-        head_write(s, slot, start, walk->host, walk->pid);
-        walk_next(walk, s->host_count, s->profile->pid_count);
-        __builtin_prefetch(&s->hosts[walk->host]);
+        storm_walk *walk = &lane->walks[start->process];
+        head_write(s, slot, start, lane->host_first + walk->host, walk->pid);
+        walk_next(walk, lane->host_count, s->profile->pid_count);
+        __builtin_prefetch(&s->hosts[lane->host_first + walk->host]);
         __builtin_prefetch(&s->pids[walk->pid]);
     } else {
-        head_write(s, slot, start, host_exchange(s, slot->host), 0);
+        head_write(s, slot, start, host_exchange(lane, slot->host), 0);
     }
     slot->seed = (uint32_t)(draw >> 32);
     slot->cursor = start->first_step;
@@ -326,9 +429,8 @@ void hx_slots_start(storm_slots *s, uint32_t i)
     hx_slot_arm(s, slot);
 }
 
-void hx_slots_session_name(const storm_slots *s, uint32_t i, char *out, size_t room)
+void hx_slots_session_name(const storm_slots *s, const storm_slot *slot, char *out, size_t room)
 {
-    const storm_slot *slot = &s->slots[i];
     const storm_process *process = &s->profile->processes[s->profile->flows[slot->flow].process];
     int len = snprintf(out, room, "%s %s", s->hosts[slot->host].name, process->name);
 

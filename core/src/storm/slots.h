@@ -1,8 +1,9 @@
 /* Slots: the sessions that are live, and what starts the next one in a slot whose session ended.
  *
- * Sessions of processes with a pid get a (host, pid) from a walk over all of them that comes back
- * to the first only after the last; a kernel, which has no pid, has its host for itself while its
- * flow lives. Which flow comes next is drawn by weight (Walker's alias method, one draw). */
+ * Slots are split among lanes, each with hosts of its own. Sessions of processes with a pid get a
+ * (host, pid) from a walk over all of the lane's that comes back to the first only after the last;
+ * a kernel, which has no pid, has its host for itself while its flow lives. Which flow comes next
+ * is drawn by weight (Walker's alias method, one draw). */
 #ifndef HAECHI_STORM_SLOTS_H
 #define HAECHI_STORM_SLOTS_H
 
@@ -30,8 +31,8 @@ typedef struct storm_host {
     uint8_t length;
 } storm_host;
 
-/* All (host, pid) of one process, in steps of a stride that has no divisor with their number: the
- * stride, and the place, as a number of whole hosts and the pids beyond. */
+/* All (host, pid) of one process in a lane, in steps of a stride that has no divisor with their
+ * number: the stride, and the place, as a number of whole hosts and the pids beyond. */
 typedef struct storm_walk {
     uint32_t host, pid;
     uint32_t stride_hosts, stride_pids;
@@ -65,7 +66,6 @@ typedef struct storm_alias {
 typedef struct storm_pool {
     storm_alias *aliases;
     uint32_t alias_count;
-    uint32_t slot_first, slot_count;
     /* Groups of mutants by kind. */
     uint32_t group_count[STORM_KINDS];
     const storm_group **groups[STORM_KINDS];
@@ -73,27 +73,36 @@ typedef struct storm_pool {
     uint32_t kind_count;
 } storm_pool;
 
+typedef struct storm_lane {
+    storm_slot *slots; /* slot_count; from without_pid_at on, those of processes without a pid */
+    storm_walk *walks; /* one a process */
+    uint16_t *idle;    /* hosts on which no kernel flow lives, longest idle at idle_at */
+    uint32_t idle_count, idle_at;
+    uint32_t host_first, host_count;
+} storm_lane;
+
 typedef struct storm_slots {
     const hx_profile *profile;
-    storm_slot *slots;
+    storm_lane *lanes;
+    storm_slot *slots; /* of all lanes, one lane's behind the other's */
+    storm_walk *walks;
+    uint16_t *idle;
     storm_host *hosts; /* this worker's */
     storm_pid *pids;
-    storm_walk *walks;   /* one a process */
     storm_lead *leads;   /* one a process */
     storm_start *starts; /* one a flow */
-    uint16_t *idle;      /* hosts on which no kernel flow lives, longest idle at idle_at */
-    uint32_t host_count, idle_count, idle_at;
-    storm_pool pools[2]; /* with pid, without */
+    uint32_t lane_count, host_count;
+    uint32_t slot_count, without_pid_at; /* of each lane */
+    storm_pool pools[2];                 /* with pid, without */
     const storm_group **group_refs;
-    uint64_t without_pid_below; /* of 2^32: events of sessions without a pid */
-    uint64_t anomaly_below;     /* of 2^32: sessions made anomalous */
-    uint32_t layout;            /* 1 for RFC 5424 */
+    uint64_t anomaly_below; /* of 2^32: sessions made anomalous */
+    uint32_t layout;        /* 1 for RFC 5424 */
     uint64_t random;
 } storm_slots;
 
-/* live: sessions wanted, of this worker. Hosts host_first .. host_first + host_count - 1. */
-int hx_slots_create(storm_slots *s, const hx_composer_config *config, uint32_t live,
-                    uint32_t host_first, uint32_t host_count, uint64_t seed);
+/* The hosts of this worker, from host_first on. */
+int hx_slots_create(storm_slots *s, const hx_composer_config *config, uint32_t host_first,
+                    uint32_t host_count, uint64_t seed);
 void hx_slots_destroy(storm_slots *s);
 
 /* Draws the text of the slot's next step. */
@@ -105,10 +114,10 @@ static inline void hx_slot_arm(storm_slots *s, storm_slot *slot)
     slot->text = s->profile->text_refs[step->first + choice];
 }
 
-/* A new session in slot i. */
-void hx_slots_start(storm_slots *s, uint32_t i);
+/* A new session in slot i of the lane. */
+void hx_slots_start(storm_slots *s, storm_lane *lane, uint32_t i);
 
-/* The session of slot i by name: "host process pid". */
-void hx_slots_session_name(const storm_slots *s, uint32_t i, char *out, size_t room);
+/* The slot's session by name: "host process pid". */
+void hx_slots_session_name(const storm_slots *s, const storm_slot *slot, char *out, size_t room);
 
 #endif

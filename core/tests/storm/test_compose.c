@@ -142,6 +142,11 @@ static void test_pace(void)
     hx_composer_next(c, line, &e);
     CHECK_INT(e.time_ns, 50500000);
     CHECK_INT(e.sequence, 11);
+    CHECK_INT(hx_composer_pace(c, hx_composer_time(c), 4000000), 0);
+    for (int i = 0; i < 9; i++) {
+        hx_composer_next(c, line, &e);
+        CHECK_INT(e.time_ns, 51000000 + i * 250000);
+    }
     hx_composer_destroy(c);
 }
 
@@ -402,6 +407,55 @@ static void test_workers(void)
         CHECK(worker_of[host] != 0);
 }
 
+/* --- lanes and turns ---------------------------------------------------------------------------
+ */
+
+/* Over random settings: a turn's events are of its lane, no session speaks twice in it by number or
+ * by name, and a lane has hosts of its own. */
+static void test_turns(void)
+{
+    enum { RUNS = 60, TURNS = 30 };
+    char line[HX_LINE_ROOM];
+    uint64_t random = 1;
+
+    for (uint32_t run = 0; run < RUNS; run++) {
+        uint32_t lanes = 1 + (uint32_t)((random = hx_hash_mix(random, 77)) % 13);
+        uint32_t workers = 1 + (uint32_t)(random >> 20) % 3, lane_of[41] = {0};
+        hx_composer *c =
+            composer_make((hx_composer_config){.seed = run,
+                                               .lanes = lanes,
+                                               .workers = workers,
+                                               .worker = run % workers,
+                                               .sessions = (uint32_t)(random >> 24) % 3000,
+                                               .anomaly_rate = run % 2 ? 0.2 : 0});
+        uint32_t each = hx_composer_sessions(c) / lanes, *turn_of = calloc(each * lanes, 4);
+        seen *table = calloc(SESSIONS, sizeof *table);
+
+        CHECK(table && turn_of && hx_composer_sessions(c) == each * lanes && each > 0);
+        for (uint32_t turn = 1; turn <= TURNS; turn++) {
+            uint32_t lane = (uint32_t)((random = hx_hash_mix(random + turn, 77)) % lanes);
+            uint32_t count = turn % 3 ? each : (uint32_t)(random >> 32) % (each + 1);
+            hx_composer_turn(c, lane);
+            for (uint32_t i = 0; i < count; i++) {
+                hx_composed e;
+                fields f = fields_cut(HX_LINE_ISO, line, hx_composer_next(c, line, &e));
+                seen *s = seen_find(table, &f);
+                uint32_t host = (uint32_t)atoi(f.host + strlen("node"));
+
+                CHECK_INT(e.session / each, lane);
+                CHECK(turn_of[e.session] != turn && s->step != turn);
+                CHECK(host >= 1 && host <= 40 && lane_of[host] <= lanes);
+                CHECK(lane_of[host] == 0 || lane_of[host] == lane + 1);
+                lane_of[host] = lane + 1;
+                turn_of[e.session] = s->step = turn;
+            }
+        }
+        free(turn_of);
+        free(table);
+        hx_composer_destroy(c);
+    }
+}
+
 static void test_refusals(void)
 {
     static const hx_composer_config refused[] = {
@@ -413,6 +467,8 @@ static void test_refusals(void)
         {.eps_milli = 1, .worker = 2, .workers = 2},
         {.eps_milli = 1, .worker = 0, .workers = 41},
         {.eps_milli = 1, .form = (hx_line_form)3},
+        {.eps_milli = 1, .lanes = 41},
+        {.eps_milli = 1, .lanes = 9, .workers = 5},
     };
 
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
@@ -440,6 +496,7 @@ int main(void)
     test_same_bytes();
     test_room();
     test_workers();
+    test_turns();
     test_refusals();
     hx_profile_destroy(profile);
     return 0;
