@@ -84,7 +84,7 @@ MISTAKES = [
     ("facility: daemon", "facility: demon", 7, "processes.app.facility: 'demon' is none of kern, user"),
     ("choice: [kim, lee]", "choice: []", 10, "variables.user.choice"),
     ("choice: [kim, lee]", 'choice: ["\\x07"]', 10, "variables.user.choice[0]"),
-    ("choice: [kim, lee]", "scope: line", 10, "variables.user: has none of choice, range, ipv4, random"),
+    ("choice: [kim, lee]", "scope: line", 10, "variables.user: has none of choice, choice_file, range"),
     ("range: [1, 99]", "range: [99, 1]", 11, "variables.n: range: 99 is above 1"),
     ("range: [1, 99]", "range: [1, 100000000]", 11, "variables.n.range[1]"),
     ("range: [1, 99]", "range: [1, 99], choice: [a]", 11, "has choice and range"),
