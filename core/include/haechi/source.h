@@ -1,26 +1,34 @@
 /* source: where the bytes come from. A source hands out chunks of whole lines with the place they
  * stood at, so that a checkpoint can name a position and an alert can name a line.
  *
- * One thread reads a source. A chunk comes from one input only (one generation of one file), ends
- * with a newline (but for the last line of an input that has ended without one), and is written
- * into the caller's buffer. The part of a line that is not yet finished stays in the file and is
- * read again with the rest.
+ * One thread reads a source. A chunk comes from one input only (one generation of one file, or one
+ * port), ends with a newline (but for the last line of an input that has ended without one), and is
+ * written into the caller's buffer. The part of a line that is not yet finished stays in the file
+ * and is read again with the rest.
+ *
+ * A message of the network is a line: its own line ends and NULs at the end are cut off, a newline
+ * inside it becomes a blank. Lines of one port come in the order they arrived in; ports are served
+ * in turn. A network has no end and cannot be read again.
  */
 #ifndef HAECHI_SOURCE_H
 #define HAECHI_SOURCE_H
 
 #include <haechi/error.h>
+#include <haechi/net.h>
 #include <haechi/slice.h>
+
+#define HX_READERS_MAX 16
 
 typedef struct hx_source hx_source;
 
 typedef struct hx_chunk {
     uint32_t length;    /* bytes in the caller's buffer */
     uint32_t input;     /* index for hx_source_input_name; stays valid while the source lives */
-    uint64_t offset;    /* of the chunk's first byte in its input */
+    uint64_t offset;    /* of the chunk's first byte in its input; of a port: of all it gave */
     uint64_t identity;  /* of the generation of the input: of its path and first line, so the same
-                         * in every reading; a rotated file's successor has another */
-    int64_t arrival_us; /* CLOCK_REALTIME when it was read */
+                         * in every reading; a rotated file's successor has another. Of a port: of
+                         * its name and the start of the source, so never the same again */
+    int64_t arrival_us; /* CLOCK_REALTIME when it was read, or taken from the network */
 } hx_chunk;
 
 typedef struct hx_source_counters {
@@ -42,10 +50,18 @@ typedef struct hx_source_config {
     bool polling;     /* with follow: do not use inotify even where it is there */
     uint32_t poll_ms; /* with follow: how often globs and polled files are looked at; 0: 200 */
     uint32_t rotate_wait_ms; /* how long a renamed file is still read for late writes; 0: 5000 */
+    /* The network, beside the files or alone. reuse_port is the source's own to set. */
+    const hx_listen_config *listen;
+    uint32_t listen_count;
+    /* Threads that receive. 0 and 1: the one that reads the source. More, up to HX_READERS_MAX,
+     * share the UDP ports (a sender's datagrams to one port stay with one of them) and have the
+     * listeners of TCP and TLS in turn. */
+    uint32_t readers;
 } hx_source_config;
 
 /* HX_ENOTFOUND, HX_EIO or HX_EINVAL with a sentence in err naming the path. With follow, a path
- * that is not there yet is waited for; without, it is an error. An empty file is not an error. */
+ * that is not there yet is waited for; without, it is an error. An empty file is not an error.
+ * HX_EINVAL where it cannot listen; on success err may hold a warning of the network's. */
 int hx_source_create(const hx_source_config *config, hx_source **out, hx_error *err);
 void hx_source_destroy(hx_source *source);
 
@@ -54,19 +70,48 @@ void hx_source_destroy(hx_source *source);
 int hx_source_read(hx_source *source, char *buffer, uint32_t capacity, int timeout_ms,
                    hx_chunk *chunk);
 
+/* For the end: like hx_source_read, but of the network alone, and only what waits there already,
+ * for at most 2 s from the first such call. 0, or HX_EEND. Nothing else may be read after it. */
+int hx_source_drain(hx_source *source, char *buffer, uint32_t capacity, hx_chunk *chunk);
+
 /* Wakes a hx_source_read that waits, from any thread or a signal handler; it returns HX_EAGAIN. */
 void hx_source_wake(hx_source *source);
 
-/* The path as it was configured or found by its glob ("-" for standard input), for an index that a
- * chunk had; NULL for others. From any thread; lives as long as the source. */
+/* The path as it was configured or found by its glob ("-" for standard input,
+ * "udp:127.0.0.1:514" for a port), for an index that a chunk had; NULL for others. From any thread;
+ * lives as long as the source. */
 const char *hx_source_input_name(const hx_source *source, uint32_t input);
 
 const hx_source_counters *hx_source_counters_get(const hx_source *source);
 
+typedef struct hx_source_port {
+    const char *name; /* lives as long as the source */
+    hx_transport transport;
+    uint16_t port;
+    bool plain;
+    uint32_t readers; /* threads that receive on it */
+    hx_port_counters counters;
+    hx_account account;
+} hx_source_port;
+
+/* How many ports it listens to, and what they count, into out where that is not NULL: as they were
+ * a tenth of a second ago while the source is read or refreshed. From any thread. */
+uint32_t hx_source_ports(const hx_source *source, hx_source_port *out);
+/* For a reading thread that does not read for a while: looks at the counters all the same. */
+void hx_source_refresh(hx_source *source);
+
+/* "127.0.0.1:514-553", "[::1]:514", or "514,601" of 127.0.0.1. HX_EINVAL with a sentence. */
+typedef struct hx_listen_place {
+    char address[256];
+    uint16_t ports[HX_NET_PORTS_MAX];
+    uint32_t port_count;
+} hx_listen_place;
+int hx_listen_place_parse(const char *text, hx_listen_place *out, hx_error *err);
+
 /* Where reading stands: everything handed out so far and nothing else. JSON text (to be freed with
  * free()): an array of {"path", "device", "inode", "fingerprint", "offset", "identity"}. Rotated
- * files that are still being read are part of it; standard input and pipes, which cannot be read
- * again, are not. */
+ * files that are still being read are part of it; standard input, pipes and the network, which
+ * cannot be read again, are not. */
 int hx_source_position_save(const hx_source *source, char **json, size_t *json_len);
 
 /* Call before the first read. A file is found again by inode and fingerprint (a hash of its first

@@ -391,9 +391,9 @@ static int configure_glob(hx_source *s, const char *pattern, hx_error *err)
 
 int names_configure(hx_source *s, const hx_source_config *config, hx_error *err)
 {
-    if (config->path_count == 0)
+    if (config->path_count == 0 && config->listen_count == 0)
         return hx_error_set(err, HX_EINVAL, "no input: name at least one file, glob or \"-\"");
-    s->globs = calloc(config->path_count, sizeof *s->globs);
+    s->globs = calloc(config->path_count + 1, sizeof *s->globs);
     if (!s->globs)
         return hx_error_set(err, HX_ENOMEM, "inputs: out of memory");
     for (uint32_t n = 0; n < config->path_count; n++) {

@@ -111,31 +111,63 @@ static int64_t next_due_ms(const hx_source *s)
     return due;
 }
 
+static nfds_t add_streams(const hx_source *s, struct pollfd *fds, generation **streams)
+{
+    nfds_t count = 0;
+
+    for (generation *g = s->open_streams ? s->generations : NULL; g; g = g->next) {
+        if (g->stream && !g->ended && count < SOURCE_STREAMS_MAX) {
+            streams[count] = g;
+            fds[count++] = (struct pollfd){.fd = g->fd, .events = POLLIN};
+        }
+    }
+    return count;
+}
+
+static void queue_streams(hx_source *s, const struct pollfd *fds, generation **streams,
+                          nfds_t count)
+{
+    for (nfds_t i = 0; i < count; i++)
+        if (fds[i].revents)
+            source_queue(s, streams[i]);
+}
+
+void source_glance(hx_source *s)
+{
+    generation *streams[SOURCE_STREAMS_MAX];
+    nfds_t count = add_streams(s, s->fds, streams);
+
+    source_take_news(s);
+    if (count && poll(s->fds, count, 0) > 0)
+        queue_streams(s, s->fds, streams, count);
+}
+
 int source_wait(hx_source *s, int64_t deadline_ms)
 {
-    struct pollfd fds[SOURCE_STREAMS_MAX + 2] = {{.fd = s->wake_fd, .events = POLLIN}};
+    struct pollfd *fds = s->fds;
     generation *streams[SOURCE_STREAMS_MAX];
     int64_t now_ms = source_now_ms(), due_ms = next_due_ms(s);
     int64_t until_ms = due_ms < deadline_ms ? due_ms : deadline_ms;
     int64_t wait_ms = until_ms > now_ms ? until_ms - now_ms : 0;
-    nfds_t count = 1, first_stream;
+    int timeout_ms = until_ms == INT64_MAX ? -1 : wait_ms > INT_MAX ? INT_MAX : (int)wait_ms;
+    nfds_t count = 1, first_stream, stream_count;
+    bool ready = false;
     int n;
 
+    fds[0] = (struct pollfd){.fd = s->wake_fd, .events = POLLIN};
     if (s->watches)
         fds[count++] = (struct pollfd){.fd = watch_fd(s->watches), .events = POLLIN};
     first_stream = count;
-    for (generation *g = s->open_streams ? s->generations : NULL; g; g = g->next) {
-        if (g->stream && !g->ended && count - first_stream < SOURCE_STREAMS_MAX) {
-            streams[count - first_stream] = g;
-            fds[count++] = (struct pollfd){.fd = g->fd, .events = POLLIN};
-        }
-    }
-    n = poll(fds, count, until_ms == INT64_MAX ? -1 : wait_ms > INT_MAX ? INT_MAX : (int)wait_ms);
+    stream_count = add_streams(s, fds + count, streams);
+    count += stream_count;
+    if (s->network)
+        count += network_wait_begin(s->network, fds + count, &ready);
+    n = poll(fds, count, ready ? 0 : timeout_ms);
+    if (s->network)
+        network_wait_end(s->network);
     if (n < 0)
         return errno == EINTR ? 0 : HX_EIO;
-    for (nfds_t i = first_stream; i < count; i++)
-        if (fds[i].revents)
-            source_queue(s, streams[i - first_stream]);
+    queue_streams(s, fds + first_stream, streams, stream_count);
     if (fds[0].revents & POLLIN) {
         uint64_t wakes;
         return read(s->wake_fd, &wakes, sizeof wakes) > 0 ? HX_EAGAIN : 0;

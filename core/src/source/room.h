@@ -8,6 +8,7 @@
 #define HAECHI_SOURCE_ROOM_H
 
 #include "input.h"
+#include "network.h"
 #include "watch.h"
 
 #include <haechi/source.h>
@@ -57,6 +58,12 @@ struct hx_source {
     int64_t next_sweep_ms, next_expiry_ms;
     uint32_t reads_since_news;
 
+    network *network;     /* NULL: files alone */
+    uint32_t ports;       /* of the network: inputs 0 .. ports-1, before the paths */
+    bool files_first;     /* of network and files, whose turn it is */
+    int64_t next_look_ms; /* at files, while the network is busy */
+    struct pollfd *fds;   /* room for everything that is waited for */
+
     hx_source_counters counters;
 };
 
@@ -86,6 +93,9 @@ generation *source_find(const hx_source *s, const struct stat *st);
 
 /* Takes in what inotify told and what the clock says is due. */
 void source_take_news(hx_source *s);
+/* Like source_take_news, and looks at streams, without waiting: where the network leaves no wait.
+ */
+void source_glance(hx_source *s);
 /* Waits for news until deadline_ms. 0: look again; HX_EAGAIN: the time is up, or woken; HX_EIO. */
 int source_wait(hx_source *s, int64_t deadline_ms);
 

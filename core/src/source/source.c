@@ -11,6 +11,8 @@
 #define DEFAULT_ROTATE_WAIT_MS 5000
 /* News of rotations are read at least once in so many reads of busy files. */
 #define READS_BETWEEN_NEWS 32
+/* While the network is busy, files are looked at this often. */
+#define LOOK_MS 2
 
 int64_t source_now_ms(void)
 {
@@ -189,9 +191,50 @@ static int read_ready(hx_source *s, char *buffer, uint32_t capacity, hx_chunk *c
 
 static bool over(const hx_source *s)
 {
-    if (s->follow && s->any_file)
+    if (s->network || (s->follow && s->any_file))
         return false;
     return s->counters.inputs_open == 0;
+}
+
+static int read_files(hx_source *s, char *buffer, uint32_t capacity, hx_chunk *chunk)
+{
+    struct timespec t;
+    int rc;
+
+    if (s->network) {
+        int64_t now_ms = source_now_ms();
+
+        if (now_ms >= s->next_look_ms) {
+            s->next_look_ms = now_ms + LOOK_MS;
+            source_glance(s);
+        }
+    } else if (!s->queue || ++s->reads_since_news >= READS_BETWEEN_NEWS) {
+        source_take_news(s);
+    }
+    rc = read_ready(s, buffer, capacity, chunk);
+    if (rc)
+        return rc;
+    clock_gettime(CLOCK_REALTIME, &t);
+    chunk->arrival_us = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+    chunk->input += s->ports;
+    return 0;
+}
+
+/* What there is now. Of network and files the one that came second last time comes first. */
+static int read_now(hx_source *s, char *buffer, uint32_t capacity, hx_chunk *chunk)
+{
+    int rc = HX_EAGAIN;
+
+    if (!s->network)
+        return read_files(s, buffer, capacity, chunk);
+    s->files_first = !s->files_first;
+    if (s->files_first)
+        rc = read_files(s, buffer, capacity, chunk);
+    if (rc == HX_EAGAIN)
+        rc = network_read(s->network, buffer, capacity, &s->counters, chunk);
+    if (rc == HX_EAGAIN && !s->files_first)
+        rc = read_files(s, buffer, capacity, chunk);
+    return rc;
 }
 
 int hx_source_read(hx_source *s, char *buffer, uint32_t capacity, int timeout_ms, hx_chunk *chunk)
@@ -204,26 +247,37 @@ int hx_source_read(hx_source *s, char *buffer, uint32_t capacity, int timeout_ms
         return HX_EINVAL;
     s->started = true;
     for (;;) {
-        if (!s->queue || ++s->reads_since_news >= READS_BETWEEN_NEWS)
-            source_take_news(s);
-        rc = read_ready(s, buffer, capacity, chunk);
-        if (rc == 0) {
-            struct timespec t;
-            clock_gettime(CLOCK_REALTIME, &t);
-            chunk->arrival_us = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+        rc = read_now(s, buffer, capacity, chunk);
+        hx_source_refresh(s);
+        if (rc == 0)
             return 0;
-        }
         if (over(s))
             return HX_EEND;
         if (deadline_ms == 0)
             deadline_ms = source_now_ms() + timeout_ms;
         else if (waited && timeout_ms >= 0 && source_now_ms() >= deadline_ms)
             return HX_EAGAIN;
-        rc = source_wait(s, deadline_ms);
         waited = true;
+        if (s->network && timeout_ms != 0 && network_busy(s->network)) {
+            receiver_nap();
+            continue;
+        }
+        s->next_look_ms = 0;
+        rc = source_wait(s, deadline_ms);
         if (rc)
             return rc;
     }
+}
+
+int hx_source_drain(hx_source *s, char *buffer, uint32_t capacity, hx_chunk *chunk)
+{
+    int rc;
+
+    if (!s->network)
+        return HX_EEND;
+    rc = network_drain(s->network, buffer, capacity, &s->counters, chunk);
+    network_refresh(s->network, &s->counters);
+    return rc;
 }
 
 void hx_source_wake(hx_source *s)
@@ -237,6 +291,17 @@ void hx_source_wake(hx_source *s)
 }
 
 /* --- making and ending ----------------------------------------------------------------------- */
+
+static int listen_to_network(hx_source *s, const hx_source_config *config, hx_error *err)
+{
+    int rc = network_create(config, &s->network, err);
+
+    if (!rc) {
+        s->ports = s->network->input_count;
+        s->counters.inputs_open += s->ports;
+    }
+    return rc;
+}
 
 int hx_source_create(const hx_source_config *config, hx_source **out, hx_error *err)
 {
@@ -262,6 +327,18 @@ int hx_source_create(const hx_source_config *config, hx_source **out, hx_error *
     if (rc)
         goto fail;
     names_watch_folders(s);
+    if (config->listen_count)
+        rc = listen_to_network(s, config, err);
+    else if (err)
+        err->text[0] = '\0';
+    if (rc)
+        goto fail;
+    s->fds = calloc(SOURCE_STREAMS_MAX + 2 + (s->network ? network_fds_max(s->network) : 0),
+                    sizeof *s->fds);
+    if (!s->fds) {
+        rc = hx_error_set(err, HX_ENOMEM, "inputs: out of memory");
+        goto fail;
+    }
     *out = s;
     return 0;
 fail:
@@ -287,6 +364,8 @@ void hx_source_destroy(hx_source *s)
         free(path_at(s, i)->name);
     for (uint32_t i = 0; i < s->glob_count; i++)
         free(s->globs[i]);
+    network_destroy(s->network);
+    free(s->fds);
     watch_destroy(s->watches);
     if (s->wake_fd >= 0)
         close(s->wake_fd);
@@ -298,10 +377,26 @@ void hx_source_destroy(hx_source *s)
 
 const char *hx_source_input_name(const hx_source *s, uint32_t input)
 {
+    if (input < s->ports)
+        return s->network->inputs[input].name;
+    input -= s->ports;
     return input < s->path_count ? path_at(s, input)->name : NULL;
 }
 
 const hx_source_counters *hx_source_counters_get(const hx_source *s)
 {
     return &s->counters;
+}
+
+uint32_t hx_source_ports(const hx_source *s, hx_source_port *out)
+{
+    if (s->network && out)
+        network_ports(s->network, out);
+    return s->ports;
+}
+
+void hx_source_refresh(hx_source *s)
+{
+    if (s->network)
+        network_refresh(s->network, &s->counters);
 }

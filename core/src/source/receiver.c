@@ -1,0 +1,239 @@
+#include "receiver.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* A storm leaves gaps of a millisecond at most; what comes rarer than this is no storm. */
+#define BUSY_NS    5000000u
+#define NAP_NS     200000
+#define REFRESH_NS 100000000u
+/* Of a chunk: what came meanwhile can go with the next one. */
+#define ENOUGH_BYTES (128u << 10)
+/* Of all listeners, before there is nothing: taking a connection is a round. */
+#define TAKE_ROUNDS 2
+
+uint64_t receiver_now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+int receiver_init(receiver *r, const net_input *inputs, uint32_t input_count,
+                  const hx_listen_config *listen, uint32_t listen_count)
+{
+    uint32_t first = 0;
+
+    memset(r, 0, sizeof *r);
+    pthread_mutex_init(&r->lock, NULL);
+    r->inputs = inputs;
+    r->input_count = input_count;
+    r->copy = lines_copy_best();
+    r->listeners = calloc(listen_count, sizeof(hx_listener *));
+    r->first_input = calloc(listen_count, sizeof *r->first_input);
+    r->port_count = calloc(listen_count, sizeof *r->port_count);
+    r->counts = calloc(input_count, sizeof *r->counts);
+    r->ports = calloc(input_count, sizeof *r->ports);
+    if (!r->listeners || !r->first_input || !r->port_count || !r->counts || !r->ports)
+        return HX_ENOMEM;
+    r->listener_count = listen_count;
+    for (uint32_t i = 0; i < listen_count; i++) {
+        r->first_input[i] = first;
+        r->port_count[i] = listen[i].port_count;
+        first += listen[i].port_count;
+    }
+    return 0;
+}
+
+void receiver_free(receiver *r)
+{
+    for (uint32_t i = 0; i < r->listener_count; i++)
+        hx_listener_destroy(r->listeners[i]);
+    free(r->listeners);
+    free(r->first_input);
+    free(r->port_count);
+    free(r->counts);
+    free(r->ports);
+    pthread_mutex_destroy(&r->lock);
+}
+
+/* --- reading --------------------------------------------------------------------------------- */
+
+static int64_t realtime_us(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* Takes what waits at the listener of the last turn, or at the next one. */
+static bool take(receiver *r, bool same)
+{
+    hx_listener *listener;
+    int n;
+
+    if (!same) {
+        r->run_listener = r->turn;
+        r->turn = r->turn + 1 < r->listener_count ? r->turn + 1 : 0;
+    }
+    listener = r->listeners[r->run_listener];
+    if (!listener || r->closed)
+        return false;
+    n = hx_listener_take(listener, r->runs, RECEIVER_RUNS, RECEIVER_TAKE_BYTES, NULL, NULL);
+    if (n < 0)
+        atomic_fetch_add_explicit(&r->take_errors, 1, memory_order_relaxed);
+    if (n <= 0)
+        return false;
+    r->run_at = r->run_used = 0;
+    r->run_count = (uint32_t)n;
+    r->taken_us = realtime_us();
+    r->last_data_ns = receiver_now_ns();
+    return true;
+}
+
+/* Copies runs of one port, as many as follow each other and fit. */
+static uint32_t copy_runs(receiver *r, char *buffer, uint32_t capacity, bool whole, uint32_t input)
+{
+    uint32_t port = r->runs[r->run_at].port, at = 0;
+
+    while (r->run_at < r->run_count && r->runs[r->run_at].port == port) {
+        const hx_taken *t = &r->runs[r->run_at];
+        message_run run = {t->data + r->run_used, t->bytes - r->run_used,
+                           t->stride ? t->stride : t->bytes};
+
+        at += r->copy(buffer + at, capacity - at, whole && at == 0, &run, &r->counts[input]);
+        if (run.bytes) {
+            r->run_used = t->bytes - run.bytes;
+            break;
+        }
+        r->run_at++;
+        r->run_used = 0;
+    }
+    return at;
+}
+
+/* The lines of the port whose turn it is, in as large a piece as there is. */
+static uint32_t copy_port(receiver *r, char *buffer, uint32_t capacity, hx_chunk *chunk)
+{
+    uint32_t port = r->runs[r->run_at].port, more;
+    uint32_t input = r->first_input[r->run_listener] + port;
+
+    *chunk = (hx_chunk){
+        .input = input, .identity = r->inputs[input].identity, .arrival_us = r->taken_us};
+    do {
+        more = copy_runs(r, buffer + chunk->length, capacity - chunk->length, chunk->length == 0,
+                         input);
+        chunk->length += more;
+    } while (more && r->run_at == r->run_count && chunk->length < ENOUGH_BYTES && take(r, true) &&
+             r->runs[0].port == port);
+    return chunk->length;
+}
+
+int receiver_read(receiver *r, char *buffer, uint32_t capacity, hx_chunk *chunk)
+{
+    uint32_t quiet = 0;
+
+    for (;;) {
+        if (r->run_at == r->run_count) {
+            if (quiet == TAKE_ROUNDS * r->listener_count)
+                return HX_EAGAIN;
+            if (!take(r, false)) {
+                quiet++;
+                continue;
+            }
+        }
+        if (copy_port(r, buffer, capacity, chunk)) /* else all were empty */
+            return 0;
+    }
+}
+
+/* --- waiting --------------------------------------------------------------------------------- */
+
+bool receiver_busy_since(uint64_t last_data_ns)
+{
+    return receiver_now_ns() - last_data_ns < BUSY_NS;
+}
+
+bool receiver_busy(const receiver *r)
+{
+    return receiver_busy_since(r->last_data_ns);
+}
+
+void receiver_nap(void)
+{
+    const struct timespec nap = {0, NAP_NS};
+
+    nanosleep(&nap, NULL);
+}
+
+uint32_t receiver_fds(const receiver *r, struct pollfd *out)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < r->listener_count; i++)
+        if (r->listeners[i])
+            n += hx_listener_fds(r->listeners[i], out + n);
+    return n;
+}
+
+/* --- counting -------------------------------------------------------------------------------- */
+
+void receiver_refresh(receiver *r, bool now)
+{
+    uint64_t now_ns = receiver_now_ns();
+
+    if (!now && now_ns - r->refreshed_ns < REFRESH_NS)
+        return;
+    r->refreshed_ns = now_ns;
+    pthread_mutex_lock(&r->lock);
+    for (uint32_t i = 0; i < r->listener_count; i++) {
+        for (uint32_t p = 0; r->listeners[i] && p < r->port_count[i]; p++) {
+            uint32_t input = r->first_input[i] + p;
+            hx_source_port *port = &r->ports[input];
+
+            hx_listener_counters(r->listeners[i], p, &port->counters);
+            hx_listener_account(r->listeners[i], p, &port->account);
+            /* The listener took for a message what turned out to be nothing but line ends. */
+            port->counters.messages -= r->counts[input].empty;
+            port->counters.empty += r->counts[input].empty;
+        }
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void add_counters(hx_port_counters *sum, const hx_port_counters *part)
+{
+    sum->messages += part->messages;
+    sum->bytes += part->bytes;
+    sum->controls += part->controls;
+    sum->kernel_dropped += part->kernel_dropped;
+    sum->truncated += part->truncated;
+    sum->empty += part->empty;
+    sum->bad_framing += part->bad_framing;
+    sum->clients += part->clients;
+    sum->refused += part->refused;
+    sum->tls_failed += part->tls_failed;
+    sum->unanswered += part->unanswered;
+}
+
+void receiver_add_ports(receiver *r, hx_source_port *ports)
+{
+    pthread_mutex_lock(&r->lock);
+    for (uint32_t i = 0; i < r->listener_count; i++) {
+        for (uint32_t p = 0; r->listeners[i] && p < r->port_count[i]; p++) {
+            uint32_t input = r->first_input[i] + p;
+
+            if (ports[input].readers++ == 0) {
+                ports[input].counters = r->ports[input].counters;
+                ports[input].account = r->ports[input].account;
+            } else {
+                add_counters(&ports[input].counters, &r->ports[input].counters);
+                hx_account_add(&ports[input].account, &r->ports[input].account);
+            }
+        }
+    }
+    pthread_mutex_unlock(&r->lock);
+}
