@@ -54,10 +54,6 @@ class SinkConfig(BaseModel):
             raise ValueError("pin: a list of processor numbers is needed, such as [0, 1]")
         if self.pin and min(self.pin) < 0:
             raise ValueError(f"pin: {min(self.pin)} is not at least 0")
-        if self.pin and len(self.pin) != self.workers:
-            raise ValueError(
-                f"pin names {len(self.pin)} processors for {self.workers} workers; one each is needed"
-            )
         for name in ("duration", "idle_exit"):
             if getattr(self, name) == 0:
                 raise ValueError(f"{name}: 0 is not above 0")

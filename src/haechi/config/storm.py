@@ -17,7 +17,6 @@ from haechi.config.values import (
     Seconds,
     Texts,
     read_ports,
-    read_rate,
     show_ports,
 )
 
@@ -49,7 +48,7 @@ class StormConfig(BaseModel):
     burst_us: int = Field(default=850, ge=50, le=1_000_000)
     max_eps: Quantity = 20_000_000.0
 
-    target: Texts = ()
+    target: Texts = Field(default=(), max_length=16)
     ports: Ports = PORTS
     allow_target: Texts = ()
     transport: Literal["udp", "tcp", "tls"] = "udp"
@@ -101,13 +100,8 @@ class StormConfig(BaseModel):
 
     def _mistakes_of_workers(self) -> list[str]:
         wrong = []
-        if self.pin != "auto" and self.pin:
-            if min(self.pin) < 0:
-                wrong.append(f"pin: {min(self.pin)} is not at least 0")
-            if self.workers and len(self.pin) != self.workers:
-                wrong.append(
-                    f"pin names {len(self.pin)} processors for {self.workers} workers; one each is needed"
-                )
+        if self.pin != "auto" and self.pin and min(self.pin) < 0:
+            wrong.append(f"pin: {min(self.pin)} is not at least 0")
         if self.workers and self.groups > self.workers:
             wrong.append(f"groups: {self.groups} is more than the {self.workers} workers")
         return wrong
@@ -125,8 +119,6 @@ class StormConfig(BaseModel):
         """The JSON object that haechi-storm reads; profile names the rendered profile."""
         config = self.model_dump(mode="json", exclude_none=True, exclude=_OURS)
         config["anomaly_kinds"] = ",".join(self.anomaly_kinds)
-        if self.pin != "auto" and self.pin and not self.workers:
-            config["workers"] = len(self.pin)
         return {"profile": profile, **config}
 
 
@@ -134,26 +126,22 @@ def preset(name: str) -> dict[str, Any]:
     """The settings of a preset: a rate to 40 ports; with -classic at its end in the classical shape."""
     base = name.removesuffix(CLASSIC)
     if base not in PRESETS:
-        raise ValueError(f"{name!r} is none of {', '.join(PRESETS)}, each also with {CLASSIC}")
-    settings = {"eps": PRESETS[base], "ports": PORTS}
-    return {**settings, **classic(settings)} if name != base else settings
+        raise ValueError(f"preset: {name!r} is none of {', '.join(PRESETS)}, each also with {CLASSIC}")
+    eps = PRESETS[base]
+    return {"eps": eps, "ports": PORTS, **(classic(eps, PORTS) if name != base else {})}
 
 
-def classic(settings: dict[str, Any]) -> dict[str, Any]:
+def classic(eps: float | Literal["max"], ports: str) -> dict[str, Any]:
     """The classical shape for a rate: a worker for each 100,000 events a second, in groups of 10, each with
     a port of its own."""
-    eps = read_rate(settings.get("eps", 0))
     if eps == "max":
-        raise ValueError("eps: max has no classical shape, which is a worker for each 100,000 events/s")
+        raise ValueError("classic: eps max has no classical shape, a worker for each 100,000 events/s")
     workers = max(1, math.ceil(eps / CLASSIC_EPS))
-    ports = read_ports(settings.get("ports", PORTS))
-    if len(ports) < workers:
+    given = read_ports(ports)
+    if len(given) < workers:
         raise ValueError(
-            f"ports: {len(ports)} are too few for the classical shape of {eps:,.0f} events/s, "
-            f"which has {workers} workers with a port each"
+            f"classic: {len(given)} ports are too few for {eps:,.0f} events/s, "
+            f"which {workers} workers send to a port each"
         )
-    return {
-        "ports": show_ports(ports[:workers]),
-        "workers": workers,
-        "groups": math.ceil(workers / CLASSIC_GROUP),
-    }
+    groups = math.ceil(workers / CLASSIC_GROUP)
+    return {"ports": show_ports(given[:workers]), "workers": workers, "groups": groups}

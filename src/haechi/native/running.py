@@ -4,6 +4,7 @@ at the end. Storm and sink are such tools."""
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import tempfile
@@ -46,7 +47,7 @@ class RunningTool:
             fds = [totals]
             own: dict[str, Any] = {"summary": f"/dev/fd/{totals}"}
             for key, text in documents.items():
-                fds.append(opened.enter_context(_in_memory(text)))
+                fds.append(opened.enter_context(text_in_memory(text)))
                 own[key] = f"/dev/fd/{fds[-1]}"
             folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="haechi-")))
             own["control_socket"] = config.get("control_socket") or str(folder / "control")
@@ -146,7 +147,7 @@ class RunningTool:
 
 
 @contextlib.contextmanager
-def _in_memory(text: str) -> Iterator[int]:
+def text_in_memory(text: str) -> Iterator[int]:
     """A descriptor to hand to a child that reads the text as /dev/fd/N."""
     fd = os.memfd_create("haechi-document")
     try:
@@ -169,3 +170,12 @@ def _open_control(process: Process) -> ControlClient | None:
         return process.control()
     except ControlError:
         return None
+
+
+def taken(of: type[Any], values: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """The fields of a dataclass out of a tool's totals; ToolError where one is missing."""
+    names = [field.name for field in dataclasses.fields(of)]
+    missing = [name for name in names if name not in values]
+    if missing:
+        raise ToolError(f"{what} lack {', '.join(missing)}; the tools are of another version: run `make`")
+    return {name: values[name] for name in names}

@@ -138,6 +138,10 @@ class StatsPage:
                 rows[entry.worker][entry.name] = self._number(entry)
         return rows
 
+    def histograms(self, name: str) -> list[Histogram]:
+        """Each worker's, in one pass; KeyError where there is none."""
+        return [self._histogram(entry) for entry in self._find(name, (HISTOGRAM,), None)]
+
     def tool_row(self) -> dict[str, int]:
         """Every counter and gauge of the tool as a whole."""
         return {

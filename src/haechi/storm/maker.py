@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from haechi.native.running import text_in_memory
 from haechi.native.tools import tool_path
 from haechi.storm import profile as profiles
 
@@ -37,37 +39,46 @@ def make(
     form: str,
     profile: str | Path,
     anomaly_rate: float = 0.0,
+    anomaly_kinds: Sequence[str] = ("sessions",),
+    disturbance_events: int = 0,
+    sessions: int = 0,
     truth: Path | None = None,
     start: str = START,
 ) -> MakeResult:
     """Writes `count` lines to `output` ("-": standard output) at `eps` lines a second of log time.
 
     profile is a name ("system") or a YAML file; form is iso, rfc3164 or rfc5424; start is the UTC time of
-    the first line; anomaly_rate is the share of sessions made anomalous, listed in truth as JSON lines.
-    The same arguments give the same bytes. Raises ProfileError for the profile, MakeError for the rest.
+    the first line; anomaly_rate is the share of sessions made anomalous, of the named kinds; on average one
+    in disturbance_events lines begins a burst or a silence (0: none). All are listed in truth as JSON lines.
+    sessions are live at once (0: by the rate). The same arguments give the same bytes. Raises ProfileError
+    for the profile, MakeError for the rest.
     """
     rendered = profiles.render(profiles.load(profile))
-    with tempfile.TemporaryDirectory(prefix="haechi-storm-") as folder:
-        settings = {
-            "profile": str(Path(folder) / "profile.json"),
-            "count": str(count),
-            "eps": f"{eps:.3f}",
-            "seed": str(seed),
-            "form": form,
-            "start": start,
-            "anomaly-rate": repr(float(anomaly_rate)),
-            "truth": None if truth is None else str(truth),
-            "output": str(output),
-        }
-        Path(settings["profile"] or "").write_text(rendered, encoding="utf-8")
-        config = Path(folder) / "config.json"
-        config.write_text(json.dumps(settings), encoding="utf-8")
-        return _run([str(tool_path("haechi-storm")), "--config", str(config), "--json"])
+    settings = {
+        "count": str(count),
+        "eps": f"{eps:.3f}",
+        "seed": str(seed),
+        "form": form,
+        "start": start,
+        "anomaly_kinds": None if tuple(anomaly_kinds) == ("sessions",) else ",".join(anomaly_kinds),
+        "disturbance_events": str(disturbance_events) if disturbance_events else None,
+        "sessions": str(sessions),
+        "truth": None if truth is None else str(truth),
+        "output": str(output),
+    }
+    command = [str(tool_path("haechi-storm")), "--json", "--anomaly-rate", repr(float(anomaly_rate))]
+    with ExitStack() as opened:
+        profile_fd = opened.enter_context(text_in_memory(rendered))
+        settings["profile"] = f"/dev/fd/{profile_fd}"
+        fd = opened.enter_context(
+            text_in_memory(json.dumps({k: v for k, v in settings.items() if v is not None}))
+        )
+        return _run([*command, "--config", f"/dev/fd/{fd}"], (profile_fd, fd))
 
 
-def _run(command: list[str]) -> MakeResult:
+def _run(command: list[str], fds: Sequence[int]) -> MakeResult:
     try:
-        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, pass_fds=fds)
     except OSError as error:
         raise MakeError(f"{command[0]}: cannot be started: {error}") from error
     report = done.stderr.strip().splitlines()

@@ -1,0 +1,1 @@
+"""sink: the receiver that says where every message went."""
