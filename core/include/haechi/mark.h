@@ -41,7 +41,8 @@ typedef struct hx_mark {
     uint64_t events;
     uint64_t bytes;    /* of those events, without framing */
     uint64_t controls; /* in a report the one that it answers included */
-    /* Reports only: what the receiver's kernel dropped on the port meanwhile, in its unit. */
+    /* Reports only: what the receiver's kernel dropped on the port, in its unit, since the last
+     * control message before this run's first one. */
     uint64_t dropped;
 } hx_mark;
 

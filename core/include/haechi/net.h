@@ -42,7 +42,7 @@ typedef struct hx_listen_config {
     uint32_t port_count;
     uint32_t buffer_bytes; /* receive buffer of a UDP socket; 0: 8 MiB, or what the system allows */
     bool plain;            /* UDP: without UDP_GRO, as any other receiver takes datagrams */
-    bool reuse_port;       /* UDP: several listeners on the same ports */
+    bool reuse_port;       /* several listeners on the same ports */
     hx_framing framing;    /* TCP, TLS; AUTO: by a connection's first byte */
     /* TLS: PEM files. client_ca: client certificates are asked for and checked; NULL: not asked. */
     const char *certificate, *key, *client_ca;
@@ -59,13 +59,14 @@ typedef struct hx_port_counters {
     uint64_t empty;       /* no bytes: no message */
     uint64_t bad_framing; /* TCP: neither a count nor text; the connection is closed */
     uint64_t clients, refused, tls_failed; /* TCP: connections taken, refused, not agreed on */
+    uint64_t unanswered; /* control messages whose report could not be sent at once */
 } hx_port_counters;
 
 /* What a call took, of one port. Messages lie in the listener's memory until the next call. */
 typedef struct hx_taken {
     uint32_t port; /* index into the configuration's ports */
     /* Messages that follow each other in memory: `bytes` in steps of `stride`, the last one of the
-     * rest. stride 0: one message (an empty one has bytes 0). */
+     * rest. stride 0: one message. Never empty: what has no bytes is counted, not handed out. */
     const char *data;
     uint32_t bytes, stride;
 } hx_taken;
@@ -78,6 +79,9 @@ typedef struct hx_listener hx_listener;
 int hx_listener_create(const hx_listen_config *config, hx_listener **out, hx_error *warning,
                        hx_error *err);
 void hx_listener_destroy(hx_listener *listener);
+
+/* The number of port i: where the configuration says 0, the one that the kernel chose. */
+uint16_t hx_listener_port(const hx_listener *listener, uint32_t port);
 
 /* Takes what waits, ports in turn, at most `capacity` runs (at least 1) and at most max_bytes (at
  * least 128 KiB); never waits. Returns the number of runs, 0 where there is nothing, or a negative
@@ -116,12 +120,16 @@ typedef struct hx_account {
      * can hold it (128 datagrams each). */
     uint64_t kernel_dropped, lost_elsewhere;
     uint32_t streams, streams_ended; /* of which an end mark came */
-    bool closed;                     /* every stream seen has ended: the equation holds */
+    /* Every stream seen has ended and the equation holds. Not where more came than was sent: then
+     * somebody else sends too. */
+    bool closed;
 } hx_account;
 
 /* Of port i, as it stands. From the listener's thread. Listeners that share a port by reuse_port
- * have a part of its account each: they add up. */
+ * have a part of its account each: they add up. At most 4096 streams that have not ended are
+ * followed; a control message of a further one counts as a stream that never ends. */
 void hx_listener_account(hx_listener *listener, uint32_t port, hx_account *out);
+/* sum starts as zeroes. */
 void hx_account_add(hx_account *sum, const hx_account *part);
 
 #endif
