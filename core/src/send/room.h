@@ -1,0 +1,148 @@
+/* Inside the sender: what its files share. */
+#ifndef HAECHI_SEND_ROOM_H
+#define HAECHI_SEND_ROOM_H
+
+#include "send/bins.h"
+#include "send/timeline.h"
+
+#include <haechi/control.h>
+#include <haechi/outlet.h>
+#include <haechi/sender.h>
+#include <haechi/stats.h>
+
+#include <pthread.h>
+#include <sys/socket.h>
+
+enum { NS_PER_US = 1000, NS_PER_MS = 1000000 };
+#define NS_PER_S INT64_C(1000000000)
+
+/* A row of the stats page for each stream. */
+enum sender_stat {
+    SENDER_EVENTS,
+    SENDER_BYTES,
+    SENDER_CONTROLS,
+    SENDER_ERRORS,      /* events that the system did not take */
+    SENDER_SENDS,       /* system messages: buffers, not datagrams */
+    SENDER_LATE_EVENTS, /* of batches that left more than HX_SENDER_LATE_US past their first time */
+    SENDER_REFUSED, /* times that a target said nobody listens (ICMP); nothing is counted lost */
+    SENDER_RECONNECTS,
+    SENDER_PORT,
+    SENDER_WORKER,
+    SENDER_RECEIVED, /* as a sink reported last: events and kernel drops on the port */
+    SENDER_DROPPED,
+    SENDER_REPORTED, /* 1: a sink answered */
+    SENDER_STATS,
+};
+enum sender_tool_stat {
+    SENDER_EPISODES,
+    SENDER_TARGET_EPS,
+    SENDER_PAUSED,
+    SENDER_RUNNING,
+    SENDER_TOOL_STATS,
+};
+extern const hx_stat_def sender_stat_defs[SENDER_STATS];
+extern const hx_stat_def sender_tool_stat_defs[SENDER_TOOL_STATS];
+
+typedef struct stream {
+    uint32_t index; /* of all streams: the stats row, and the marks' stream */
+    uint32_t target;
+    uint16_t port;
+    int fd;            /* UDP socket or output file; -1: none */
+    hx_outlet *outlet; /* TCP, TLS */
+    _Atomic uint64_t *stat[SENDER_STATS];
+    uint64_t events, bytes, controls, sequence; /* this run's */
+    int64_t next_mark_ns;                       /* monotonic */
+    uint64_t end_sequence;                      /* of the first end mark; UINT64_MAX before */
+    bool ended;                                 /* one was answered */
+    char said[512];                             /* TCP: what of a report has come */
+    uint32_t said_len;
+} stream;
+
+typedef struct sender_worker {
+    struct hx_sender *sender;
+    uint32_t index;
+    pthread_t thread;
+    bool started;
+    _Atomic bool done;
+    hx_composer *composer;
+    stream **streams;
+    uint32_t stream_count, turn; /* whose turn it is */
+    uint32_t turn_events;        /* of a full turn */
+    uint32_t turn_left;
+    uint64_t count_left; /* events that may still be composed */
+    timeline line;
+    hx_bins bins;        /* UDP */
+    hx_text out;         /* TCP, TLS, file: framed lines on their way, room made at the start */
+    uint32_t pending;    /* events in bins or out */
+    uint32_t *line_ends; /* of the lines in out */
+    int64_t pending_since_ns; /* when the oldest of them was due, by the timeline */
+    int64_t last_time_ns;     /* of the event composed last */
+    uint64_t rate_epoch;
+    bool gso;
+    uint32_t segments_max;
+    uint32_t until_probe; /* events */
+    hx_text truth;        /* episodes not yet written */
+    _Atomic int64_t late_max_ns;
+    char line_room[HX_LINE_ROOM + 64];
+} sender_worker;
+
+struct hx_sender {
+    hx_sender_config config;
+    struct sockaddr_storage *addresses; /* targets x ports */
+    socklen_t *address_lens;
+    stream *streams;
+    uint32_t stream_count;
+    sender_worker *workers;
+    uint32_t worker_count;
+    hx_stats *stats;
+    hx_control *control;
+    int truth_fd;
+    pthread_mutex_t truth_lock;
+    uint64_t run;    /* names this run in control messages */
+    int64_t zero_ns; /* CLOCK_MONOTONIC of the timeline's start */
+    int64_t zero_real_ns;
+    _Atomic uint64_t eps_milli, rate_epoch, max_eps_milli;
+    _Atomic bool stopping, paused, failed, gso_refused;
+    _Atomic int64_t ended_ns;   /* monotonic; 0 while it runs */
+    _Atomic int64_t stopped_ns; /* when the last event left */
+    _Atomic uint64_t eps_peak;
+    pthread_mutex_t error_lock;
+    hx_error error;
+    int error_code;
+};
+
+int64_t sender_now_ns(void); /* CLOCK_MONOTONIC */
+
+/* The first error ends the run. */
+void sender_fail(struct hx_sender *s, int code, const hx_error *err);
+
+/* --- worker.c */
+int worker_create(struct hx_sender *s, uint32_t index, hx_error *err);
+void worker_destroy(sender_worker *w);
+void *worker_run(void *worker);
+
+/* --- transports: what a worker does with its lines. `flush` sends everything that is pending on
+ * the stream whose turn it is. */
+/* udp.c */
+int udp_open(stream *s, const struct sockaddr_storage *address, socklen_t len, hx_error *err);
+void udp_send_bin(sender_worker *w, stream *s, uint32_t length);
+void udp_flush(sender_worker *w, stream *s);
+bool udp_send_control(stream *s, const char *message, uint32_t len);
+/* lines.c: TCP, TLS, file */
+void lines_put(sender_worker *w, const char *line, uint32_t len);
+void lines_flush(sender_worker *w, stream *s);
+bool lines_send_control(sender_worker *w, stream *s, const char *message, uint32_t len);
+
+/* --- account.c: probes, marks, reports */
+void account_probe(sender_worker *w, stream *s, int64_t time_ns);
+/* Sends the marks that are due and takes in what sinks reported. */
+void account_turn(sender_worker *w);
+/* End marks, until each is answered or patience ends. */
+void account_end(sender_worker *w);
+
+/* --- place.c */
+/* The processor for a worker, or -1: none. */
+int place_of(const hx_sender_config *c, uint32_t worker, uint32_t workers);
+uint32_t place_processors(void); /* that this process may use */
+
+#endif

@@ -1,0 +1,271 @@
+/* UDP: a bin is one system message of up to 128 datagrams (UDP_SEGMENT), and a turn's bins are one
+ * system call. Where kernel or device refuse, datagrams leave one by one. */
+#include "send/room.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+
+enum {
+    MESSAGES = 64, /* of one system call */
+    SEND_BUFFER = 4 << 20,
+    TRIES = 200, /* when the system has no room, a tenth of a millisecond apart */
+};
+
+typedef struct outgoing {
+    struct mmsghdr message[MESSAGES];
+    struct iovec part[MESSAGES];
+    union {
+        char bytes[CMSG_SPACE(sizeof(uint16_t))];
+        struct cmsghdr align;
+    } control[MESSAGES];
+    uint32_t events[MESSAGES];
+    char probe[MESSAGES / 2][HX_PROBE_BYTES];
+    uint32_t count, probes;
+} outgoing;
+
+int udp_open(stream *s, const struct sockaddr_storage *address, socklen_t len, hx_error *err)
+{
+    const int room = SEND_BUFFER;
+
+    s->fd = socket(address->ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (s->fd < 0)
+        return hx_error_set(err, HX_EIO, "port %u: no socket: %s", s->port, strerror(errno));
+    /* Forced past net.core.wmem_max where this process may. */
+    if (setsockopt(s->fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) != 0)
+        setsockopt(s->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+    if (connect(s->fd, (const struct sockaddr *)address, len) != 0)
+        return hx_error_set(err, HX_EIO, "port %u: there is no way to the target: %s", s->port,
+                            strerror(errno));
+    return 0;
+}
+
+/* --- what the system refuses -------------------------------------------------------------------
+ */
+
+typedef enum verdict { TRY_AGAIN, GIVE_UP, SPLIT } verdict;
+
+/* A smaller batch, or none: kernels before 6.11 take 64 datagrams, devices without checksum offload
+ * refuse them, and a path may be narrower than the messages. */
+static verdict shrink(sender_worker *w, int error)
+{
+    if (error == EINVAL && w->segments_max > 64) {
+        w->segments_max = 64;
+        for (uint32_t length = 1; length < HX_LINE_ROOM; length++)
+            if (w->bins.bin[length].capacity > 64)
+                w->bins.bin[length].capacity = 64;
+    } else if (error != EMSGSIZE) {
+        w->gso = false;
+        if (!atomic_exchange(&w->sender->gso_refused, true))
+            fprintf(stderr,
+                    "haechi-storm: the system does not take several datagrams at once here (%s); "
+                    "sending them one by one\n",
+                    strerror(error));
+    }
+    return SPLIT;
+}
+
+static verdict judge(sender_worker *w, stream *s, int error, uint32_t events, uint32_t *tries)
+{
+    const struct timespec nap = {0, NS_PER_MS / 10};
+
+    if (error == EINTR)
+        return TRY_AGAIN;
+    if (error == ECONNREFUSED) {
+        /* What an earlier datagram met; this one was not looked at. */
+        hx_stat_add(s->stat[SENDER_REFUSED], 1);
+        return ++*tries < TRIES ? TRY_AGAIN : GIVE_UP;
+    }
+    if (error == ENOBUFS || error == EAGAIN || error == ENOMEM) {
+        if (++*tries >= TRIES)
+            return GIVE_UP;
+        nanosleep(&nap, NULL);
+        return TRY_AGAIN;
+    }
+    if (events > 1 && (error == EINVAL || error == EIO || error == EMSGSIZE ||
+                       error == EOPNOTSUPP || error == ENOPROTOOPT))
+        return shrink(w, error);
+    return GIVE_UP;
+}
+
+static void count_out(sender_worker *w, stream *s, uint32_t events, size_t bytes)
+{
+    (void)w;
+    if (!events) {
+        s->controls++;
+        hx_stat_add(s->stat[SENDER_CONTROLS], 1);
+    } else {
+        s->events += events;
+        s->bytes += bytes;
+        hx_stat_add(s->stat[SENDER_EVENTS], events);
+        hx_stat_add(s->stat[SENDER_BYTES], bytes);
+    }
+    hx_stat_add(s->stat[SENDER_SENDS], 1);
+}
+
+/* One datagram. */
+static void send_one(sender_worker *w, stream *s, const char *bytes, size_t len, uint32_t events)
+{
+    uint32_t tries = 0;
+
+    for (;;) {
+        if (send(s->fd, bytes, len, MSG_NOSIGNAL) == (ssize_t)len) {
+            count_out(w, s, events, len);
+            return;
+        }
+        if (judge(w, s, errno, events, &tries) == GIVE_UP) {
+            hx_stat_add(s->stat[SENDER_ERRORS], events);
+            return;
+        }
+    }
+}
+
+static void send_singly(sender_worker *w, stream *s, const struct iovec *part, uint32_t events)
+{
+    size_t length = part->iov_len / events;
+
+    for (uint32_t i = 0; i < events; i++)
+        send_one(w, s, (const char *)part->iov_base + i * length, length, 1);
+}
+
+/* --- batches -----------------------------------------------------------------------------------
+ */
+
+static void put(outgoing *o, const char *bytes, size_t len, uint32_t events)
+{
+    uint32_t i = o->count++;
+    struct msghdr *m = &o->message[i].msg_hdr;
+
+    o->part[i] = (struct iovec){(void *)(uintptr_t)bytes, len};
+    o->events[i] = events;
+    *m = (struct msghdr){.msg_iov = &o->part[i], .msg_iovlen = 1};
+    if (events <= 1)
+        return;
+    m->msg_control = o->control[i].bytes;
+    m->msg_controllen = sizeof o->control[i].bytes;
+    struct cmsghdr *c = CMSG_FIRSTHDR(m);
+    uint16_t segment = (uint16_t)(len / events);
+    c->cmsg_level = IPPROTO_UDP;
+    c->cmsg_type = UDP_SEGMENT;
+    c->cmsg_len = CMSG_LEN(sizeof segment);
+    memcpy(CMSG_DATA(c), &segment, sizeof segment);
+}
+
+static void send_all(sender_worker *w, stream *s, outgoing *o)
+{
+    uint32_t i = 0, tries = 0;
+
+    while (i < o->count) {
+        int n = sendmmsg(s->fd, o->message + i, o->count - i, MSG_NOSIGNAL);
+
+        for (int k = 0; k < n; k++, i++)
+            count_out(w, s, o->events[i], o->part[i].iov_len);
+        if (n > 0) {
+            tries = 0;
+            continue;
+        }
+        switch (judge(w, s, errno, o->events[i], &tries)) {
+        case TRY_AGAIN:
+            break;
+        case SPLIT:
+            send_singly(w, s, &o->part[i], o->events[i]);
+            i++;
+            break;
+        case GIVE_UP:
+            hx_stat_add(s->stat[SENDER_ERRORS], o->events[i]);
+            i++;
+            break;
+        }
+    }
+    o->count = o->probes = 0;
+}
+
+static void note_lateness(sender_worker *w, stream *s, const hx_bin *bin, int64_t now_ns)
+{
+    int64_t late_ns = now_ns - bin->first_ns;
+
+    if (late_ns > atomic_load_explicit(&w->late_max_ns, memory_order_relaxed))
+        atomic_store_explicit(&w->late_max_ns, late_ns, memory_order_relaxed);
+    if (late_ns > (int64_t)HX_SENDER_LATE_US * NS_PER_US)
+        hx_stat_add(s->stat[SENDER_LATE_EVENTS], bin->count);
+}
+
+static void put_bin(sender_worker *w, stream *s, outgoing *o, uint32_t length)
+{
+    hx_bin *bin = &w->bins.bin[length];
+    struct iovec whole = {bin->lines, (size_t)bin->count * length};
+
+    if (w->gso || bin->count == 1)
+        put(o, bin->lines, whole.iov_len, bin->count);
+    else
+        for (uint32_t i = 0; i < bin->count; i++) {
+            if (o->count == MESSAGES)
+                send_all(w, s, o);
+            put(o, bin->lines + (size_t)i * length, length, 1);
+        }
+    if (!bin->probe_ns)
+        return;
+    if (o->count == MESSAGES || o->probes == MESSAGES / 2)
+        send_all(w, s, o);
+    char text[HX_MARK_MAX];
+    hx_mark mark = {.kind = HX_MARK_PROBE,
+                    .run = w->sender->run,
+                    .stream = s->index,
+                    .sequence = s->sequence++,
+                    .time_ns = bin->probe_ns};
+    memcpy(o->probe[o->probes], text, hx_mark_format(&mark, text));
+    put(o, o->probe[o->probes++], HX_PROBE_BYTES, 0);
+}
+
+static int64_t timeline_now(const sender_worker *w)
+{
+    return sender_now_ns() - w->sender->zero_ns + w->sender->config.composer.start_ns;
+}
+
+void udp_send_bin(sender_worker *w, stream *s, uint32_t length)
+{
+    static _Thread_local outgoing o;
+
+    note_lateness(w, s, &w->bins.bin[length], timeline_now(w));
+    put_bin(w, s, &o, length);
+    send_all(w, s, &o);
+    w->pending -= w->bins.bin[length].count;
+    hx_bins_clear(&w->bins, length);
+}
+
+void udp_flush(sender_worker *w, stream *s)
+{
+    static _Thread_local outgoing o;
+    int64_t now_ns = timeline_now(w);
+
+    for (uint32_t i = 0; i < w->bins.used_count; i++) {
+        uint32_t length = w->bins.used[i];
+
+        note_lateness(w, s, &w->bins.bin[length], now_ns);
+        if (o.count == MESSAGES) {
+            send_all(w, s, &o);
+            now_ns = timeline_now(w);
+        }
+        put_bin(w, s, &o, length);
+    }
+    send_all(w, s, &o);
+    hx_bins_clear_all(&w->bins);
+    w->pending = 0;
+}
+
+bool udp_send_control(stream *s, const char *message, uint32_t len)
+{
+    for (int tries = 0; tries < 3; tries++) {
+        if (send(s->fd, message, len, MSG_NOSIGNAL) == (ssize_t)len) {
+            s->controls++;
+            hx_stat_add(s->stat[SENDER_CONTROLS], 1);
+            return true;
+        }
+    }
+    return false;
+}
