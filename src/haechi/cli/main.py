@@ -21,6 +21,7 @@ VERBS = {
     "eval": "compare alerts with the ground truth",
     "bundle": "show, verify, compare or pack what training made",
     "bench": "measure: hdfs, parsing, detect",
+    "tune": "the machine's settings for high rates: shown, advised, applied, undone",
     "data": "where public logs to try this on are published",
 }
 
