@@ -1,5 +1,6 @@
 #include "detect/engine_parts.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,6 +23,20 @@ const hx_stat_def hx_engine_stat_defs[HX_ENGINE_STATS] = {
     [HX_ENGINE_CHECKPOINTS] = {"checkpoints", HX_STAT_COUNTER},
     [HX_ENGINE_CHECKPOINT_ERRORS] = {"checkpoint_errors", HX_STAT_COUNTER},
     [HX_ENGINE_PAUSED] = {"paused", HX_STAT_GAUGE},
+    /* What the account says was lost can shrink: what is under way is missing for a moment. */
+    [HX_ENGINE_NET_RECEIVED] = {"net_received", HX_STAT_COUNTER},
+    [HX_ENGINE_NET_BYTES] = {"net_bytes", HX_STAT_COUNTER},
+    [HX_ENGINE_NET_CONTROLS] = {"net_controls", HX_STAT_COUNTER},
+    [HX_ENGINE_NET_SENT] = {"net_sent", HX_STAT_COUNTER},
+    [HX_ENGINE_NET_KERNEL_DROPPED] = {"net_kernel_dropped", HX_STAT_GAUGE},
+    [HX_ENGINE_NET_KERNEL_DROPPED_BUFFERS] = {"net_kernel_dropped_buffers", HX_STAT_COUNTER},
+    [HX_ENGINE_NET_LOST_ELSEWHERE] = {"net_lost_elsewhere", HX_STAT_GAUGE},
+    [HX_ENGINE_NET_TRUNCATED] = {"net_truncated", HX_STAT_COUNTER},
+    [HX_ENGINE_NET_EMPTY] = {"net_empty", HX_STAT_COUNTER},
+    [HX_ENGINE_NET_BAD_FRAMING] = {"net_bad_framing", HX_STAT_COUNTER},
+    [HX_ENGINE_NET_CLIENTS] = {"net_clients", HX_STAT_COUNTER},
+    [HX_ENGINE_NET_REFUSED] = {"net_refused", HX_STAT_COUNTER},
+    [HX_ENGINE_NET_TLS_FAILED] = {"net_tls_failed", HX_STAT_COUNTER},
 };
 
 int64_t hx_engine_now_us(void)
@@ -112,6 +127,18 @@ static int make_workers(hx_engine *e, hx_error *err)
     return c->workers > 1 ? hx_crew_create(e, err) : 0;
 }
 
+static int open_source(hx_engine *e, hx_error *err)
+{
+    hx_error said = {{0}};
+    int rc = hx_source_create(&e->config.source, &e->source, &said);
+
+    if (rc)
+        return hx_error_set(err, rc, "%s", said.text);
+    if (said.text[0])
+        fprintf(stderr, "haechi-detect: %s\n", said.text);
+    return hx_network_create(e, err);
+}
+
 static int assemble(hx_engine *e, hx_error *err)
 {
     const hx_engine_config *c = &e->config;
@@ -122,7 +149,7 @@ static int assemble(hx_engine *e, hx_error *err)
         rc = hx_bundle_load(c->bundle, &e->bundle_options, &bundle, err);
     atomic_store(&e->bundle, bundle);
     if (!rc)
-        rc = hx_source_create(&c->source, &e->source, err);
+        rc = open_source(e, err);
     if (!rc)
         rc = hx_alert_sink_open(&e->sink, c->alerts, err);
     e->sink_open = !rc;
@@ -180,6 +207,7 @@ void hx_engine_destroy(hx_engine *engine)
         hx_batch_free(&engine->batches[i], engine->config.workers);
     free(engine->batches);
     hx_source_destroy(engine->source);
+    free(engine->ports);
     if (engine->sink_open)
         hx_alert_sink_close(&engine->sink);
     hx_stats_destroy(engine->stats);
@@ -330,7 +358,7 @@ static hx_batch *next_batch(hx_engine *e)
     batch->event_count = 0;
     batch->tick_us = HX_TIME_NONE;
     batch->checkpoint = batch->last = batch->close_all = false;
-    batch->arrival_time = e->config.source.follow;
+    batch->arrival_time = e->live;
     return batch;
 }
 
@@ -342,7 +370,7 @@ static int64_t tick(hx_engine *e, int64_t now_us)
 
     if (atomic_load(&e->paused))
         e->last_data_us = now_us;
-    if (latest_us == HX_TIME_NONE || !e->config.source.follow || atomic_load(&e->paused) ||
+    if (latest_us == HX_TIME_NONE || !e->live || atomic_load(&e->paused) ||
         now_us - e->last_tick_us < TICK_EVERY_US)
         return HX_TIME_NONE;
     e->last_tick_us = now_us;
@@ -402,6 +430,22 @@ static void await_keeper(hx_engine *e)
     pthread_mutex_unlock(&k->lock);
 }
 
+/* What there is to read. After a stop: what waits in the network's sockets, so that a storm that
+ * has ended is judged to its end. */
+static int read_source(hx_engine *e, hx_batch *batch, bool stopping)
+{
+    if (stopping)
+        return atomic_load(&e->failed)
+                   ? HX_EEND
+                   : hx_source_drain(e->source, batch->buffer, batch->capacity, &batch->chunk);
+    if (atomic_load(&e->paused)) {
+        nap();
+        return HX_EAGAIN;
+    }
+    return hx_source_read(e->source, batch->buffer, batch->capacity, e->live ? READ_WAIT_MS : 0,
+                          &batch->chunk);
+}
+
 /* One batch: what there is to read, or an order, or nothing. Returns false after the last. */
 static bool turn(hx_engine *e, uint64_t *epoch_sent)
 {
@@ -409,16 +453,9 @@ static bool turn(hx_engine *e, uint64_t *epoch_sent)
     /* Once: a checkpoint must name the log keys of the bundle that its batch is judged with. */
     const hx_bundle *bundle = atomic_load(&e->bundle);
     bool stopping = atomic_load(&e->stopping);
+    int rc = read_source(e, batch, stopping);
     int64_t now_us;
-    int rc = HX_EAGAIN;
 
-    if (stopping)
-        rc = HX_EEND;
-    else if (atomic_load(&e->paused))
-        nap();
-    else
-        rc = hx_source_read(e->source, batch->buffer, batch->capacity,
-                            e->config.source.follow ? READ_WAIT_MS : 0, &batch->chunk);
     batch->bundle = bundle;
     now_us = monotonic_us();
     if (rc == 0)
@@ -438,6 +475,7 @@ static bool turn(hx_engine *e, uint64_t *epoch_sent)
         }
     }
     publish_source(e);
+    hx_network_publish(e, now_us, false);
     if (rc == 0 || batch->tick_us != HX_TIME_NONE || batch->last || batch->checkpoint ||
         bundle->epoch != *epoch_sent) {
         *epoch_sent = bundle->epoch;
@@ -489,6 +527,7 @@ int hx_engine_run(hx_engine *engine, hx_error *err)
     atomic_store(&engine->running, false);
     atomic_store(&engine->ended, true);
     publish_source(engine);
+    hx_network_publish(engine, 0, true);
     if (atomic_load(&engine->failed)) {
         *err = engine->error;
         return engine->error_code;

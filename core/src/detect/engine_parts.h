@@ -23,6 +23,20 @@ enum hx_engine_stat {
     HX_ENGINE_CHECKPOINTS,
     HX_ENGINE_CHECKPOINT_ERRORS,
     HX_ENGINE_PAUSED,
+    HX_ENGINE_NET_FIRST, /* from here on of the network, in "network" of the summary */
+    HX_ENGINE_NET_RECEIVED = HX_ENGINE_NET_FIRST,
+    HX_ENGINE_NET_BYTES,
+    HX_ENGINE_NET_CONTROLS,
+    HX_ENGINE_NET_SENT,
+    HX_ENGINE_NET_KERNEL_DROPPED,
+    HX_ENGINE_NET_KERNEL_DROPPED_BUFFERS,
+    HX_ENGINE_NET_LOST_ELSEWHERE,
+    HX_ENGINE_NET_TRUNCATED,
+    HX_ENGINE_NET_EMPTY,
+    HX_ENGINE_NET_BAD_FRAMING,
+    HX_ENGINE_NET_CLIENTS,
+    HX_ENGINE_NET_REFUSED,
+    HX_ENGINE_NET_TLS_FAILED,
     HX_ENGINE_STATS,
 };
 extern const hx_stat_def hx_engine_stat_defs[HX_ENGINE_STATS];
@@ -82,6 +96,9 @@ struct hx_engine {
     _Atomic uint64_t started_ns, ended_ns;                  /* read by whoever asks for a summary */
     int64_t last_data_us, last_tick_us, last_checkpoint_us; /* monotonic */
     bool resumed;                                           /* from a checkpoint */
+    bool live;             /* more may come at any time: files are followed, or a network listens */
+    hx_source_port *ports; /* of the network, for publishing */
+    int64_t ports_read_us; /* monotonic */
 };
 
 int64_t hx_engine_now_us(void);
@@ -106,6 +123,13 @@ void hx_crew_hand_out(hx_engine *engine, hx_batch *batch, uint64_t number);
 void hx_crew_join(hx_engine *engine);
 /* Pins the calling thread for a worker, where that is configured. */
 void hx_crew_pin(const hx_engine *engine, uint32_t worker);
+
+/* network.c: what the network's ports counted */
+int hx_network_create(hx_engine *engine, hx_error *err);
+/* Into the stats page, ten times a second; now: at once. */
+void hx_network_publish(hx_engine *engine, int64_t now_us, bool now);
+/* "network": {...}, where one is configured. From any thread. */
+void hx_network_summary(hx_engine *engine, hx_text *out);
 
 /* control.c: an hx_control_answer_fn whose context is the engine. */
 void hx_engine_answer(void *engine, const char *line, size_t len, hx_text *out);

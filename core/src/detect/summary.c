@@ -69,7 +69,7 @@ void hx_engine_summary(hx_engine *engine, hx_text *out)
     for (uint32_t i = 0; i < HX_WORKER_STATS; i++)
         if (hx_worker_stat_defs[i].kind != HX_STAT_HISTOGRAM)
             put_count(out, hx_worker_stat_defs[i].name, hx_stats_total(engine->stats, i));
-    for (uint32_t i = 0; i < HX_ENGINE_STATS; i++)
+    for (uint32_t i = 0; i < HX_ENGINE_NET_FIRST; i++)
         put_count(out, hx_engine_stat_defs[i].name,
                   atomic_load(hx_stats_value(engine->stats, HX_STATS_TOOL, i)));
     put_number(out, "memo_hit_ratio",
@@ -83,5 +83,6 @@ void hx_engine_summary(hx_engine *engine, hx_text *out)
     put_count(out, "rss_peak_bytes", usage.rss_peak_bytes);
     hx_text_json_key(out, "bundle");
     hx_text_json_string(out, hx_slice_str(atomic_load(&engine->bundle)->digest));
+    hx_network_summary(engine, out);
     hx_text_str(out, "}");
 }

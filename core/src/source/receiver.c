@@ -226,13 +226,9 @@ void receiver_add_ports(receiver *r, hx_source_port *ports)
         for (uint32_t p = 0; r->listeners[i] && p < r->port_count[i]; p++) {
             uint32_t input = r->first_input[i] + p;
 
-            if (ports[input].readers++ == 0) {
-                ports[input].counters = r->ports[input].counters;
-                ports[input].account = r->ports[input].account;
-            } else {
-                add_counters(&ports[input].counters, &r->ports[input].counters);
-                hx_account_add(&ports[input].account, &r->ports[input].account);
-            }
+            ports[input].readers++;
+            add_counters(&ports[input].counters, &r->ports[input].counters);
+            hx_account_add(&ports[input].account, &r->ports[input].account);
         }
     }
     pthread_mutex_unlock(&r->lock);
