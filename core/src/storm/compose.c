@@ -2,126 +2,8 @@
  * was rendered before. A copy is of whole blocks into room that is kept for it, since a length
  * known only at run time costs a branch that cannot be foretold; that is where the time would go.
  */
+#include "storm/composer.h"
 #include "storm/number.h"
-#include "storm/slots.h"
-#include "storm/stamp.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-
-enum {
-    /* Slots are drawn this many events before their use, and fetched; half as many before, what the
-     * slot's next text is made of. */
-    AHEAD = 8,
-};
-static const uint64_t NS_TIMES_MILLI = UINT64_C(1000000000000);
-
-/* An anomalous session under way, beside its slot. */
-typedef struct open_episode {
-    int64_t first_time_ns, last_time_ns;
-    uint64_t first_event, last_event;
-    uint32_t events; /* 0: none is open */
-} open_episode;
-
-struct hx_composer {
-    uint64_t random;
-    uint64_t sequence, sequence_step;
-    /* time_ns + time_part / time_base is exact; both advance by one event's share */
-    int64_t time_ns, step_ns;
-    uint64_t time_part, step_part, time_base;
-    hx_stamp stamp;
-    const storm_text *texts;
-    const storm_piece *pieces;
-    const char *literals;
-    uint32_t first_mutant;
-    storm_lane *lane;      /* whose turn it is */
-    uint32_t lane_first;   /* the number of its first slot */
-    uint32_t ahead[AHEAD]; /* slots of the events to come, a ring */
-    uint32_t ahead_at;
-    /* The lane's slots by number, those that are still to be drawn in this turn first. Any order
-     * will do to begin with, so the lanes share it. */
-    uint16_t *order;
-    uint32_t *order_wide; /* instead, where the numbers need more than 16 bits */
-    uint32_t turn_left;   /* how many are still to be drawn */
-    uint32_t turn_end;    /* a new turn begins by itself when so many are left */
-    uint32_t slot;        /* of the event composed last */
-    int64_t last_time_ns; /* of the event composed last */
-    storm_slots live;
-    open_episode *open; /* one a slot */
-    hx_composer_config config;
-};
-
-int hx_line_form_parse(const char *name, hx_line_form *out)
-{
-    static const char *const names[] = {"iso", "rfc3164", "rfc5424"};
-
-    for (uint32_t i = 0; i < 3; i++) {
-        if (strcmp(names[i], name) == 0) {
-            *out = (hx_line_form)i;
-            return 0;
-        }
-    }
-    return HX_ENOTFOUND;
-}
-
-int hx_anomaly_kinds_parse(const char *names, uint32_t *out)
-{
-    static const struct {
-        const char *name;
-        uint32_t bits;
-    } known[] = {
-        {"step_skipped", HX_ANOMALY_STEP_SKIPPED},
-        {"steps_out_of_order", HX_ANOMALY_STEPS_OUT_OF_ORDER},
-        {"failure_repeated", HX_ANOMALY_FAILURE_REPEATED},
-        {"never_seen_message", HX_ANOMALY_NEVER_SEEN_MESSAGE},
-        {"value_out_of_range", HX_ANOMALY_VALUE_OUT_OF_RANGE},
-        {"message_burst", HX_ANOMALY_MESSAGE_BURST},
-        {"host_silence", HX_ANOMALY_HOST_SILENCE},
-        {"sessions", HX_ANOMALY_OF_SESSIONS},
-        {"all", HX_ANOMALY_ALL},
-    };
-    uint32_t bits = 0;
-
-    for (const char *name = names;; name++) {
-        size_t len = strcspn(name, ","), i = 0, count = sizeof known / sizeof *known;
-        while (i < count && (strlen(known[i].name) != len || memcmp(known[i].name, name, len) != 0))
-            i++;
-        if (i == count)
-            return HX_ENOTFOUND;
-        bits |= known[i].bits;
-        name += len;
-        if (!*name)
-            break;
-    }
-    *out = bits;
-    return 0;
-}
-
-/* --- making ------------------------------------------------------------------------------------
- */
-
-static int config_check(const hx_composer_config *c, uint32_t workers, hx_error *err)
-{
-    if (c->form > HX_LINE_RFC5424)
-        return hx_error_set(err, HX_EINVAL, "form: %d is none that is known", (int)c->form);
-    if (c->eps_milli < 1 || c->eps_milli > NS_TIMES_MILLI)
-        return hx_error_set(err, HX_EINVAL, "eps: not from 0.001 to 1000000000");
-    if (c->start_ns < 0)
-        return hx_error_set(err, HX_EINVAL, "start: before 1970");
-    if (!(c->anomaly_rate >= 0 && c->anomaly_rate <= 1))
-        return hx_error_set(err, HX_EINVAL, "anomaly_rate: %g is not from 0 to 1", c->anomaly_rate);
-    if (c->worker >= workers)
-        return hx_error_set(err, HX_EINVAL, "worker: %u is not below %u", c->worker, workers);
-    if (workers > c->profile->host_count)
-        return hx_error_set(err, HX_EINVAL, "workers: %u, but the profile has only %u hosts",
-                            workers, c->profile->host_count);
-    if (c->lanes > c->profile->host_count / workers)
-        return hx_error_set(err, HX_EINVAL,
-                            "lanes: %u for each of %u workers, but the profile has only %u hosts, "
-                            "and each lane needs one of its own",
-                            c->lanes, workers, c->profile->host_count);
-    return 0;
-}
 
 /* --- turns -------------------------------------------------------------------------------------
  */
@@ -146,31 +28,14 @@ static inline uint32_t slot_draw(hx_composer *c)
     return slot;
 }
 
-static int order_create(hx_composer *c)
+void hx_storm_turn_start(hx_composer *c, uint32_t lane)
 {
-    uint32_t count = c->live.slot_count;
-
-    if (count > UINT16_MAX + 1u)
-        c->order_wide = calloc(count, sizeof *c->order_wide);
-    else
-        c->order = calloc(count, sizeof *c->order);
-    if (!c->order && !c->order_wide)
-        return HX_ENOMEM;
-    for (uint32_t i = 0; i < count; i++) {
-        if (c->order_wide)
-            c->order_wide[i] = i;
-        else
-            c->order[i] = (uint16_t)i;
-    }
-    return 0;
-}
-
-static void turn_start(hx_composer *c, uint32_t lane)
-{
+    if (c->disturbances)
+        hx_storm_disturb_turn(c, lane);
     c->lane = &c->live.lanes[lane];
     c->lane_first = lane * c->live.slot_count;
     c->turn_left = c->live.slot_count;
-    for (uint32_t i = 0; i < AHEAD; i++) {
+    for (uint32_t i = 0; i < STORM_AHEAD; i++) {
         c->ahead[i] = slot_draw(c);
         __builtin_prefetch(&c->lane->slots[c->ahead[i]], 1);
     }
@@ -180,155 +45,7 @@ static void turn_start(hx_composer *c, uint32_t lane)
 void hx_composer_turn(hx_composer *c, uint32_t lane)
 {
     c->turn_end = 0;
-    turn_start(c, lane < c->live.lane_count ? lane : 0);
-}
-
-uint32_t hx_composer_sessions(const hx_composer *c)
-{
-    return c->live.lane_count * c->live.slot_count;
-}
-
-/* --- making ------------------------------------------------------------------------------------
- */
-
-/* The time of event `sequence`, and from there on in steps of `every` events. */
-static void clock_start(hx_composer *c, int64_t start_ns, uint64_t eps_milli, uint64_t sequence,
-                        uint64_t every)
-{
-    unsigned __int128 offset = (unsigned __int128)sequence * NS_TIMES_MILLI;
-    unsigned __int128 step = (unsigned __int128)every * NS_TIMES_MILLI;
-
-    c->time_base = eps_milli;
-    c->time_ns = start_ns + (int64_t)(offset / eps_milli);
-    c->time_part = (uint64_t)(offset % eps_milli);
-    c->step_ns = (int64_t)(step / eps_milli);
-    c->step_part = (uint64_t)(step % eps_milli);
-}
-
-int hx_composer_create(const hx_composer_config *config, hx_composer **out, hx_error *err)
-{
-    const hx_profile *p = config->profile;
-    uint32_t workers = config->workers ? config->workers : 1;
-    int rc = config_check(config, workers, err);
-    hx_composer *c;
-
-    if (rc)
-        return rc;
-    c = calloc(1, sizeof *c);
-    if (!c)
-        return hx_error_set(err, HX_ENOMEM, "composer: out of memory");
-    uint32_t layout = config->form == HX_LINE_RFC5424;
-    uint64_t seed = hx_hash_u64(hx_hash_u64(HX_HASH_SEED, config->seed), config->worker);
-    uint32_t host_first = (uint32_t)((uint64_t)p->host_count * config->worker / workers);
-    uint32_t host_end = (uint32_t)((uint64_t)p->host_count * (config->worker + 1) / workers);
-    c->config = *config;
-    c->random = hx_hash_u64(seed, 1);
-    c->sequence = config->worker;
-    c->sequence_step = workers;
-    c->texts = p->texts[layout];
-    c->pieces = p->pieces;
-    c->literals = p->literals;
-    c->first_mutant = p->normal_count;
-    clock_start(c, config->start_ns, config->eps_milli, config->worker, workers);
-    hx_stamp_start(&c->stamp, config->form, config->start_ns);
-    c->last_time_ns = config->start_ns;
-    rc = hx_slots_create(&c->live, config, host_first, host_end - host_first, hx_hash_u64(seed, 2));
-    if (!rc)
-        rc = order_create(c);
-    if (!rc) {
-        c->open = calloc(hx_composer_sessions(c), sizeof *c->open);
-        rc = c->open ? 0 : HX_ENOMEM;
-    }
-    if (rc) {
-        hx_composer_destroy(c);
-        return hx_error_set(err, rc, "composer: %s", hx_strerror(rc));
-    }
-    /* Sessions that all speak in every turn would keep step with each other for ever. */
-    c->turn_end = config->lanes ? 0 : c->live.slot_count / 2;
-    turn_start(c, 0);
-    *out = c;
-    return 0;
-}
-
-void hx_composer_destroy(hx_composer *c)
-{
-    if (!c)
-        return;
-    hx_slots_destroy(&c->live);
-    free(c->open);
-    free(c->order);
-    free(c->order_wide);
-    free(c);
-}
-
-int64_t hx_composer_time(const hx_composer *c)
-{
-    return c->time_ns;
-}
-
-int hx_composer_pace(hx_composer *c, int64_t time_ns, uint64_t eps_milli)
-{
-    if (time_ns < c->last_time_ns || eps_milli < 1 || eps_milli > NS_TIMES_MILLI)
-        return HX_EINVAL;
-    clock_start(c, time_ns, eps_milli, 0, 1);
-    return 0;
-}
-
-/* --- episodes ----------------------------------------------------------------------------------
- */
-
-static void episode_report(hx_composer *c, uint32_t slot, bool complete)
-{
-    static const char *const kinds[STORM_KINDS] = {
-        [STORM_NORMAL] = "normal",
-        [STORM_SKIPPED] = "step_skipped",
-        [STORM_REORDERED] = "steps_out_of_order",
-        [STORM_REPEATED] = "failure_repeated",
-        [STORM_NEVER_SEEN] = "never_seen_message",
-    };
-    const storm_slot *of = &c->live.slots[slot];
-    const storm_flow *flow = &c->config.profile->flows[of->flow];
-    open_episode *open = &c->open[slot];
-    hx_episode e = {
-        .kind = kinds[flow->kind],
-        .technique = flow->technique[0] ? flow->technique : NULL,
-        .first_time_ns = open->first_time_ns,
-        .last_time_ns = open->last_time_ns,
-        .first_event = open->first_event,
-        .last_event = open->last_event,
-        .events = open->events,
-        .complete = complete,
-    };
-
-    open->events = 0;
-    if (!c->config.on_episode)
-        return;
-    uint64_t id = hx_hash_u64(hx_hash_u64(HX_HASH_SEED, c->config.seed), e.first_event);
-    snprintf(e.id, sizeof e.id, "%016llx", (unsigned long long)id);
-    hx_slots_session_name(&c->live, of, e.session, sizeof e.session);
-    memcpy(e.host, c->live.hosts[of->host].name, sizeof e.host - 1);
-    c->config.on_episode(c->config.context, &e);
-}
-
-static __attribute__((noinline)) void episode_event(hx_composer *c, uint32_t slot, bool last)
-{
-    open_episode *open = &c->open[slot];
-
-    if (open->events++ == 0) {
-        open->first_event = c->sequence;
-        open->first_time_ns = c->time_ns;
-    }
-    open->last_event = c->sequence;
-    open->last_time_ns = c->time_ns;
-    if (last)
-        episode_report(c, slot, true);
-}
-
-void hx_composer_finish(hx_composer *c)
-{
-    for (uint32_t i = 0; i < hx_composer_sessions(c); i++)
-        if (c->open[i].events)
-            episode_report(c, i, false);
+    hx_storm_turn_start(c, lane < c->live.lane_count ? lane : 0);
 }
 
 /* --- composing ---------------------------------------------------------------------------------
@@ -391,12 +108,13 @@ static inline char *put_text(hx_composer *c, char *out, const storm_text *text, 
     return out + tail_len;
 }
 
-/* The slot of this event. The one that is AHEAD events away is drawn, and fetched. */
+/* The slot of this event. The one that is STORM_AHEAD events away is drawn, and fetched. */
 static inline uint32_t slot_next(hx_composer *c)
 {
-    uint32_t at = c->ahead_at++ % AHEAD;
+    uint32_t at = c->ahead_at++ % STORM_AHEAD;
     uint32_t slot = c->ahead[at];
-    const storm_text *text = &c->texts[c->lane->slots[c->ahead[(at + AHEAD / 2) % AHEAD]].text];
+    const storm_text *text =
+        &c->texts[c->lane->slots[c->ahead[(at + STORM_AHEAD / 2) % STORM_AHEAD]].text];
 
     c->ahead[at] = slot_draw(c);
     __builtin_prefetch(&c->lane->slots[c->ahead[at]], 1);
@@ -406,34 +124,58 @@ static inline uint32_t slot_next(hx_composer *c)
     return slot;
 }
 
-static inline uint32_t compose_line(hx_composer *c, char *out)
+/* The line of the slot's next step; returns its end. */
+static inline char *put_line(hx_composer *c, char *out, const storm_slot *slot)
 {
-    uint32_t i = slot_next(c);
-    storm_slot *slot = &c->lane->slots[i];
     const storm_text *text = &c->texts[slot->text];
     uint32_t pri_len = text->pri_len, head_len = slot->head_len, seed = slot->seed;
-    bool last = slot->left == 1;
+    uint32_t stamp_len = c->stamp.length;
     char *p = out;
 
-    if (c->time_ns >= c->stamp.until_ns)
-        hx_stamp_advance(&c->stamp, c->time_ns);
-    uint32_t stamp_len = c->stamp.length;
     memcpy(p, text->pri, sizeof text->pri);
     p += pri_len;
     memcpy(p, c->stamp.text, sizeof c->stamp.text);
     p += stamp_len;
     memcpy(p, slot, 48);
-    p = put_text(c, p + head_len, text, seed);
+    return put_text(c, p + head_len, text, seed);
+}
+
+static __attribute__((noinline)) void wake(hx_composer *c)
+{
+    int64_t silence_ns = c->disturbances ? hx_storm_silences_end(c) : INT64_MAX;
+
+    if (c->time_ns >= c->stamp.until_ns)
+        hx_stamp_advance(&c->stamp, c->time_ns);
+    c->wake_ns = silence_ns < c->stamp.until_ns ? silence_ns : c->stamp.until_ns;
+}
+
+static inline uint32_t compose_line(hx_composer *c, char *out)
+{
+    uint32_t i = slot_next(c);
+    storm_slot *slot = &c->lane->slots[i];
+
+    c->slot = c->lane_first + i;
+    if (c->time_ns >= c->wake_ns)
+        wake(c);
+    if (__builtin_expect(c->sequence >= c->alarm, 0)) {
+        /* A burst's event takes the place of the slot's, which is passed over in this turn. */
+        const storm_slot *other = hx_storm_disturb(c);
+        if (other)
+            return (uint32_t)(put_line(c, out, other) - out);
+    }
+    char *p = put_line(c, out, slot);
+    bool last = slot->left == 1;
     if (slot->flow >= c->first_mutant)
-        episode_event(c, c->lane_first + i, last);
-    if (last) {
-        hx_slots_start(&c->live, c->lane, i);
-    } else {
+        hx_storm_episode_event(c, c->slot, last);
+    if (!last) {
         slot->left--;
         slot->cursor++;
         hx_slot_arm(&c->live, slot);
+    } else if (__builtin_expect(c->lane->absent != 0, 0)) {
+        hx_storm_slot_refill(c, i);
+    } else {
+        hx_slots_start(&c->live, c->lane, i);
     }
-    c->slot = c->lane_first + i;
     return (uint32_t)(p - out);
 }
 

@@ -20,6 +20,8 @@ enum {
     STORM_TEXT_BYTES_MAX = 1000,
     STORM_PIECES_MAX = 32,
     STORM_REPEATS_MAX = 200,
+    STORM_RULES_MAX = 256, /* of each kind */
+    STORM_BURST_MAX = 2000,
     STORM_MUTANTS_MAX = 60000,
     STORM_NAME_MAX = 30,
     STORM_PREFIX_MAX = 24,  /* of a host's name; its number adds five digits at most */
@@ -60,9 +62,16 @@ typedef struct storm_part {
     uint32_t min_len, max_len; /* with the prefix */
 } storm_part;
 
+typedef enum storm_source { STORM_CHOICE, STORM_RANGE, STORM_IPV4, STORM_RANDOM } storm_source;
+
 typedef struct storm_variable {
-    char name[STORM_NAME_MAX + 2];
-    bool of_session; /* one value for the life of a session */
+    char name[STORM_NAME_MAX + 2]; /* empty: stands for another one in an anomaly */
+    bool of_session;               /* one value for the life of a session */
+    uint8_t source;                /* storm_source */
+    uint8_t address[4], fixed_octets;
+    uint32_t low, high;   /* of a range */
+    const char *alphabet; /* of random characters */
+    uint32_t length;
     uint32_t part_count;
     storm_part parts[STORM_PARTS_MAX];
 } storm_variable;
@@ -82,7 +91,8 @@ typedef struct storm_message {
     char *text;
     uint16_t process;
     uint8_t severity;
-    bool normal; /* some normal flow says it */
+    bool normal;           /* some normal flow says it */
+    uint16_t replaced, by; /* variables: the one is written where the text has the other */
     uint32_t max_len;
 } storm_message;
 
@@ -98,6 +108,7 @@ typedef enum storm_kind {
     STORM_REORDERED,
     STORM_REPEATED,
     STORM_NEVER_SEEN,
+    STORM_VALUE,
     STORM_KINDS,
 } storm_kind;
 
@@ -118,12 +129,13 @@ typedef struct storm_group {
     bool has_pid;
 } storm_group;
 
-/* A rule for anomalies of the profile's: a message never seen, or a failure repeated. */
+/* A rule for anomalies of the profile's own. */
 typedef struct storm_rule {
-    storm_kind kind;
+    storm_kind kind; /* not of a burst, which is no flow */
     uint16_t process;
     uint16_t text;
-    uint32_t times_min, times_max; /* repeated only */
+    uint16_t normal;               /* STORM_VALUE: the message whose place the text takes */
+    uint32_t times_min, times_max; /* STORM_REPEATED, and bursts */
     char technique[16];
 } storm_rule;
 
@@ -142,10 +154,10 @@ struct hx_profile {
     storm_step *steps;
     storm_flow *flows; /* the normal ones, then the mutants */
     storm_group *groups;
-    storm_rule *rules;
+    storm_rule *rules, *bursts;
 
     uint32_t process_count, variable_count, message_count, piece_count, literal_bytes, ref_count,
-        step_count, flow_count, normal_count, group_count, rule_count;
+        step_count, flow_count, normal_count, group_count, rule_count, burst_count;
     uint32_t piece_room, literal_room, ref_room, step_room, flow_room, group_room;
     uint32_t line_max;
 };
@@ -159,6 +171,9 @@ int hx_storm_variable_range(storm_variable *v, uint32_t low, uint32_t high);
 int hx_storm_variable_ipv4(storm_variable *v, const uint8_t address[4], uint32_t fixed_octets);
 int hx_storm_variable_random(storm_variable *v, const char *alphabet, uint32_t length);
 void hx_storm_variable_clear(storm_variable *v);
+/* Whether it could have the value, or a number from low to high. */
+bool hx_storm_variable_may_be(const storm_variable *v, const char *value);
+bool hx_storm_variable_may_be_of(const storm_variable *v, uint32_t low, uint32_t high);
 
 /* text.c: compiles message i for both layouts; where names the place in the profile. */
 int hx_storm_text_compile(hx_profile *p, uint32_t i, const char *where, hx_error *err);

@@ -189,6 +189,14 @@ static int swap_steps(hx_profile *p, const successions *s, uint32_t f, hx_error 
     return 0;
 }
 
+static bool says(const hx_profile *p, const storm_step *step, uint32_t message)
+{
+    for (uint32_t k = 0; k < step->count; k++)
+        if (p->text_refs[step->first + k] == message)
+            return true;
+    return false;
+}
+
 static int rule_step(hx_profile *p, const storm_rule *rule, storm_step *step)
 {
     int rc = hx_storm_reserve((void **)&p->text_refs, &p->ref_room, p->ref_count, 1,
@@ -227,6 +235,32 @@ static int insert_message(hx_profile *p, const storm_rule *rule, hx_error *err)
     return rc;
 }
 
+/* Each step that says the normal message says the other one instead. Normal traffic never has its
+ * values, so there is nothing more to be told. */
+static int replace_message(hx_profile *p, const storm_rule *rule, hx_error *err)
+{
+    storm_flow flow = {.process = rule->process, .kind = STORM_VALUE};
+    storm_step steps[STORM_STEPS_MAX];
+    uint32_t made = 0;
+    storm_step other;
+    int rc = rule_step(p, rule, &other);
+
+    memcpy(flow.technique, rule->technique, sizeof flow.technique);
+    for (uint32_t f = 0; f < p->normal_count && !rc; f++) {
+        uint32_t count = p->flows[f].process == rule->process ? steps_copy(p, f, steps) : 0;
+        for (uint32_t i = 0; i < count && made < MUTANTS_PER_GROUP && !rc; i++) {
+            storm_step step = steps[i];
+            if (!says(p, &step, rule->normal))
+                continue;
+            steps[i] = other;
+            rc = mutant_add(p, flow, steps, count, err);
+            steps[i] = step;
+            made++;
+        }
+    }
+    return rc;
+}
+
 /* The longest run of one text that normal traffic can have within a flow. */
 static uint32_t longest_run(const hx_profile *p, const storm_rule *rule)
 {
@@ -235,11 +269,7 @@ static uint32_t longest_run(const hx_profile *p, const storm_rule *rule)
     for (uint32_t f = 0; f < p->normal_count; f++) {
         uint32_t run = 0;
         for (uint32_t i = 0; i < p->flows[f].step_count; i++) {
-            const storm_step *step = &p->steps[p->flows[f].first_step + i];
-            bool says = false;
-            for (uint32_t k = 0; k < step->count; k++)
-                says |= p->text_refs[step->first + k] == rule->text;
-            run = says ? run + 1 : 0;
+            run = says(p, &p->steps[p->flows[f].first_step + i], rule->text) ? run + 1 : 0;
             longest = run > longest ? run : longest;
         }
     }
@@ -312,6 +342,7 @@ static int mutate_all(hx_profile *p, const successions *s, hx_error *err)
         uint32_t first = p->flow_count;
 
         rc = rule->kind == STORM_REPEATED ? repeat_message(p, rule, err)
+             : rule->kind == STORM_VALUE  ? replace_message(p, rule, err)
                                           : insert_message(p, rule, err);
         if (!rc)
             rc = group_add(p, first, rule->kind, p->processes[rule->process].has_pid);

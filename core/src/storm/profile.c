@@ -1,7 +1,7 @@
 /* Profile: from JSON text to the model. Every value is checked here, with the place in the message,
  * so that composing need check nothing. */
 #include "storm/fields.h"
-#include "storm/model.h"
+#include "storm/reader.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,114 +83,8 @@ static int read_process(hx_profile *p, const cJSON *item, const char *where, hx_
     return 0;
 }
 
-static int read_choice(storm_variable *v, const cJSON *list, const char *where, hx_error *err)
-{
-    const char *values[STORM_CHOICES_MAX];
-    uint32_t count = 0;
-    const cJSON *value;
-
-    cJSON_ArrayForEach(value, list)
-    {
-        if (!cJSON_IsString(value) ||
-            hx_field_check_text(value->valuestring, STORM_CHOICE_BYTES_MAX) != 0)
-            return hx_error_set(err, HX_EINVAL,
-                                "%schoice[%u]: not a text of 1 to %d printable bytes", where, count,
-                                STORM_CHOICE_BYTES_MAX);
-        if (count == STORM_CHOICES_MAX)
-            return hx_error_set(err, HX_EINVAL, "%schoice: more than %d values", where,
-                                STORM_CHOICES_MAX);
-        values[count++] = value->valuestring;
-    }
-    if (count == 0)
-        return hx_error_set(err, HX_EINVAL, "%schoice: not a list with a value", where);
-    return hx_storm_variable_choice(v, values, count);
-}
-
-static int read_range(storm_variable *v, const cJSON *list, const char *where, hx_error *err)
-{
-    double low = -1, high = -1;
-
-    if (cJSON_GetArraySize(list) == 2 && cJSON_IsNumber(list->child) &&
-        cJSON_IsNumber(list->child->next)) {
-        low = list->child->valuedouble;
-        high = list->child->next->valuedouble;
-    }
-    if (!(low >= 0 && low <= high && high <= STORM_NUMBER_MAX) || low != (double)(uint32_t)low ||
-        high != (double)(uint32_t)high)
-        return hx_error_set(err, HX_EINVAL,
-                            "%srange: not two whole numbers, the smaller first, from 0 to %d",
-                            where, STORM_NUMBER_MAX);
-    return hx_storm_variable_range(v, (uint32_t)low, (uint32_t)high);
-}
-
-static int read_ipv4(storm_variable *v, const cJSON *text, const char *where, hx_error *err)
-{
-    unsigned a[4], bits;
-    char after;
-
-    if (!cJSON_IsString(text) ||
-        sscanf(text->valuestring, "%3u.%3u.%3u.%3u/%2u%c", &a[0], &a[1], &a[2], &a[3], &bits,
-               &after) != 5 ||
-        a[0] > 255 || a[1] > 255 || a[2] > 255 || a[3] > 255 ||
-        (bits != 8 && bits != 16 && bits != 24))
-        return hx_error_set(err, HX_EINVAL,
-                            "%sipv4: not a network such as 10.0.0.0/8 (/8, /16 or /24)", where);
-    return hx_storm_variable_ipv4(
-        v, (uint8_t[4]){(uint8_t)a[0], (uint8_t)a[1], (uint8_t)a[2], (uint8_t)a[3]}, bits / 8);
-}
-
-static int read_random(storm_variable *v, const cJSON *item, const char *where, hx_error *err)
-{
-    static const struct {
-        const char *name, *letters;
-    } alphabets[] = {
-        {"hex", "0123456789abcdef"},
-        {"digits", "0123456789"},
-        {"lower", "abcdefghijklmnopqrstuvwxyz"},
-        {"base64", "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"},
-    };
-    char name[16];
-    uint32_t length;
-
-    if (hx_field_word(item, "random", where, name, sizeof name, err) ||
-        hx_field_number(item, "length", where, 1, 64, &length, err))
-        return HX_EINVAL;
-    for (size_t i = 0; i < sizeof alphabets / sizeof *alphabets; i++)
-        if (strcmp(alphabets[i].name, name) == 0)
-            return hx_storm_variable_random(v, alphabets[i].letters, length);
-    return hx_error_set(err, HX_EINVAL, "%srandom: \"%s\" is none of hex, digits, lower, base64",
-                        where, name);
-}
-
-static int read_variable(hx_profile *p, const cJSON *item, const char *where, hx_error *err)
-{
-    storm_variable *v = &p->variables[p->variable_count];
-    const cJSON *choice = cJSON_GetObjectItemCaseSensitive(item, "choice");
-    const cJSON *range = cJSON_GetObjectItemCaseSensitive(item, "range");
-    const cJSON *ipv4 = cJSON_GetObjectItemCaseSensitive(item, "ipv4");
-    const cJSON *random = cJSON_GetObjectItemCaseSensitive(item, "random");
-    char scope[16];
-
-    if (hx_field_word(item, "name", where, v->name, sizeof v->name, err) ||
-        hx_field_word(item, "scope", where, scope, sizeof scope, err))
-        return HX_EINVAL;
-    if (strcmp(scope, "session") != 0 && strcmp(scope, "line") != 0)
-        return hx_error_set(err, HX_EINVAL, "%sscope: \"%s\" is neither session nor line", where,
-                            scope);
-    v->of_session = scope[0] == 's';
-    p->variable_count++; /* from here on its tables are freed with the profile */
-    if (!!choice + !!range + !!ipv4 + !!random != 1)
-        return hx_error_set(err, HX_EINVAL, "%s: not exactly one of choice, range, ipv4, random",
-                            where);
-    if (choice)
-        return read_choice(v, choice, where, err);
-    if (range)
-        return read_range(v, range, where, err);
-    return ipv4 ? read_ipv4(v, ipv4, where, err) : read_random(v, item, where, err);
-}
-
-static int process_find(const hx_profile *p, const cJSON *item, const char *where, uint16_t *out,
-                        hx_error *err)
+int hx_storm_process_find(const hx_profile *p, const cJSON *item, const char *where, uint16_t *out,
+                          hx_error *err)
 {
     char name[STORM_NAME_MAX + 2];
     int rc = hx_field_word(item, "process", where, name, sizeof name, err);
@@ -207,10 +101,9 @@ static int process_find(const hx_profile *p, const cJSON *item, const char *wher
                         name);
 }
 
-/* The message's number, the same for the same text of the same process: what makes two steps alike.
- */
-static int message_intern(hx_profile *p, uint16_t process, uint32_t severity, const cJSON *text,
-                          const char *where, uint16_t *out, hx_error *err)
+/* The same text of the same process has the same number: that is what makes two steps alike. */
+int hx_storm_message_intern(hx_profile *p, uint16_t process, uint32_t severity, const cJSON *text,
+                            const char *where, uint16_t *out, hx_error *err)
 {
     if (!cJSON_IsString(text) || hx_field_check_text(text->valuestring, STORM_TEXT_BYTES_MAX) != 0)
         return hx_error_set(err, HX_EINVAL, "%s: not a text of 1 to %d printable bytes", where,
@@ -258,8 +151,8 @@ static int read_step(hx_profile *p, uint16_t process, const cJSON *item, const c
         rc = hx_storm_reserve((void **)&p->text_refs, &p->ref_room, p->ref_count, 1,
                               sizeof *p->text_refs);
         if (!rc)
-            rc =
-                message_intern(p, process, severity, text, place, &p->text_refs[p->ref_count], err);
+            rc = hx_storm_message_intern(p, process, severity, text, place,
+                                         &p->text_refs[p->ref_count], err);
         if (rc)
             return rc;
         p->messages[p->text_refs[p->ref_count++]].normal = true;
@@ -276,7 +169,7 @@ static int read_flow(hx_profile *p, const cJSON *item, const char *where, hx_err
     const cJSON *steps = cJSON_GetObjectItemCaseSensitive(item, "steps"), *step;
     const cJSON *share = cJSON_GetObjectItemCaseSensitive(item, "share");
     storm_flow flow = {.first_step = p->step_count};
-    int rc = process_find(p, item, where, &flow.process, err);
+    int rc = hx_storm_process_find(p, item, where, &flow.process, err);
 
     if (rc)
         return rc;
@@ -304,58 +197,6 @@ static int read_flow(hx_profile *p, const cJSON *item, const char *where, hx_err
     return rc;
 }
 
-static int read_technique(const cJSON *item, const char *where, char *out, size_t room,
-                          hx_error *err)
-{
-    const cJSON *technique = cJSON_GetObjectItemCaseSensitive(item, "technique");
-
-    if (!technique || cJSON_IsNull(technique)) {
-        *out = '\0';
-        return 0;
-    }
-    return hx_field_word(item, "technique", where, out, room, err);
-}
-
-/* An anomaly of the profile's own: "never" and "failures" differ in `times` only. */
-static int read_rule(hx_profile *p, const cJSON *item, storm_kind kind, const char *where,
-                     hx_error *err)
-{
-    storm_rule *rule = &p->rules[p->rule_count];
-    const cJSON *times = cJSON_GetObjectItemCaseSensitive(item, "times");
-    uint32_t severity;
-    char place[96];
-    int rc = process_find(p, item, where, &rule->process, err);
-
-    if (!rc)
-        rc = hx_field_number(item, "severity", where, 0, 7, &severity, err);
-    if (!rc)
-        rc = read_technique(item, where, rule->technique, sizeof rule->technique, err);
-    snprintf(place, sizeof place, "%.80stext", where);
-    if (!rc)
-        rc =
-            message_intern(p, rule->process, severity,
-                           cJSON_GetObjectItemCaseSensitive(item, "text"), place, &rule->text, err);
-    if (rc)
-        return rc;
-    rule->kind = kind;
-    if (kind == STORM_NEVER_SEEN && p->messages[rule->text].normal)
-        return hx_error_set(err, HX_EINVAL, "%s: normal traffic says the same", place);
-    if (kind == STORM_REPEATED) {
-        if (!p->messages[rule->text].normal)
-            return hx_error_set(err, HX_EINVAL, "%s: no flow of this process says it", place);
-        if (cJSON_GetArraySize(times) != 2 || !cJSON_IsNumber(times->child) ||
-            !cJSON_IsNumber(times->child->next) || times->child->valueint < 2 ||
-            times->child->valueint > times->child->next->valueint ||
-            times->child->next->valueint > STORM_REPEATS_MAX)
-            return hx_error_set(err, HX_EINVAL, "%stimes: not two numbers from 2 to %d, in order",
-                                where, STORM_REPEATS_MAX);
-        rule->times_min = (uint32_t)times->child->valueint;
-        rule->times_max = (uint32_t)times->child->next->valueint;
-    }
-    p->rule_count++;
-    return 0;
-}
-
 /* One list of the profile: what holds an item, how many there may be, who reads it. */
 typedef struct section {
     const char *key;
@@ -364,24 +205,14 @@ typedef struct section {
     int (*read)(hx_profile *p, const cJSON *item, const char *where, hx_error *err);
 } section;
 
-static int read_never(hx_profile *p, const cJSON *item, const char *where, hx_error *err)
-{
-    return read_rule(p, item, STORM_NEVER_SEEN, where, err);
-}
-
-static int read_failure(hx_profile *p, const cJSON *item, const char *where, hx_error *err)
-{
-    return read_rule(p, item, STORM_REPEATED, where, err);
-}
-
-enum { RULES_MAX = 256 };
-
 static const section sections[] = {
     {"processes", STORM_PROCESSES_MAX, false, read_process},
-    {"variables", STORM_VARIABLES_MAX, true, read_variable},
+    {"variables", STORM_VARIABLES_MAX, true, hx_storm_variable_read},
     {"flows", STORM_FLOWS_MAX, false, read_flow},
-    {"never", RULES_MAX, true, read_never},
-    {"failures", RULES_MAX, true, read_failure},
+    {"never", STORM_RULES_MAX, true, hx_storm_never_read},
+    {"failures", STORM_RULES_MAX, true, hx_storm_failure_read},
+    {"values", STORM_RULES_MAX, true, hx_storm_value_read},
+    {"bursts", STORM_RULES_MAX, true, hx_storm_burst_read},
 };
 
 static int read_sections(hx_profile *p, const cJSON *root, hx_error *err)
@@ -414,12 +245,14 @@ static int read_sections(hx_profile *p, const cJSON *root, hx_error *err)
 static int profile_allocate(hx_profile *p)
 {
     p->processes = calloc(STORM_PROCESSES_MAX, sizeof *p->processes);
-    p->variables = calloc(STORM_VARIABLES_MAX, sizeof *p->variables);
+    p->variables = calloc(STORM_VARIABLES_MAX + STORM_RULES_MAX, sizeof *p->variables);
     p->messages = calloc(STORM_TEXTS_MAX, sizeof *p->messages);
     p->texts[0] = calloc(STORM_TEXTS_MAX, sizeof *p->texts[0]);
     p->texts[1] = calloc(STORM_TEXTS_MAX, sizeof *p->texts[1]);
-    p->rules = calloc(2 * RULES_MAX, sizeof *p->rules);
-    if (!p->processes || !p->variables || !p->messages || !p->texts[0] || !p->texts[1] || !p->rules)
+    p->rules = calloc(3 * STORM_RULES_MAX, sizeof *p->rules);
+    p->bursts = calloc(STORM_RULES_MAX, sizeof *p->bursts);
+    if (!p->processes || !p->variables || !p->messages || !p->texts[0] || !p->texts[1] ||
+        !p->rules || !p->bursts)
         return HX_ENOMEM;
     /* Texts without a value point to the first piece all the same. */
     return hx_storm_reserve((void **)&p->pieces, &p->piece_room, 0, 1, sizeof *p->pieces);
@@ -499,6 +332,7 @@ void hx_profile_destroy(hx_profile *p)
     free(p->flows);
     free(p->groups);
     free(p->rules);
+    free(p->bursts);
     free(p);
 }
 

@@ -134,7 +134,7 @@ static int starts_build(storm_slots *s)
     return 0;
 }
 
-static int groups_sort(storm_slots *s)
+static int groups_sort(storm_slots *s, uint32_t kinds)
 {
     const hx_profile *p = s->profile;
     uint32_t at = 0;
@@ -147,7 +147,8 @@ static int groups_sort(storm_slots *s)
         for (uint32_t kind = STORM_SKIPPED; kind < STORM_KINDS; kind++) {
             sorted->groups[kind] = s->group_refs + at;
             for (uint32_t g = 0; g < p->group_count; g++)
-                if (p->groups[g].kind == kind && p->groups[g].has_pid == (pool == 0))
+                if (p->groups[g].kind == kind && kinds >> (kind - 1) & 1 &&
+                    p->groups[g].has_pid == (pool == 0))
                     s->group_refs[at++] = &p->groups[g];
             sorted->group_count[kind] = (uint32_t)(s->group_refs + at - sorted->groups[kind]);
             if (sorted->group_count[kind])
@@ -160,7 +161,8 @@ static int groups_sort(storm_slots *s)
 static int hosts_build(storm_slots *s, uint32_t first)
 {
     s->hosts = calloc(s->host_count + 1, sizeof *s->hosts);
-    if (!s->hosts)
+    s->absent = calloc(s->host_count, 1);
+    if (!s->hosts || !s->absent)
         return HX_ENOMEM;
     for (uint32_t i = 0; i < s->host_count; i++) {
         char name[STORM_NAME_MAX + 16];
@@ -206,7 +208,7 @@ static uint32_t names_suffice(const storm_slots *s, const hx_composer_config *co
         double steps = normal * lines / all + config->anomaly_rate;
         double share = (normal * starts[i] / all + config->anomaly_rate) / steps;
         double rounds = REUSE_ROUNDS + REUSE_ROUNDS_PER_STEP * (double)longest_flow(p, i);
-        double sessions = (double)hosts * p->pid_count / (share * rounds);
+        double sessions = (double)hosts * s->pid_count / (share * rounds);
         if (p->processes[i].has_pid && share > 0 && sessions < most)
             most = sessions;
     }
@@ -274,7 +276,8 @@ static void lane_build(storm_slots *s, uint32_t l)
                          end - first - kernels,
                          0,
                          first,
-                         end - first};
+                         end - first,
+                         0};
     for (uint32_t i = 0; i < lane->host_count; i++)
         lane->idle[i] = (uint16_t)(first + i);
     for (uint32_t i = lane->host_count - 1; i > 0; i--) {
@@ -284,7 +287,7 @@ static void lane_build(storm_slots *s, uint32_t l)
         lane->idle[k] = swap;
     }
     for (uint32_t i = 0; i < processes; i++)
-        walk_start(&lane->walks[i], lane->host_count, s->profile->pid_count, &s->random);
+        walk_start(&lane->walks[i], lane->host_count, s->pid_count, &s->random);
     for (uint32_t i = 0; i < kernels; i++)
         lane->slots[s->without_pid_at + i].host = lane->idle[i];
     memmove(lane->idle, lane->idle + kernels, lane->idle_count * sizeof *lane->idle);
@@ -308,13 +311,27 @@ static int lanes_build(storm_slots *s)
     return 0;
 }
 
+/* Each message of a burst has a pid of its own, which no session may have had a moment before. */
+static uint32_t burst_pids(const hx_profile *p, const hx_composer_config *config)
+{
+    uint32_t most = p->pid_count / 4;
+
+    if (!(config->kinds & HX_ANOMALY_MESSAGE_BURST) || !config->disturbance_events ||
+        p->burst_count == 0)
+        return 0;
+    for (uint32_t i = 0; i < p->burst_count; i++)
+        most = p->bursts[i].times_max > most ? p->bursts[i].times_max : most;
+    return most;
+}
+
 int hx_slots_create(storm_slots *s, const hx_composer_config *config, uint32_t host_first,
                     uint32_t host_count, uint64_t seed)
 {
+    const hx_profile *p = config->profile;
     double with_pid, without;
     int rc;
 
-    *s = (storm_slots){.profile = config->profile, .host_count = host_count, .random = seed};
+    *s = (storm_slots){.profile = p, .host_count = host_count, .random = seed};
     s->lane_count = config->lanes ? config->lanes : 1;
     s->layout = config->form == HX_LINE_RFC5424;
     s->anomaly_below = (uint64_t)(config->anomaly_rate * 4294967296.0);
@@ -322,13 +339,14 @@ int hx_slots_create(storm_slots *s, const hx_composer_config *config, uint32_t h
     if (!rc)
         rc = pool_build(s, false, &without);
     if (!rc)
-        rc = groups_sort(s);
+        rc = groups_sort(s, config->kinds);
     if (!rc)
         rc = hosts_build(s, host_first);
     if (!rc)
         rc = starts_build(s);
     if (rc)
         return rc;
+    s->pid_count = p->pid_count - burst_pids(p, config);
     slots_size(s, config, with_pid, without);
     return lanes_build(s);
 }
@@ -339,6 +357,7 @@ void hx_slots_destroy(storm_slots *s)
     free(s->pools[1].aliases);
     free(s->group_refs);
     free(s->hosts);
+    free(s->absent);
     free(s->idle);
     free(s->walks);
     free(s->leads);
@@ -366,15 +385,53 @@ static uint32_t flow_mutant(storm_slots *s, const storm_pool *pool)
     return group->first + hx_random_below(hx_random_next(&s->random), group->count);
 }
 
-/* Lets go of a host; returns the one that has been idle longest. */
-static uint32_t host_exchange(storm_lane *lane, uint16_t old)
+/* Where in the ring of idle hosts the one is that has been so longest and may be taken, counted
+ * from the ring's beginning; idle_count where there is none. */
+static uint32_t idle_find(const storm_slots *s, const storm_lane *lane)
 {
-    if (lane->idle_count == 0)
+    uint32_t count = lane->idle_count;
+
+    for (uint32_t k = 0; k < count; k++) {
+        uint32_t at = lane->idle_at + k < count ? lane->idle_at + k : lane->idle_at + k - count;
+        if (!s->absent[lane->idle[at]])
+            return at;
+    }
+    return count;
+}
+
+/* Lets go of a host; returns the one that has been idle longest. */
+static uint32_t host_exchange(const storm_slots *s, storm_lane *lane, uint16_t old)
+{
+    uint32_t at = idle_find(s, lane);
+
+    if (at == lane->idle_count)
         return old;
-    uint32_t host = lane->idle[lane->idle_at];
-    lane->idle[lane->idle_at] = old;
-    lane->idle_at = lane->idle_at + 1 == lane->idle_count ? 0 : lane->idle_at + 1;
+    uint32_t host = lane->idle[at];
+    lane->idle[at] = old;
+    lane->idle_at = at + 1 == lane->idle_count ? 0 : at + 1;
     return host;
+}
+
+bool hx_slots_host_idles(const storm_slots *s, const storm_lane *lane)
+{
+    return idle_find(s, lane) < lane->idle_count;
+}
+
+void hx_slots_host_return(storm_lane *lane, uint16_t host)
+{
+    lane->idle[lane->idle_count++] = host;
+}
+
+void hx_slots_restart(storm_slots *s, storm_lane *lane, uint32_t i)
+{
+    if (i >= s->without_pid_at) {
+        uint32_t at = idle_find(s, lane);
+        lane->slots[i].host = lane->idle[at];
+        lane->idle[at] = lane->idle[--lane->idle_count];
+        if (lane->idle_at >= lane->idle_count)
+            lane->idle_at = 0;
+    }
+    hx_slots_start(s, lane, i);
 }
 
 /* Straight into the slot, over the fields behind the head: they are set afterwards. Reading back
@@ -401,6 +458,12 @@ static inline void head_write(const storm_slots *s, storm_slot *slot, const stor
     slot->pid = (uint16_t)pid;
 }
 
+void hx_slots_head(const storm_slots *s, storm_slot *slot, uint32_t process, uint32_t host,
+                   uint32_t pid)
+{
+    head_write(s, slot, &(storm_start){.process = (uint16_t)process, .has_pid = true}, host, pid);
+}
+
 void hx_slots_start(storm_slots *s, storm_lane *lane, uint32_t i)
 {
     storm_slot *slot = &lane->slots[i];
@@ -415,12 +478,14 @@ void hx_slots_start(storm_slots *s, storm_lane *lane, uint32_t i)
     const storm_start *start = &s->starts[f];
     if (start->has_pid) {
         storm_walk *walk = &lane->walks[start->process];
+        while (__builtin_expect(lane->absent != 0, 0) && s->absent[lane->host_first + walk->host])
+            walk_next(walk, lane->host_count, s->pid_count);
         head_write(s, slot, start, lane->host_first + walk->host, walk->pid);
-        walk_next(walk, lane->host_count, s->profile->pid_count);
+        walk_next(walk, lane->host_count, s->pid_count);
         __builtin_prefetch(&s->hosts[lane->host_first + walk->host]);
         __builtin_prefetch(&s->pids[walk->pid]);
     } else {
-        head_write(s, slot, start, host_exchange(lane, slot->host), 0);
+        head_write(s, slot, start, host_exchange(s, lane, slot->host), 0);
     }
     slot->seed = (uint32_t)(draw >> 32);
     slot->cursor = start->first_step;

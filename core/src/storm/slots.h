@@ -79,6 +79,7 @@ typedef struct storm_lane {
     uint16_t *idle;    /* hosts on which no kernel flow lives, longest idle at idle_at */
     uint32_t idle_count, idle_at;
     uint32_t host_first, host_count;
+    uint32_t absent; /* how many of its hosts */
 } storm_lane;
 
 typedef struct storm_slots {
@@ -88,7 +89,9 @@ typedef struct storm_slots {
     storm_walk *walks;
     uint16_t *idle;
     storm_host *hosts; /* this worker's */
+    uint8_t *absent;   /* one a host: not 0 where no session may start */
     storm_pid *pids;
+    uint32_t pid_count;  /* of sessions; those behind are of bursts */
     storm_lead *leads;   /* one a process */
     storm_start *starts; /* one a flow */
     uint32_t lane_count, host_count;
@@ -116,6 +119,16 @@ static inline void hx_slot_arm(storm_slots *s, storm_slot *slot)
 
 /* A new session in slot i of the lane. */
 void hx_slots_start(storm_slots *s, storm_lane *lane, uint32_t i);
+
+/* The same, without giving up the slot's host to others: hx_slots_host_return does. Where the slot
+ * is of a process without pid, some host has to be idle. */
+void hx_slots_restart(storm_slots *s, storm_lane *lane, uint32_t i);
+bool hx_slots_host_idles(const storm_slots *s, const storm_lane *lane);
+void hx_slots_host_return(storm_lane *lane, uint16_t host);
+
+/* Makes the slot the one of this process on this host, which has a pid. */
+void hx_slots_head(const storm_slots *s, storm_slot *slot, uint32_t process, uint32_t host,
+                   uint32_t pid);
 
 /* The slot's session by name: "host process pid". */
 void hx_slots_session_name(const storm_slots *s, const storm_slot *slot, char *out, size_t room);

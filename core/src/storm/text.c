@@ -29,6 +29,7 @@ int hx_storm_reserve(void **array, uint32_t *room, uint32_t count, uint32_t more
 /* One text under way: its literal since the last value starts at `literal`. */
 typedef struct compilation {
     hx_profile *profile;
+    const storm_message *message;
     storm_text *text;
     uint32_t literal;
     uint32_t min_len, max_len;
@@ -96,15 +97,15 @@ static int value_put(compilation *c, uint32_t variable)
 
 static int variable_find(const hx_profile *p, const char *name, size_t len)
 {
-    for (uint32_t i = 0; i < p->variable_count; i++)
+    for (uint32_t i = 0; i < p->variable_count && len; i++)
         if (strlen(p->variables[i].name) == len && memcmp(p->variables[i].name, name, len) == 0)
             return (int)i;
     return -1;
 }
 
-static int compile(compilation *c, const char *text, const char *where, hx_error *err)
+static int compile(compilation *c, const char *where, hx_error *err)
 {
-    const char *s = text;
+    const char *s = c->message->text;
     int rc = 0;
 
     while (*s && !rc) {
@@ -128,6 +129,8 @@ static int compile(compilation *c, const char *text, const char *where, hx_error
                                 where, s);
         if (c->text->piece_count + STORM_PARTS_MAX > STORM_PIECES_MAX)
             return hx_error_set(err, HX_EINVAL, "%s: the text has too many variables", where);
+        if (variable == c->message->replaced)
+            variable = c->message->by;
         rc = value_put(c, (uint32_t)variable);
         s += len + 2;
     }
@@ -139,7 +142,7 @@ static int compile_layout(hx_profile *p, uint32_t i, uint32_t layout, const char
 {
     storm_message *message = &p->messages[i];
     const storm_process *process = &p->processes[message->process];
-    compilation c = {p, &p->texts[layout][i], p->literal_bytes, 0, 0};
+    compilation c = {p, message, &p->texts[layout][i], p->literal_bytes, 0, 0};
     char before[STORM_NAME_MAX + STORM_SD_MAX + 8] = "";
     int rc;
 
@@ -151,7 +154,7 @@ static int compile_layout(hx_profile *p, uint32_t i, uint32_t layout, const char
         snprintf(before, sizeof before, "%s %s ", process->msgid, process->structured_data);
     rc = literal_put(&c, before, (uint32_t)strlen(before));
     if (!rc)
-        rc = compile(&c, message->text, where, err);
+        rc = compile(&c, where, err);
     if (!rc)
         rc = literal_end(&c, &c.text->tail, &c.text->tail_len);
     if (rc)

@@ -56,6 +56,7 @@ int hx_storm_variable_choice(storm_variable *v, const char *const *values, uint3
     for (uint32_t i = 0; i < count; i++)
         table_put(part, i, values[i], (uint32_t)strlen(values[i]));
     part_bounds(part, min_len, max_len);
+    v->source = STORM_CHOICE;
     v->part_count = 1;
     return 0;
 }
@@ -81,12 +82,18 @@ static int part_numbers(storm_part *part, uint32_t low, uint32_t high)
 
 int hx_storm_variable_range(storm_variable *v, uint32_t low, uint32_t high)
 {
+    v->source = STORM_RANGE;
+    v->low = low;
+    v->high = high;
     v->part_count = 1;
     return part_numbers(&v->parts[0], low, high);
 }
 
 int hx_storm_variable_ipv4(storm_variable *v, const uint8_t address[4], uint32_t fixed_octets)
 {
+    v->source = STORM_IPV4;
+    memcpy(v->address, address, sizeof v->address);
+    v->fixed_octets = (uint8_t)fixed_octets;
     v->part_count = 4 - fixed_octets;
     for (uint32_t i = 0; i < v->part_count; i++) {
         storm_part *part = &v->parts[i];
@@ -116,6 +123,9 @@ int hx_storm_variable_random(storm_variable *v, const char *alphabet, uint32_t l
 
     if (parts < 2 && length > 1)
         parts = 2;
+    v->source = STORM_RANDOM;
+    v->alphabet = alphabet;
+    v->length = length;
     v->part_count = parts;
     for (uint32_t i = 0, done = 0; i < parts; i++) {
         storm_part *part = &v->parts[i];
@@ -143,4 +153,96 @@ void hx_storm_variable_clear(storm_variable *v)
         free(v->parts[i].table);
         v->parts[i].table = NULL;
     }
+}
+
+/* --- what normal traffic could say --------------------------------------------------------------
+ */
+
+/* A number as hx_number_write writes it, without leading zeros. */
+static bool number_parse(const char *text, size_t len, uint32_t *out)
+{
+    uint32_t value = 0;
+
+    if (len == 0 || len > 8 || (text[0] == '0' && len > 1))
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+        value = value * 10 + (uint32_t)(text[i] - '0');
+    }
+    *out = value;
+    return true;
+}
+
+static bool is_of_network(const storm_variable *v, const char *text)
+{
+    for (uint32_t i = 0; i < 4; i++) {
+        size_t len = strcspn(text, ".");
+        uint32_t octet;
+
+        if (!number_parse(text, len, &octet) || octet > 255 ||
+            (i < v->fixed_octets && octet != v->address[i]) || (text[len] == '.') != (i < 3))
+            return false;
+        text += len + 1;
+    }
+    return true;
+}
+
+static const char *choice_at(const storm_variable *v, uint32_t i, size_t *len)
+{
+    const storm_part *part = &v->parts[0];
+    const char *entry = part->table + (size_t)i * part->stride;
+
+    *len = (uint8_t)entry[part->stride - 1];
+    return entry;
+}
+
+bool hx_storm_variable_may_be(const storm_variable *v, const char *value)
+{
+    size_t len = strlen(value), choice_len;
+    uint32_t number;
+
+    switch ((storm_source)v->source) {
+    case STORM_CHOICE:
+        for (uint32_t i = 0; i < v->parts[0].count; i++) {
+            const char *choice = choice_at(v, i, &choice_len);
+            if (choice_len == len && memcmp(choice, value, len) == 0)
+                return true;
+        }
+        return false;
+    case STORM_RANGE:
+        return number_parse(value, len, &number) && number >= v->low && number <= v->high;
+    case STORM_IPV4:
+        return is_of_network(v, value);
+    case STORM_RANDOM:
+        return len == v->length && strspn(value, v->alphabet) == len;
+    }
+    return true;
+}
+
+bool hx_storm_variable_may_be_of(const storm_variable *v, uint32_t low, uint32_t high)
+{
+    uint64_t power = 1;
+    uint32_t number;
+    size_t len;
+
+    switch ((storm_source)v->source) {
+    case STORM_CHOICE:
+        for (uint32_t i = 0; i < v->parts[0].count; i++) {
+            const char *choice = choice_at(v, i, &len);
+            if (number_parse(choice, len, &number) && number >= low && number <= high)
+                return true;
+        }
+        return false;
+    case STORM_RANGE:
+        return low <= v->high && v->low <= high;
+    case STORM_IPV4:
+        return false;
+    case STORM_RANDOM:
+        for (uint32_t i = 1; i < v->length && power <= high; i++)
+            power *= 10;
+        /* Numbers of so many digits, where there is one in the range. */
+        return strchr(v->alphabet, '0') && power <= high + (v->length == 1) && low < power * 10;
+    }
+    return true;
 }
