@@ -1,64 +1,199 @@
-"""haechi storm: realistic logs, to a file for now."""
+"""haechi storm: realistic logs, sent as a storm or written to a file."""
 
 from __future__ import annotations
 
+import functools
 import json
+import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
+from haechi.cli.grouped import GroupedCommand, Headed, given
 from haechi.cli.outcome import refusals
-from haechi.cli.quantity import Count, Quantity
-from haechi.native.tools import ToolError
+from haechi.config.load import ConfigError, load_yaml
+from haechi.config.storm import PRESETS, StormConfig, classic, preset
+from haechi.config.values import read_ports
+from haechi.native.control import ControlError
+from haechi.native.tools import ToolError, ToolRefusedError
 from haechi.storm.maker import START, MakeError, make
 from haechi.storm.profile import ProfileError
+from haechi.storm.targets import TargetError
 
 FORMS = ("iso", "rfc3164", "rfc5424")
+SNAPSHOT = Path("haechi-storm-snapshot.json")
+_LISTS = ("target", "allow_target", "anomaly_kinds")
 
 
-@click.command("storm", context_settings={"show_default": True})
-@click.option("-o", "--output", required=True, metavar="FILE", help="Where lines go; - for standard output.")
-@click.option("--count", type=Count(), default="1M", help="Lines to make.")
-@click.option("--eps", type=Quantity(), default="1k", help="Lines a second of log time.")
-@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=1, help="Same seed, same bytes.")
-@click.option("--form", type=click.Choice(FORMS), default="iso", help="How a line is written.")
-@click.option("--profile", default="system", metavar="NAME|FILE", help="What is written.")
-@click.option("--anomaly-rate", type=click.FloatRange(0, 1), default=0.0, help="Share of anomalous sessions.")
-@click.option(
-    "--truth", metavar="FILE", help="Where the anomalous sessions are listed, one JSON object a line."
+def _options(heading: str, *options: tuple[tuple[str, ...], dict[str, Any]]) -> Callable[[Any], Any]:
+    """Options under a heading, in this order."""
+
+    def decorate(function: Any) -> Any:
+        for names, settings in reversed(options):
+            function = click.option(*names, cls=Headed, heading=heading, **settings)(function)
+        return function
+
+    return decorate
+
+
+def _option(*names: str, **settings: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
+    return names, settings
+
+
+_FLAG: dict[str, Any] = {"is_flag": True, "default": None}
+
+
+@click.command("storm", cls=GroupedCommand)
+@_options(
+    "Where to",
+    _option(
+        "--target", multiple=True, metavar="ADDRESS", help="Where events are sent; several share the rate."
+    ),
+    _option("--ports", metavar="PORTS", help="514-553, or a list such as 514,601,6000-6003. [514-553]"),
+    _option("--transport", type=click.Choice(["udp", "tcp", "tls"]), help="[udp]"),
+    _option(
+        "--framing", type=click.Choice(["octets", "newline"]), help="Of TCP and TLS (RFC 6587). [octets]"
+    ),
+    _option("--account", **_FLAG, help="Keep account with a haechi sink: probes and end marks."),
+    _option("--no-gso", "gso", flag_value=False, default=None, help="A send for each datagram."),
+    _option(
+        "--allow-target", multiple=True, metavar="ADDRESS", help="Allow this target beyond private nets."
+    ),
+    _option("-o", "--output", metavar="FILE", help="Write lines instead; - for standard output."),
+    _option("--paced", **_FLAG, help="With -o: write at the rate, not at once."),
 )
-@click.option("--start", default=START, metavar="TIME", help="UTC time of the first line.")
-@click.option("--json", "as_json", is_flag=True, help="What was made, as one JSON object on standard error.")
+@_options(
+    "How fast, how long",
+    _option("--eps", metavar="RATE", help="Events a second: 500, 750k, 4M, or max. [1k]"),
+    _option(
+        "--preset",
+        metavar="NAME",
+        help=f"{', '.join(PRESETS)}: a rate to 40 ports; 4m-classic: see --classic.",
+    ),
+    _option(
+        "--classic",
+        "in_classic",
+        is_flag=True,
+        help="A worker and a port for each 100,000 events/s, groups of 10.",
+    ),
+    _option("--duration", metavar="TIME", help="30s, 10m, 24h. [until it is ended]"),
+    _option("--count", metavar="N", help="So many events and no more; with -o [1M]"),
+    _option("--ramp-up", metavar="TIME", help="From nothing to the rate in a straight line."),
+    _option("--max-eps", metavar="RATE", help="The limit that the rate must not be above. [20M]"),
+    _option("--burst-us", metavar="N", help="How long a port's turn lasts, in microseconds. [850]"),
+)
+@_options(
+    "What is written",
+    _option("--profile", metavar="NAME|FILE", help="What is written. [system]"),
+    _option("--form", type=click.Choice(FORMS), help="How a line is written. [iso]"),
+    _option("--seed", type=click.IntRange(0, 2**64 - 1), help="Same seed, same bytes. [1]"),
+    _option("--start", metavar="TIME", help=f"UTC time of the first line. [now; with -o {START}]"),
+    _option("--sessions", metavar="N", help="Sessions live at once. [by the rate]"),
+)
+@_options(
+    "Anomalies",
+    _option("--anomaly-rate", metavar="RATIO", help="Share of anomalous sessions, 0 to 1. [0]"),
+    _option("--anomaly-kinds", multiple=True, metavar="KINDS", help="sessions, all, or some. [sessions]"),
+    _option("--disturbance-events", metavar="N", help="A burst or a silence in so many events. [none]"),
+    _option("--truth", metavar="FILE", help="Where the anomalies are listed, one JSON object a line."),
+)
+@_options(
+    "Workers",
+    _option("--workers", metavar="N", help="Threads that send. [one for each core]"),
+    _option("--groups", metavar="N", help="Of workers, each on one NUMA node with --pin auto. [1]"),
+    _option("--pin", metavar="CPU,CPU...|auto", help="Processors the workers stay on, in turn."),
+)
+@_options(
+    "TLS",
+    _option("--tls-ca", metavar="FILE", help="Whose certificates are accepted. [the system's store]"),
+    _option("--tls-certificate", metavar="FILE", help="The storm's own, where the receiver asks for one."),
+    _option("--tls-key", metavar="FILE", help="The key to it."),
+    _option("--tls-server-name", metavar="NAME", help="What the receiver's is to be for. [the target]"),
+    _option("--tls-insecure", **_FLAG, help="Do not check the receiver's certificate."),
+)
+@_options(
+    "Running",
+    _option(
+        "--config",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Settings (configs/storm.yaml explains them); options here win over it.",
+    ),
+    _option(
+        "--json", "as_json", is_flag=True, help="The totals as one JSON object. With -o on standard error."
+    ),
+    _option("--quiet", is_flag=True, help="No live view and no line a second."),
+    _option("--snapshot", metavar="FILE", help=f"Where USR2 writes the totals so far. [{SNAPSHOT}]"),
+    _option("--summary", metavar="FILE", help="Write the totals there as well; - for standard error."),
+    _option("--stats-page", metavar="FILE", help="Map counters to this file."),
+    _option("--control-socket", metavar="SOCKET", help="Take commands on this Unix socket."),
+)
 def command(
-    output: str,
-    count: int,
-    eps: float,
-    seed: int,
-    form: str,
-    profile: str,
-    anomaly_rate: float,
-    truth: str | None,
-    start: str,
+    config: Path | None,
     as_json: bool,
+    quiet: bool,
+    in_classic: bool,
+    **options: Any,
 ) -> None:
-    """Make a log of session flows as a machine room writes it, with labelled anomalies on request.
+    """Send realistic system logs at a set rate, or write them to a file, with labelled anomalies on request.
 
     \b
+    haechi storm --target 127.0.0.1 --ports 5514-5553 --eps 4M --duration 30s --account
+    haechi storm --target 10.1.2.3 --preset 500k --ramp-up 1m --duration 24h
+    haechi storm --target siem --transport tls --tls-ca ca.pem --ports 6514 --eps 20k
     haechi storm -o app.log --count 2M --anomaly-rate 0.01 --truth truth.jsonl
+
+    TERM and INT end it gracefully, USR1 reads --config again and takes over its rate, USR2 writes a snapshot.
+    Beyond loopback, private networks and link-local a target has to be allowed by its name.
     """
-    with refusals(MakeError, ToolError, wrong_usage=(ProfileError,)):
-        made = make(
-            Path(output),
-            count=count,
-            eps=eps,
-            seed=seed,
-            form=form,
-            profile=profile,
-            anomaly_rate=anomaly_rate,
-            truth=Path(truth) if truth else None,
-            start=start,
-        )
+    chosen = given(options, _LISTS)
+    if config is None and "target" not in chosen and "output" not in chosen:
+        raise click.UsageError("Missing option '--target' (where to send) or '-o' / '--output' (a file).")
+    failures = (MakeError, ToolError, ControlError)
+    wrong = (ConfigError, ProfileError, TargetError, ToolRefusedError)
+    with refusals(*failures, wrong_usage=wrong):
+        read = functools.partial(_settings, config, chosen, in_classic)
+        settings = read()
+        if settings.output is not None and not settings.paced:
+            _write(settings, as_json)
+        else:
+            _send(settings, read if config else None, as_json, quiet)
+
+
+def _settings(path: Path | None, chosen: dict[str, Any], in_classic: bool) -> StormConfig:
+    """The file's, under the preset's, under the options; then put into the classical shape."""
+    options = dict(chosen)
+    name = options.pop("preset", None)
+    try:
+        options = {**(preset(name) if name else {}), **options}
+        settings = load_yaml(path, StormConfig, options)
+        if not in_classic:
+            return settings
+        shape = classic(settings.eps, settings.ports)
+    except ValueError as error:
+        raise ConfigError(f"command line: {error}") from None
+    return load_yaml(path, StormConfig, {**options, **shape})
+
+
+def _write(settings: StormConfig, as_json: bool) -> None:
+    assert settings.output is not None
+    assert settings.eps != "max"
+    made = make(
+        settings.output,
+        count=settings.file_count,
+        eps=settings.eps,
+        seed=settings.seed,
+        form=settings.form,
+        profile=settings.profile,
+        anomaly_rate=settings.anomaly_rate,
+        anomaly_kinds=settings.anomaly_kinds,
+        disturbance_events=settings.disturbance_events,
+        sessions=settings.sessions,
+        truth=settings.truth,
+        start=settings.start or START,
+    )
     # Standard output may be the log itself.
     if as_json:
         click.echo(json.dumps(asdict(made)), err=True)
@@ -69,3 +204,39 @@ def command(
             f"{rate / 1e6:.2f} M lines/s",
             err=True,
         )
+
+
+def _send(settings: StormConfig, read: Callable[[], StormConfig] | None, as_json: bool, quiet: bool) -> None:
+    from rich.console import Console
+
+    from haechi.live.follow import Requests, follow, say
+    from haechi.live.reload import Reloader
+    from haechi.live.snapshot import write_snapshot, write_summary
+    from haechi.storm.run import Storm
+    from haechi.storm.view import StormView, summary_table
+    from haechi.tune.settings import warnings
+
+    console = Console(stderr=True)
+    if settings.target:
+        eps = settings.max_eps if settings.eps == "max" else settings.eps
+        for sentence in warnings(len(read_ports(settings.ports)), eps):
+            say(console, sentence)
+    with Requests() as requests, Storm.start(settings) as storm:
+        requests.attend(storm)
+        follow(
+            storm,
+            StormView(storm, settings, time.monotonic()),
+            requests,
+            console,
+            quiet=quiet,
+            reload=Reloader(settings, read, "eps", storm.take_rate),
+            snapshot=lambda: write_snapshot(storm, settings.snapshot or SNAPSHOT),
+        )
+        result = storm.finish()
+    write_summary(settings.summary, result.whole)
+    # Standard output may be the log itself.
+    to_error = settings.output is not None
+    if as_json:
+        click.echo(json.dumps(dict(result.whole), ensure_ascii=False), err=to_error)
+    else:
+        Console(stderr=to_error).print(summary_table(result))

@@ -61,4 +61,4 @@ class SinkConfig(BaseModel):
 
     def tool_config(self) -> dict[str, Any]:
         """The JSON object that haechi-sink reads."""
-        return self.model_dump(mode="json", exclude_none=True, exclude=_OURS)
+        return {**self.model_dump(mode="json", exclude_none=True, exclude=_OURS), "quiet": True}

@@ -28,6 +28,8 @@ FILE_COUNT = 1_000_000
 
 # What is for haechi and not for the tool.
 _OURS = {"profile", "snapshot", "summary"}
+# What a file has none of.
+_OF_NETWORK = {"target", "ports", "allow_target", "account"}
 
 
 class StormConfig(BaseModel):
@@ -71,6 +73,7 @@ class StormConfig(BaseModel):
     truth: Path | None = None
 
     output: Path | None = None
+    paced: bool = False
     stats_page: Path | None = None
     control_socket: Path | None = None
     summary: str | None = Field(default=None, min_length=1)
@@ -90,6 +93,12 @@ class StormConfig(BaseModel):
             wrong.append("target and output exclude each other: events are sent, or written to a file")
         if self.output is not None and self.eps == "max":
             wrong.append("eps: max is of use with target only; a file's lines need times, such as eps: 1000")
+        if self.paced and self.output is None:
+            wrong.append("paced is of use with output only; what is sent to a target always is")
+        if self.paced and self.count is None and self.duration is None:
+            wrong.append("paced needs count or duration: a file does not grow for ever")
+        if self.target and self.eps != "max" and self.eps < 1:
+            wrong.append(f"eps: {self.eps:g} is not at least 1")
         if (self.tls_certificate is None) != (self.tls_key is None):
             wrong.append("tls_certificate and tls_key need each other")
         if self.duration == 0:
@@ -118,6 +127,12 @@ class StormConfig(BaseModel):
     def tool_config(self, profile: str) -> dict[str, Any]:
         """The JSON object that haechi-storm reads; profile names the rendered profile."""
         config = self.model_dump(mode="json", exclude_none=True, exclude=_OURS)
+        if self.output is not None:
+            config = {key: value for key, value in config.items() if key not in _OF_NETWORK}
+        # As texts: a JSON number is not exact beyond 2^53, and neither has a rate more than three places.
+        config |= {key: str(config[key]) for key in ("seed", "count", "disturbance_events") if key in config}
+        if self.eps != "max":
+            config["eps"] = f"{self.eps:.3f}"
         config["anomaly_kinds"] = ",".join(self.anomaly_kinds)
         return {"profile": profile, **config}
 

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -39,7 +40,13 @@ class RunningTool:
         self._words_read = 0
 
     @classmethod
-    def _launch(cls, config: Mapping[str, Any], documents: Mapping[str, str], ready_s: float) -> Self:
+    def _launch(
+        cls,
+        config: Mapping[str, Any],
+        documents: Mapping[str, str],
+        ready_s: float,
+        stdout: int = subprocess.DEVNULL,
+    ) -> Self:
         """Starts the tool. documents are texts that it reads as files: key of the configuration -> text.
         ToolRefusedError where it does not accept the configuration, ToolError where it fails otherwise."""
         totals = os.memfd_create("haechi-summary")
@@ -53,7 +60,9 @@ class RunningTool:
             own["control_socket"] = config.get("control_socket") or str(folder / "control")
             own["stats_page"] = config.get("stats_page") or str(folder / "stats")
             try:
-                process = Process.start(cls.TOOL, {**config, **own}, ready_s=ready_s, pass_fds=fds)
+                process = Process.start(
+                    cls.TOOL, {**config, **own}, stdout=stdout, ready_s=ready_s, pass_fds=fds
+                )
             except BaseException:
                 os.close(totals)
                 raise

@@ -257,7 +257,7 @@ class Process:
 
     def _failure(self, status: int) -> ToolError:
         if status == _WRONG_USAGE and (said := self.stderr_text().strip()):
-            return ToolRefusedError(said)
+            return ToolRefusedError(said.replace(f"{self.name}: ", ""))
         return ToolError(self._ended(status))
 
     def _ended(self, status: int) -> str:

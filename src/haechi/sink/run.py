@@ -8,12 +8,15 @@ with Sink.start(config) as sink:
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from haechi.config.sink import SinkConfig
 from haechi.native.running import RunningTool, taken
+
+STDOUT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class PortAccount:
     bytes: int
     controls: int
     sent: int
+    sent_controls: int
     kernel_dropped: int
     lost_elsewhere: int
     closed: bool  # every stream that was seen has ended: the figures are final
@@ -60,6 +64,7 @@ class SinkResult:
     controls: int
     sent: int
     sent_bytes: int
+    sent_controls: int
     kernel_dropped: int
     kernel_dropped_buffers: int
     lost_elsewhere: int
@@ -97,12 +102,14 @@ class SinkResult:
 
     @property
     def loss_ratio(self) -> float:
-        return self.lost / self.sent if self.sent else 0.0
+        """Of all that was sent, as far as it is known."""
+        known = self.sent + self.sent_controls or self.received + self.controls + self.lost
+        return self.lost / known if known else 0.0
 
     @property
     def lost_controls(self) -> int:
-        """How many of the lost were control messages: what the events alone leave unexplained."""
-        return self.received + self.lost - self.sent if self.closed else 0
+        """How many of the lost were control messages."""
+        return max(0, self.sent_controls - self.controls)
 
     @property
     def eps(self) -> float:
@@ -121,11 +128,16 @@ class Sink(RunningTool):
     @classmethod
     def start(cls, config: SinkConfig, *, ready_s: float = 30.0) -> Self:
         """Listens when it returns. ToolRefusedError and ToolError with the tool's own words."""
-        return cls._launch(config.tool_config(), {}, ready_s)
+        stdout = STDOUT if str(config.write) == "-" else subprocess.DEVNULL
+        return cls._launch(config.tool_config(), {}, ready_s, stdout=stdout)
 
     def set_rate(self, max_eps: float) -> None:
         """From now on it takes at most so many messages a second; 0: as many as come."""
         self.ask("set_rate", eps=max_eps)
+
+    def take_rate(self, config: SinkConfig) -> None:
+        """The max_eps of another configuration."""
+        self.set_rate(config.max_eps or 0)
 
     def pause(self) -> None:
         """Takes nothing, so that buffers fill and the kernel drops."""

@@ -28,14 +28,10 @@ class Row:
     received: int
     eps: float
     sent: int  # by the senders' last marks; 0 where none keeps account
+    lost: int  # by the account as it stands
     dropped: int
     clients: int
     latency: Histogram
-
-    @property
-    def missing(self) -> int:
-        """Of what the last marks said; later arrivals make up for it, so it never says too much."""
-        return max(0, self.sent - self.received)
 
 
 def merge(rows: Sequence[Row]) -> Row:
@@ -44,6 +40,7 @@ def merge(rows: Sequence[Row]) -> Row:
         sum(row.received for row in rows),
         sum(row.eps for row in rows),
         sum(row.sent for row in rows),
+        sum(row.lost for row in rows),
         sum(row.dropped for row in rows),
         sum(row.clients for row in rows),
         sum((row.latency for row in rows), _NOTHING),
@@ -79,22 +76,25 @@ class SinkView:
             for port in ports
             for name in ("truncated", "empty", "bad_framing", "refused", "tls_failed")
         )
-        self._rows = [
-            Row(
+        # More workers than ports: several rows are of one port.
+        rows: dict[int, list[Row]] = {}
+        for port, eps, latency in zip(ports, self._meter.rates, self._latencies, strict=True):
+            row = Row(
                 (port["port"], port["port"]),
                 port["received"],
                 eps,
                 port["sent"],
+                port["lost"],
                 port["kernel_dropped"],
                 port["clients"],
                 latency,
             )
-            for port, eps, latency in zip(ports, self._meter.rates, self._latencies, strict=True)
-        ]
+            rows.setdefault(port["port"], []).append(row)
+        self._rows = [merge(of_port) for of_port in rows.values()]
 
     @property
     def _whole(self) -> Row:
-        return merge(self._rows) if self._rows else Row((0, 0), 0, 0.0, 0, 0, 0, _NOTHING)
+        return merge(self._rows) if self._rows else Row((0, 0), 0, 0.0, 0, 0, 0, 0, _NOTHING)
 
     def line(self) -> str:
         meter, whole = self._meter, self._whole
@@ -105,7 +105,7 @@ class SinkView:
             f"dropped {whole.dropped:,}",
         ]
         if whole.sent:
-            parts.append(f"missing {whole.missing:,}")
+            parts.append(f"lost {whole.lost:,}")
         if whole.latency.count:
             parts.append(f"p50 {whole.latency.quantile(0.5):,} us, p99 {whole.latency.quantile(0.99):,} us")
         parts.append(f"cpu {self._cost.cores:.2f}, {self._cost.rss_bytes / 1e6:.0f} MB")
@@ -128,10 +128,10 @@ class SinkView:
         odd = f"   [yellow]odd {self._odd:,}[/]" if self._odd else ""
         grid.add_row("messages", f"received {whole.received:,}   {dropped}{odd}")
         if self._streams:
-            missing = f"[red]missing {whole.missing:,}[/]" if whole.missing else "missing 0"
+            lost = f"[red]lost {whole.lost:,}[/]" if whole.lost else "lost 0"
             grid.add_row(
                 "account",
-                f"sent {whole.sent:,}   {missing}   {self._streams_ended} of {self._streams} streams ended",
+                f"sent {whole.sent:,}   {lost}   {self._streams_ended} of {self._streams} streams ended",
             )
         else:
             grid.add_row("account", "[dim]no sender keeps one[/]")
@@ -144,7 +144,7 @@ class SinkView:
     def _table(self, rows: Sequence[Row]) -> Table:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         streams = self._config.transport != "udp"
-        columns = ["port", "received", "events/s", "dropped", "missing", "p50 us", "p99 us"]
+        columns = ["port", "received", "events/s", "dropped", "lost", "p50 us", "p99 us"]
         for column in columns + ["clients"] * streams:
             table.add_column(column, justify="right", no_wrap=True)
         for row in rows:
@@ -155,7 +155,7 @@ class SinkView:
                 f"{row.received:,}",
                 short(row.eps),
                 f"{row.dropped:,}",
-                f"{row.missing:,}" if row.sent else "-",
+                f"{row.lost:,}" if row.sent else "-",
                 *latencies,
                 *([f"{row.clients:,}"] if streams else []),
             )
@@ -163,19 +163,27 @@ class SinkView:
 
 
 def account_line(result: SinkResult) -> str:
-    """The account in figures, and whether it is closed."""
+    """The account in figures, and whether it is closed.
+
+    It is of events alone where no control message was lost, since then events are what is missing.
+    """
     if not result.streams:
         return "no account: no sender said what it sent (haechi storm --account does)"
+    controls = result.sent_controls if result.lost_controls else 0
+    sent = result.sent + controls
     line = (
-        f"sent {result.sent:,} = received {result.received:,} + kernel dropped {result.kernel_dropped:,} "
+        f"sent {sent:,} = received {sent - result.lost:,} + kernel dropped {result.kernel_dropped:,} "
         f"+ lost elsewhere {result.lost_elsewhere:,}"
     )
-    if not result.closed:
-        ended = f"{result.streams_ended} of {result.streams} streams have ended"
-        return f"{line.replace(' = ', ' by the last marks; ')} (open: {ended})"
-    if result.lost_controls:
-        line += f" - {result.lost_controls:,} control messages among the lost"
-    return f"{line} (closed)"
+    if result.closed:
+        notes = ["closed"]
+    else:
+        notes = [f"open: {result.streams_ended} of {result.streams} streams have ended"]
+    if controls:
+        notes.append(
+            f"{controls:,} of the sent and {result.lost_controls:,} of the lost are control messages"
+        )
+    return f"{line} ({'; '.join(notes)})"
 
 
 def summary_table(result: SinkResult) -> Table:

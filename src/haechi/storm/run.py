@@ -7,6 +7,7 @@ with Storm.start(config) as storm:
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -15,6 +16,8 @@ from haechi.config.storm import StormConfig
 from haechi.native.running import RunningTool, taken
 from haechi.storm import profile as profiles
 from haechi.storm import targets
+
+STDOUT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class StormResult:
     bytes: int
     controls: int
     errors: int
-    refused: int  # of which: nobody listened
+    refused: int  # sends after which the target's kernel said that nobody listens
     reconnects: int
     seconds: float
     offered_eps: float | None  # None: as fast as it goes
@@ -107,11 +110,23 @@ class Storm(RunningTool):
         ToolError with the tool's own words."""
         targets.check(config)
         rendered = profiles.render(profiles.load(config.profile))
-        return cls._launch(config.tool_config("profile"), {"profile": rendered}, ready_s)
+        return cls._launch(
+            config.tool_config("profile"),
+            {"profile": rendered},
+            ready_s,
+            stdout=STDOUT if str(config.output) == "-" else subprocess.DEVNULL,
+        )
 
     def set_rate(self, eps: float) -> None:
         """From now on so many events a second, of all workers together. ControlError where refused."""
         self.ask("set_rate", eps=eps)
+
+    def take_rate(self, config: StormConfig) -> None:
+        """The rate of another configuration, within its limit. TargetError or ControlError."""
+        if config.eps == "max":
+            raise targets.TargetError("a storm that has a rate cannot do without it; start anew for max")
+        targets.check_rate(config)
+        self.set_rate(config.eps)
 
     def pause(self) -> None:
         self.ask("pause")

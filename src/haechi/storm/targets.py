@@ -46,21 +46,26 @@ def look_up(target: str) -> list[str]:
 
 def check(config: StormConfig, look_up: Callable[[str], Sequence[str]] = look_up) -> None:
     """TargetError with a sentence for everything that keeps this storm from being begun."""
-    complaints = [*_of_ports(config), *_of_rate(config)]
+    complaints = [*_of_rate(config), *(_of_ports(config) if config.target else ())]
     for target in config.target:
         complaints += _of_target(target, look_up, config.allow_target)
     if complaints:
         raise TargetError("\n".join(complaints))
 
 
+def check_rate(config: StormConfig) -> None:
+    """TargetError where the rate is above the limit."""
+    for sentence in _of_rate(config):
+        raise TargetError(sentence)
+
+
 def _of_target(target: str, look_up: Callable[[str], Sequence[str]], allowed: Sequence[str]) -> Iterator[str]:
     if target in allowed:
         return
-    named = {address for text in allowed if (address := _address(text)) is not None}
     far = []
     for text in look_up(target):
         address = _address(text)
-        if address is None or not (address in named or any(address in network for network in _NEAR)):
+        if address is None or not any(address in network for network in _NEAR):
             far.append(text)
     if far:
         what = target if far == [target] else f"{target} ({', '.join(far)})"

@@ -83,7 +83,7 @@ class StormView:
         self._workers: list[Row] = []
         self._ports: list[Row] = []
         self._tool: dict[str, int] = {}
-        self._errors = self._sends = 0
+        self._errors = self._refused = self._sends = 0
 
     def read(self, at: float) -> None:
         page = self._storm.page
@@ -93,6 +93,7 @@ class StormView:
         self._meter.read([stream["events"] for stream in streams], at)
         self._cost.read(at)
         self._errors = sum(stream["errors"] for stream in streams)
+        self._refused = sum(stream["refused"] for stream in streams)
         self._sends = sum(stream["sends"] for stream in streams)
         self._workers = rows_of(streams, self._meter.rates, "worker", self._places)
         self._ports = rows_of(streams, self._meter.rates, "port", self._places)
@@ -116,6 +117,8 @@ class StormView:
         ]
         if self._errors:
             parts.append(f"errors {self._errors:,}")
+        if self._refused:
+            parts.append(f"refused {self._refused:,}")
         if whole.received:
             parts.append(f"received {whole.received:,}, dropped {whole.dropped:,}")
         parts.append(f"cpu {self._cost.cores:.2f}, {self._cost.rss_bytes / 1e6:.0f} MB")
@@ -159,7 +162,10 @@ class StormView:
             drop = f"[red]dropped {whole.dropped:,}[/]" if whole.dropped else "dropped 0"
             grid.add_row("sink", f"received {whole.received:,}   not yet or never {behind:,}   {drop}")
         else:
-            grid.add_row("sink", "[dim]none reports[/]")
+            silent = (
+                f"[red]nobody listens ({self._refused:,} refusals)[/]" if self._refused else "none reports"
+            )
+            grid.add_row("sink", silent)
         grid.add_row("process", f"{self._cost.cores:.2f} cores   {self._cost.rss_bytes / 1e6:.0f} MB")
         return grid
 
@@ -188,8 +194,9 @@ def summary_table(result: StormResult) -> Table:
     table.add_row("late", f"{result.late_events:,} events, at most {result.late_max_us:,.0f} us")
     segments = "equal lengths in one send (GSO)" if result.gso else "one send an event"
     table.add_row("sends", f"{result.sends:,}, {result.events_per_send:.1f} events each; {segments}")
-    refused = f" ({result.refused:,} refused: nobody listened)" if result.refused else ""
-    table.add_row("errors", f"[red]{result.errors:,}[/]{refused}" if result.errors else "0")
+    table.add_row("errors", f"[red]{result.errors:,}[/]" if result.errors else "0")
+    if result.refused:
+        table.add_row("refused", f"[red]{result.refused:,}[/]: nobody listens there")
     if result.reconnects:
         table.add_row("reconnects", f"{result.reconnects:,}")
     if result.received is not None:
