@@ -47,10 +47,11 @@ int hx_outlet_write(hx_outlet *outlet, const char *bytes, size_t len, size_t *wr
  * receiver that has closed before a write has to find out. */
 int hx_outlet_read(hx_outlet *outlet, char *out, size_t room);
 
-/* Connects anew, after HX_EIO or -1. Attempts that fail are repeated after 10 ms, then twice as
- * long each time up to a second; a connection that lasted a second starts from the beginning,
- * without a wait. Takes at most about timeout_ms and goes on where it was in the next call. 0:
- * connected. HX_EAGAIN: not yet; err (may be NULL) says how the last attempt failed, else is empty.
+/* Connects anew, after HX_EIO, -1 or the end. Attempts that fail are repeated after 10 ms, then
+ * twice as long each time up to a second; a connection that lasted a second starts from the
+ * beginning, without a wait. Takes at most about timeout_ms and goes on where it was in the next
+ * call. 0: connected. HX_EAGAIN: not yet; err (may be NULL) says how the last attempt failed, else
+ * is empty.
  */
 int hx_outlet_reconnect(hx_outlet *outlet, int timeout_ms, hx_error *err);
 

@@ -221,7 +221,7 @@ int hx_outlet_reconnect(hx_outlet *o, int timeout_ms, hx_error *err)
 
     if (err)
         err->text[0] = '\0';
-    if (o->phase == GONE && o->fd >= 0)
+    if (o->phase > OPEN || (o->phase == GONE && o->fd >= 0))
         leave(o);
     while (o->phase != OPEN) {
         int64_t next = o->next_attempt_ns < end_ns ? o->next_attempt_ns : end_ns;

@@ -189,6 +189,29 @@ static void test_receiver_that_closes(bool tls)
     CHECK(r.clean_end);
 }
 
+static void test_a_second_life(bool tls)
+{
+    receiver r;
+    hx_outlet_config config;
+    hx_outlet *outlet;
+    uint64_t timeouts = 0;
+
+    receiver_start(&r, (manners){.tls = tls, .connections = 2});
+    config = config_for(&r);
+    outlet = outlet_open(&config);
+    CHECK_INT(write_all(outlet, 1000, 1000, PATIENCE_MS, &timeouts), 0);
+    CHECK_INT(hx_outlet_finish(outlet, PATIENCE_MS), 0);
+    CHECK_INT(hx_outlet_finish(outlet, PATIENCE_MS), 0);
+    CHECK_INT(hx_outlet_write(outlet, "x", 1, &(size_t){0}, PATIENCE_MS), HX_EIO);
+    CHECK_INT(reconnect(outlet), 0);
+    CHECK_INT(hx_outlet_reconnect(outlet, 0, NULL), 0); /* it is */
+    CHECK_INT(write_all(outlet, 2000, 2000, PATIENCE_MS, &timeouts), 0);
+    CHECK_INT(hx_outlet_finish(outlet, PATIENCE_MS), 0);
+    hx_outlet_destroy(outlet);
+    receiver_end(&r);
+    CHECK_INT(r.taken, 2000);
+}
+
 /* --- what is refused ---------------------------------------------------------------------------
  */
 
@@ -234,6 +257,42 @@ static void test_nobody_listens(void)
     CHECK(strstr(err.text, "nothing listens there") != NULL);
     CHECK_INT(hx_outlet_reconnect(outlet, 0, &err), HX_EAGAIN);
     hx_outlet_destroy(outlet);
+}
+
+/* A full queue of connections drops who comes next, like a firewall. */
+static void test_no_answer(void)
+{
+    receiver r = {.fd = -1};
+    hx_outlet_config config;
+    int waiting[4];
+
+    receiver_bind(&r);
+    CHECK(listen(r.fd, 0) == 0);
+    for (int i = 0; i < 4; i++) {
+        waiting[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        (void)!connect(waiting[i], (struct sockaddr *)&r.address, r.address_len);
+    }
+    config = config_for(&r);
+    config.connect_timeout_ms = 80;
+    check_refused(&config, HX_EIO, "no answer within 80 ms");
+    for (int i = 0; i < 4; i++)
+        close(waiting[i]);
+    close(r.fd);
+}
+
+static void test_how_receivers_are_called(void)
+{
+    struct sockaddr_storage six = {0};
+    hx_outlet_config config = {.transport = HX_TCP,
+                               .framing = HX_FRAMING_NEWLINE,
+                               .address = &six,
+                               .address_len = sizeof(struct sockaddr_in6)};
+    hx_error err = {{0}};
+
+    CHECK_INT(hx_net_address("::1", 1, &six, &config.address_len, &err), 0);
+    check_refused(&config, HX_EIO, "cannot connect to [::1]:1: ");
+    config.name = "siem.example";
+    check_refused(&config, HX_EIO, "cannot connect to siem.example ([::1]:1): ");
 }
 
 static void test_configuration(void)
@@ -406,6 +465,8 @@ int main(void)
     certificates_make();
     test_prefix();
     test_nobody_listens();
+    test_no_answer();
+    test_how_receivers_are_called();
     test_configuration();
     test_identity();
     test_client_certificate();
@@ -416,6 +477,7 @@ int main(void)
         test_unread_words(tls);
         test_reading(tls);
         test_receiver_that_closes(tls);
+        test_a_second_life(tls);
     }
     return 0;
 }

@@ -100,7 +100,7 @@ def command(
         )
     if do_apply:
         status = _report(outcomes, "set", False)
-        if outcomes:
+        if any(outcome.refused is None for outcome in outcomes):
             click.echo(f"haechi: what was there is recorded in {state}; --undo sets it back", err=True)
         if status:
             return status
