@@ -3,7 +3,7 @@
 #ifndef HAECHI_TESTS_NET_RECEIVER_H
 #define HAECHI_TESTS_NET_RECEIVER_H
 
-#include "check.h"
+#include "../check.h"
 
 #include <openssl/ssl.h>
 #include <pthread.h>
