@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import click
@@ -31,6 +31,25 @@ class GroupedCommand(click.Command):
         for heading, records in [*headings.items(), (self.LAST, last)]:
             with formatter.section(heading):
                 formatter.write_dl(records)
+
+
+Option = tuple[tuple[str, ...], dict[str, Any]]
+
+
+def option(*names: str, **settings: Any) -> Option:
+    """An option of a `headed` block, as click.option takes it."""
+    return names, settings
+
+
+def headed(heading: str, *options: Option) -> Callable[[Any], Any]:
+    """Options under a heading, in this order."""
+
+    def decorate(function: Any) -> Any:
+        for names, settings in reversed(options):
+            function = click.option(*names, cls=Headed, heading=heading, **settings)(function)
+        return function
+
+    return decorate
 
 
 def given(options: dict[str, Any], lists: Sequence[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from haechi.cli.grouped import GroupedCommand, Headed, given
+from haechi.cli.grouped import GroupedCommand, given, headed, option
 from haechi.cli.outcome import refusals
 from haechi.config.load import ConfigError, load_yaml
 from haechi.config.storm import PRESETS, StormConfig, classic, preset
@@ -28,107 +28,88 @@ SNAPSHOT = Path("haechi-storm-snapshot.json")
 _LISTS = ("target", "allow_target", "anomaly_kinds")
 
 
-def _options(heading: str, *options: tuple[tuple[str, ...], dict[str, Any]]) -> Callable[[Any], Any]:
-    """Options under a heading, in this order."""
-
-    def decorate(function: Any) -> Any:
-        for names, settings in reversed(options):
-            function = click.option(*names, cls=Headed, heading=heading, **settings)(function)
-        return function
-
-    return decorate
-
-
-def _option(*names: str, **settings: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
-    return names, settings
-
-
 _FLAG: dict[str, Any] = {"is_flag": True, "default": None}
 
 
 @click.command("storm", cls=GroupedCommand)
-@_options(
+@headed(
     "Where to",
-    _option(
+    option(
         "--target", multiple=True, metavar="ADDRESS", help="Where events are sent; several share the rate."
     ),
-    _option("--ports", metavar="PORTS", help="514-553, or a list such as 514,601,6000-6003. [514-553]"),
-    _option("--transport", type=click.Choice(["udp", "tcp", "tls"]), help="[udp]"),
-    _option(
-        "--framing", type=click.Choice(["octets", "newline"]), help="Of TCP and TLS (RFC 6587). [octets]"
-    ),
-    _option("--account", **_FLAG, help="Keep account with a haechi sink: probes and end marks."),
-    _option("--no-gso", "gso", flag_value=False, default=None, help="A send for each datagram."),
-    _option(
-        "--allow-target", multiple=True, metavar="ADDRESS", help="Allow this target beyond private nets."
-    ),
-    _option("-o", "--output", metavar="FILE", help="Write lines instead; - for standard output."),
-    _option("--paced", **_FLAG, help="With -o: write at the rate, not at once."),
+    option("--ports", metavar="PORTS", help="514-553, or a list such as 514,601,6000-6003. [514-553]"),
+    option("--transport", type=click.Choice(["udp", "tcp", "tls"]), help="[udp]"),
+    option("--framing", type=click.Choice(["octets", "newline"]), help="Of TCP and TLS (RFC 6587). [octets]"),
+    option("--account", **_FLAG, help="Keep account with a haechi sink: probes and end marks."),
+    option("--no-gso", "gso", flag_value=False, default=None, help="A send for each datagram."),
+    option("--allow-target", multiple=True, metavar="ADDRESS", help="Allow this target beyond private nets."),
+    option("-o", "--output", metavar="FILE", help="Write lines instead; - for standard output."),
+    option("--paced", **_FLAG, help="With -o: write at the rate, not at once."),
 )
-@_options(
+@headed(
     "How fast, how long",
-    _option("--eps", metavar="RATE", help="Events a second: 500, 750k, 4M, or max. [1k]"),
-    _option(
+    option("--eps", metavar="RATE", help="Events a second: 500, 750k, 4M, or max. [1k]"),
+    option(
         "--preset",
         metavar="NAME",
         help=f"{', '.join(PRESETS)}: a rate to 40 ports; 4m-classic: see --classic.",
     ),
-    _option(
+    option(
         "--classic",
         "in_classic",
         is_flag=True,
         help="A worker and a port for each 100,000 events/s, groups of 10.",
     ),
-    _option("--duration", metavar="TIME", help="30s, 10m, 24h. [until it is ended]"),
-    _option("--count", metavar="N", help="So many events and no more; with -o [1M]"),
-    _option("--ramp-up", metavar="TIME", help="From nothing to the rate in a straight line."),
-    _option("--max-eps", metavar="RATE", help="The limit that the rate must not be above. [20M]"),
-    _option("--burst-us", metavar="N", help="How long a port's turn lasts, in microseconds. [850]"),
+    option("--duration", metavar="TIME", help="30s, 10m, 24h. [until it is ended]"),
+    option("--count", metavar="N", help="So many events and no more; with -o [1M]"),
+    option("--ramp-up", metavar="TIME", help="From nothing to the rate in a straight line."),
+    option("--max-eps", metavar="RATE", help="The limit that the rate must not be above. [20M]"),
+    option("--burst-us", metavar="N", help="How long a port's turn lasts, in microseconds. [850]"),
 )
-@_options(
+@headed(
     "What is written",
-    _option("--profile", metavar="NAME|FILE", help="What is written. [system]"),
-    _option("--form", type=click.Choice(FORMS), help="How a line is written. [iso]"),
-    _option("--seed", type=click.IntRange(0, 2**64 - 1), help="Same seed, same bytes. [1]"),
-    _option("--start", metavar="TIME", help=f"UTC time of the first line. [now; with -o {START}]"),
-    _option("--sessions", metavar="N", help="Sessions live at once. [by the rate]"),
+    option("--profile", metavar="NAME|FILE", help="What is written. [system]"),
+    option("--form", type=click.Choice(FORMS), help="How a line is written. [iso]"),
+    option("--seed", type=click.IntRange(0, 2**64 - 1), help="Same seed, same bytes. [1]"),
+    option("--start", metavar="TIME", help=f"UTC time of the first line. [now; with -o {START}]"),
+    option("--sessions", metavar="N", help="Sessions live at once. [by the rate]"),
 )
-@_options(
+@headed(
     "Anomalies",
-    _option("--anomaly-rate", metavar="RATIO", help="Share of anomalous sessions, 0 to 1. [0]"),
-    _option("--anomaly-kinds", multiple=True, metavar="KINDS", help="sessions, all, or some. [sessions]"),
-    _option("--disturbance-events", metavar="N", help="A burst or a silence in so many events. [none]"),
-    _option("--truth", metavar="FILE", help="Where the anomalies are listed, one JSON object a line."),
+    option("--anomaly-rate", metavar="RATIO", help="Share of anomalous sessions, 0 to 1. [0]"),
+    option("--anomaly-kinds", multiple=True, metavar="KINDS", help="sessions, all, or some. [sessions]"),
+    option("--disturbance-events", metavar="N", help="A burst or a silence in so many events. [none]"),
+    option("--truth", metavar="FILE", help="Where the anomalies are listed, one JSON object a line."),
 )
-@_options(
+@headed(
     "Workers",
-    _option("--workers", metavar="N", help="Threads that send. [one for each core]"),
-    _option("--groups", metavar="N", help="Of workers, each on one NUMA node with --pin auto. [1]"),
-    _option("--pin", metavar="CPU,CPU...|auto", help="Processors the workers stay on, in turn."),
+    option("--workers", metavar="N", help="Threads that send. [one for each core]"),
+    option("--groups", metavar="N", help="Of workers, each on one NUMA node with --pin auto. [1]"),
+    option("--pin", metavar="CPU,CPU...|auto", help="Processors the workers stay on, in turn."),
 )
-@_options(
+@headed(
     "TLS",
-    _option("--tls-ca", metavar="FILE", help="Whose certificates are accepted. [the system's store]"),
-    _option("--tls-certificate", metavar="FILE", help="The storm's own, where the receiver asks for one."),
-    _option("--tls-key", metavar="FILE", help="The key to it."),
-    _option("--tls-server-name", metavar="NAME", help="What the receiver's is to be for. [the target]"),
-    _option("--tls-insecure", **_FLAG, help="Do not check the receiver's certificate."),
+    option("--tls-ca", metavar="FILE", help="Whose certificates are accepted. [the system's store]"),
+    option("--tls-certificate", metavar="FILE", help="The storm's own, where the receiver asks for one."),
+    option("--tls-key", metavar="FILE", help="The key to it."),
+    option("--tls-server-name", metavar="NAME", help="What the receiver's is to be for. [the target]"),
+    option("--tls-insecure", **_FLAG, help="Do not check the receiver's certificate."),
 )
-@_options(
+@headed(
     "Running",
-    _option(
+    option(
         "--config",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         help="Settings (configs/storm.yaml explains them); options here win over it.",
     ),
-    _option(
+    option(
         "--json", "as_json", is_flag=True, help="The totals as one JSON object. With -o on standard error."
     ),
-    _option("--quiet", is_flag=True, help="No live view and no line a second."),
-    _option("--snapshot", metavar="FILE", help=f"Where USR2 writes the totals so far. [{SNAPSHOT}]"),
-    _option("--summary", metavar="FILE", help="Write the totals there as well; - for standard error."),
-    _option("--stats-page", metavar="FILE", help="Map counters to this file."),
-    _option("--control-socket", metavar="SOCKET", help="Take commands on this Unix socket."),
+    option("--quiet", is_flag=True, help="No live view and no line a second."),
+    option("--snapshot", metavar="FILE", help=f"Where USR2 writes the totals so far. [{SNAPSHOT}]"),
+    option("--summary", metavar="FILE", help="Write the totals there as well; - for standard error."),
+    option("--stats-page", metavar="FILE", help="Map counters to this file."),
+    option("--control-socket", metavar="SOCKET", help="Take commands on this Unix socket."),
 )
 def command(
     config: Path | None,

@@ -24,6 +24,7 @@ class Meter:
     def __init__(self, at: float) -> None:
         self.started = at
         self.total = 0
+        self._began = at  # when the first event had not come yet
         self.peak = 0.0
         self.minute: deque[float] = deque(maxlen=60)  # a rate a second, the last one at the end
         self._seen: deque[tuple[float, tuple[int, ...]]] = deque([(at, ())])
@@ -31,6 +32,8 @@ class Meter:
 
     def read(self, counters: Sequence[int], at: float) -> None:
         """A meter reads as many counters each time."""
+        if self.total == 0:
+            self._began = self._seen[-1][0]
         self.total = sum(counters)
         self._seen.append((at, tuple(counters)))
         while len(self._seen) > 2 and at - self._seen[1][0] >= WINDOW_S:
@@ -57,8 +60,9 @@ class Meter:
 
     @property
     def average(self) -> float:
-        elapsed = self._seen[-1][0] - self.started
-        return self.total / elapsed if elapsed > 0 else 0.0
+        """Since the first event."""
+        seconds = self._seen[-1][0] - self._began
+        return self.total / seconds if self.total and seconds > 0 else 0.0
 
     @property
     def elapsed(self) -> float:
