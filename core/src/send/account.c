@@ -89,6 +89,12 @@ static void read_reports(sender_worker *w, stream *s)
         read_datagrams(w, s);
 }
 
+void account_begin(sender_worker *w)
+{
+    for (uint32_t i = 0; i < w->stream_count; i++)
+        send_mark(w, w->streams[i], HX_MARK_TOTALS);
+}
+
 void account_turn(sender_worker *w)
 {
     int64_t now_ns = sender_now_ns();

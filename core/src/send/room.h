@@ -135,6 +135,8 @@ bool lines_send_control(sender_worker *w, stream *s, const char *message, uint32
 
 /* --- account.c: probes, marks, reports */
 void account_probe(sender_worker *w, stream *s, int64_t time_ns);
+/* A first mark on every stream: a sink counts for this run from there on. */
+void account_begin(sender_worker *w);
 /* Sends the marks that are due and takes in what sinks reported. */
 void account_turn(sender_worker *w);
 /* End marks, until each is answered or patience ends. */

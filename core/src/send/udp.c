@@ -19,12 +19,13 @@ enum {
 
 typedef struct outgoing {
     struct mmsghdr message[MESSAGES];
-    struct iovec part[MESSAGES];
+    struct iovec part[MESSAGES][2]; /* lines of one length, and a shorter one behind them */
     union {
         char bytes[CMSG_SPACE(sizeof(uint16_t))];
         struct cmsghdr align;
     } control[MESSAGES];
     uint32_t events[MESSAGES];
+    size_t bytes[MESSAGES];
     char probe[MESSAGES / 2][HX_PROBE_BYTES];
     uint32_t count, probes;
 } outgoing;
@@ -93,9 +94,8 @@ static verdict judge(sender_worker *w, stream *s, int error, uint32_t events, ui
     return GIVE_UP;
 }
 
-static void count_out(sender_worker *w, stream *s, uint32_t events, size_t bytes)
+static void count_out(stream *s, uint32_t events, size_t bytes)
 {
-    (void)w;
     if (!events) {
         s->controls++;
         hx_stat_add(s->stat[SENDER_CONTROLS], 1);
@@ -115,7 +115,7 @@ static void send_one(sender_worker *w, stream *s, const char *bytes, size_t len,
 
     for (;;) {
         if (send(s->fd, bytes, len, MSG_NOSIGNAL) == (ssize_t)len) {
-            count_out(w, s, events, len);
+            count_out(s, events, len);
             return;
         }
         if (judge(w, s, errno, events, &tries) == GIVE_UP) {
@@ -125,12 +125,17 @@ static void send_one(sender_worker *w, stream *s, const char *bytes, size_t len,
     }
 }
 
-static void send_singly(sender_worker *w, stream *s, const struct iovec *part, uint32_t events)
+static void send_singly(sender_worker *w, stream *s, const outgoing *o, uint32_t at)
 {
-    size_t length = part->iov_len / events;
+    const struct iovec *part = o->part[at];
+    bool has_tail = o->message[at].msg_hdr.msg_iovlen > 1;
+    uint32_t lines = o->events[at] - has_tail;
+    size_t length = part[0].iov_len / lines;
 
-    for (uint32_t i = 0; i < events; i++)
-        send_one(w, s, (const char *)part->iov_base + i * length, length, 1);
+    for (uint32_t i = 0; i < lines; i++)
+        send_one(w, s, (const char *)part[0].iov_base + i * length, length, 1);
+    if (has_tail)
+        send_one(w, s, part[1].iov_base, part[1].iov_len, 1);
 }
 
 /* --- batches -----------------------------------------------------------------------------------
@@ -141,9 +146,10 @@ static void put(outgoing *o, const char *bytes, size_t len, uint32_t events)
     uint32_t i = o->count++;
     struct msghdr *m = &o->message[i].msg_hdr;
 
-    o->part[i] = (struct iovec){(void *)(uintptr_t)bytes, len};
+    o->part[i][0] = (struct iovec){(void *)(uintptr_t)bytes, len};
     o->events[i] = events;
-    *m = (struct msghdr){.msg_iov = &o->part[i], .msg_iovlen = 1};
+    o->bytes[i] = len;
+    *m = (struct msghdr){.msg_iov = o->part[i], .msg_iovlen = 1};
     if (events <= 1)
         return;
     m->msg_control = o->control[i].bytes;
@@ -156,6 +162,17 @@ static void put(outgoing *o, const char *bytes, size_t len, uint32_t events)
     memcpy(CMSG_DATA(c), &segment, sizeof segment);
 }
 
+/* The last datagram of a buffer may be shorter than the others. */
+static void put_tail(outgoing *o, const char *line, size_t len)
+{
+    uint32_t i = o->count - 1;
+
+    o->part[i][1] = (struct iovec){(void *)(uintptr_t)line, len};
+    o->message[i].msg_hdr.msg_iovlen = 2;
+    o->events[i]++;
+    o->bytes[i] += len;
+}
+
 static void send_all(sender_worker *w, stream *s, outgoing *o)
 {
     uint32_t i = 0, tries = 0;
@@ -164,7 +181,7 @@ static void send_all(sender_worker *w, stream *s, outgoing *o)
         int n = sendmmsg(s->fd, o->message + i, o->count - i, MSG_NOSIGNAL);
 
         for (int k = 0; k < n; k++, i++)
-            count_out(w, s, o->events[i], o->part[i].iov_len);
+            count_out(s, o->events[i], o->bytes[i]);
         if (n > 0) {
             tries = 0;
             continue;
@@ -173,7 +190,7 @@ static void send_all(sender_worker *w, stream *s, outgoing *o)
         case TRY_AGAIN:
             break;
         case SPLIT:
-            send_singly(w, s, &o->part[i], o->events[i]);
+            send_singly(w, s, o, i);
             i++;
             break;
         case GIVE_UP:
@@ -238,21 +255,86 @@ void udp_send_bin(sender_worker *w, stream *s, uint32_t length)
     hx_bins_clear(&w->bins, length);
 }
 
+/* Lines that few others are as long as: each rides behind a buffer of longer ones instead of
+ * costing a buffer of its own, which is what a third of a turn's buffers would be. */
+enum { FEW = 2, WORDS = HX_LINE_ROOM / 64 };
+
+typedef struct riders {
+    uint64_t lengths[WORDS]; /* bit l: lines of length l are waiting for a ride */
+} riders;
+
+static void riders_find(riders *r, const hx_bins *bins)
+{
+    memset(r, 0, sizeof *r);
+    for (uint32_t i = 0; i < bins->used_count; i++) {
+        uint32_t length = bins->used[i];
+
+        if (bins->bin[length].count <= FEW && !bins->bin[length].probe_ns)
+            r->lengths[length / 64] |= UINT64_C(1) << (length % 64);
+    }
+}
+
+/* The longest waiting line that is shorter than this: 0 where there is none. */
+static uint32_t riders_below(const riders *r, uint32_t length)
+{
+    uint32_t word = length / 64;
+    uint64_t bits = r->lengths[word] & ((UINT64_C(1) << (length % 64)) - 1);
+
+    while (!bits && word)
+        bits = r->lengths[--word];
+    return bits ? word * 64 + 63 - (uint32_t)__builtin_clzll(bits) : 0;
+}
+
+static void take_rider(outgoing *o, hx_bins *bins, riders *r, uint32_t length, size_t room)
+{
+    uint32_t rider = riders_below(r, length);
+    hx_bin *bin = &bins->bin[rider];
+
+    if (!rider || rider > room)
+        return;
+    bin->count--;
+    put_tail(o, bin->lines + (size_t)bin->count * rider, rider);
+    if (bin->count == 0)
+        r->lengths[rider / 64] &= ~(UINT64_C(1) << (rider % 64));
+}
+
+static bool is_few(const riders *r, uint32_t length)
+{
+    return r->lengths[length / 64] >> (length % 64) & 1;
+}
+
+static void flush_bins(sender_worker *w, stream *s, outgoing *o, riders *r, bool few)
+{
+    hx_bins *bins = &w->bins;
+    int64_t now_ns = timeline_now(w);
+
+    for (uint32_t i = 0; i < bins->used_count; i++) {
+        uint32_t length = bins->used[i];
+        hx_bin *bin = &bins->bin[length];
+
+        if (!bin->count || is_few(r, length) != few)
+            continue;
+        note_lateness(w, s, bin, now_ns);
+        if (o->count == MESSAGES) {
+            send_all(w, s, o);
+            now_ns = timeline_now(w);
+        }
+        bool probed = bin->probe_ns != 0;
+        put_bin(w, s, o, length);
+        if (w->gso && !few && !probed && bin->count > 1 && bin->count < w->segments_max)
+            take_rider(o, bins, r, length, HX_BIN_BYTES_MAX - (size_t)bin->count * length);
+        bin->count = 0;
+    }
+}
+
 void udp_flush(sender_worker *w, stream *s)
 {
     static _Thread_local outgoing o;
-    int64_t now_ns = timeline_now(w);
+    riders r;
 
-    for (uint32_t i = 0; i < w->bins.used_count; i++) {
-        uint32_t length = w->bins.used[i];
-
-        note_lateness(w, s, &w->bins.bin[length], now_ns);
-        if (o.count == MESSAGES) {
-            send_all(w, s, &o);
-            now_ns = timeline_now(w);
-        }
-        put_bin(w, s, &o, length);
-    }
+    riders_find(&r, &w->bins);
+    flush_bins(w, s, &o, &r, false);
+    flush_bins(w, s, &o, &r, true);
     send_all(w, s, &o);
     hx_bins_clear_all(&w->bins);
     w->pending = 0;

@@ -16,10 +16,14 @@ enum {
     UNPACED_TURN = 8192,
     SLEEP_NS = 250000,  /* between two looks while events are due all the time: a third of a turn */
     IDLE_NS = 20000000, /* at most, when nothing is due: orders are to be seen */
-    PROBE_EVERY = 1024, /* events: under 0.1 % */
+    GRACE_NS = 20000000,   /* for what was due in time */
+    PROBE_EVERY = 1024,    /* events: under 0.1 % */
     TRUTH_BYTES = 1 << 15, /* written when it has grown to this, and at the end */
     LOG_BYTES = 1 << 18,
 };
+
+/* An unpaced turn's lines have one time, as nearly as the composer allows. */
+static const uint64_t AT_ONCE = UINT64_C(1000000000000);
 
 /* --- making ------------------------------------------------------------------------------------
  */
@@ -109,8 +113,7 @@ static int make_composer(sender_worker *w, hx_error *err)
     composer.workers = w->sender->worker_count;
     composer.lanes = w->stream_count;
     composer.sessions = sessions_wanted(w);
-    composer.eps_milli =
-        w->sender->config.eps_milli ? w->sender->config.eps_milli : UINT64_C(1000000000);
+    composer.eps_milli = w->sender->config.eps_milli ? w->sender->config.eps_milli : AT_ONCE;
     composer.on_episode = on_episode;
     composer.context = w;
     return hx_composer_create(&composer, &w->composer, err);
@@ -277,7 +280,8 @@ static void compose(sender_worker *w, uint32_t events)
 /* A stream's turn is over: everything of it leaves, so that no session is in two batches. */
 static void turn_over(sender_worker *w)
 {
-    flush(w);
+    if (!w->sender->config.output) /* a file keeps the order whenever it is written */
+        flush(w);
     if (w->truth.len > TRUTH_BYTES)
         truth_write(w);
     if (w->sender->config.account)
@@ -304,9 +308,8 @@ static uint32_t due(sender_worker *w, int64_t now_ns, uint64_t eps_milli)
 }
 
 typedef struct pace {
-    uint64_t eps_milli;  /* that the composer goes by now */
-    uint32_t left;       /* events that it holds for; UINT32_MAX: until told otherwise */
-    int64_t measured_ns; /* unpaced: when the last turn began, and how fast it went */
+    uint64_t eps_milli; /* that the composer goes by now */
+    uint32_t left;      /* events that it holds for; UINT32_MAX: until told otherwise */
 } pace;
 
 static void pace_begin(sender_worker *w, pace *p)
@@ -318,17 +321,11 @@ static void pace_begin(sender_worker *w, pace *p)
     timeline_start(&w->line, c->composer.start_ns, p->eps_milli, c->ramp_up_ns);
 }
 
-/* Unpaced: the lines of a turn are spread over as long as the last turn took. */
-static void pace_freely(sender_worker *w, pace *p, int64_t now_ns)
+/* Unpaced: a turn's lines are all of now. */
+static void pace_freely(sender_worker *w, int64_t now_ns)
 {
-    int64_t took_ns = now_ns - p->measured_ns;
-    uint64_t eps_milli = UINT64_C(1000000000);
-
-    if (p->measured_ns && took_ns > 0)
-        eps_milli = (uint64_t)w->turn_events * UINT64_C(1000000000000) / (uint64_t)took_ns;
-    p->measured_ns = now_ns;
-    if (now_ns > w->last_time_ns)
-        hx_composer_pace(w->composer, now_ns, eps_milli ? eps_milli : 1);
+    if (now_ns > hx_composer_time(w->composer))
+        hx_composer_pace(w->composer, now_ns, AT_ONCE);
 }
 
 static void pace_ramp(sender_worker *w, pace *p)
@@ -347,11 +344,13 @@ static uint32_t events_now(sender_worker *w, pace *p, int64_t now_ns)
 
     if (c->unhurried || !c->eps_milli) {
         if (!c->unhurried && w->turn_left == w->turn_events)
-            pace_freely(w, p, now_ns);
+            pace_freely(w, now_ns);
         return w->turn_left < w->count_left ? w->turn_left : (uint32_t)w->count_left;
     }
     if (timeline_is_ramping(&w->line) ? p->left == UINT32_MAX || p->left == 0 : p->left == 0)
         pace_ramp(w, p);
+    if (c->duration_ns && now_ns >= c->composer.start_ns + c->duration_ns)
+        now_ns = c->composer.start_ns + c->duration_ns - 1;
     events = due(w, now_ns, p->eps_milli);
     if (p->left != UINT32_MAX) {
         events = events < p->left ? events : p->left;
@@ -370,8 +369,11 @@ static bool is_finished(const sender_worker *w, int64_t now_ns)
 
     if (atomic_load_explicit(&w->sender->stopping, memory_order_relaxed) || !w->count_left)
         return true;
-    /* By the schedule and by the clock: a storm that is behind ends in time all the same. */
-    return hx_composer_time(w->composer) >= end_ns || (!c->unhurried && now_ns >= end_ns);
+    if (!c->eps_milli)
+        return now_ns >= end_ns;
+    /* By the schedule, and where it is behind, by the clock. */
+    return hx_composer_time(w->composer) >= end_ns ||
+           (!c->unhurried && now_ns - GRACE_NS >= end_ns);
 }
 
 static void wait_while_paused(sender_worker *w)
@@ -414,8 +416,12 @@ static void storm(sender_worker *w)
     pace p = {0};
 
     pace_begin(w, &p);
+    if (c->account)
+        account_begin(w);
     w->rate_epoch = 1;
     w->turn_left = w->turn_events;
+    if (!c->unhurried)
+        sleep_until(w, c->composer.start_ns);
     for (;;) {
         wait_while_paused(w);
         int64_t now_ns = now_on_timeline(w);
