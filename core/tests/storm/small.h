@@ -45,7 +45,15 @@
     "\"never\": [{\"process\": \"sshd\", \"severity\": 2, \"technique\": \"T1098.004\","           \
     " \"text\": \"planted {n}\"}],"                                                                \
     "\"failures\": [{\"process\": \"sshd\", \"severity\": 6, \"technique\": \"T1110\","            \
-    " \"text\": \"fail {user} {ip}\", \"times\": [8, 20]}]}"
+    " \"text\": \"fail {user} {ip}\", \"times\": [8, 20]}],"                                       \
+    "\"values\": [{\"process\": \"app\", \"technique\": \"T1078\", \"text\": \"work {n} {user}\"," \
+    " \"variable\": \"user\", \"choice\": [\"mallory\", \"trudy\"]},"                              \
+    "{\"process\": \"kernel\", \"severity\": 4, \"text\": \"hot {few}\", \"variable\": \"few\","   \
+    " \"range\": [1000, 99999999]}],"                                                              \
+    "\"bursts\": [{\"process\": \"sshd\", \"severity\": 4, \"technique\": \"T1499\","              \
+    " \"text\": \"flood {n} {user}\", \"times\": [20, 60]},"                                       \
+    "{\"process\": \"app\", \"severity\": 6, \"text\": \"end {user} {key}\", \"times\": [30, "     \
+    "40]}]}"
 #define SMALL_PROFILE SMALL_HEAD SMALL_PROCESSES SMALL_VARIABLES SMALL_FLOWS SMALL_ANOMALIES
 
 #endif

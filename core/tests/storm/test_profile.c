@@ -73,7 +73,94 @@ static const struct {
     {"\"times\": [8, 20]", "\"times\": [8, 2000]", HX_EINVAL, "failures[0].times"},
     {"\"times\": [8, 20]", "\"times\": [2, 20]", HX_EINVAL, "in a row is normal"},
     {"\"technique\": \"T1110\"", "\"technique\": 1110", HX_EINVAL, "failures[0].technique"},
+    {"\"values\": [", "\"values\": 1, \"v\": [", HX_EINVAL, "values"},
+    {"\"values\": [{", "\"values\": [1, {", HX_EINVAL, "values[0].process"},
+    {"\"text\": \"work {n} {user}\"", "\"text\": \"work {n}\"", HX_EINVAL, "values[0].text"},
+    {"\"text\": \"work {n} {user}\"", "\"text\": \"bye\"", HX_EINVAL, "values[0].text"},
+    {"\"text\": \"work {n} {user}\"", "\"text\": 1", HX_EINVAL, "values[0].text"},
+    {"\"text\": \"work {n} {user}\"", "\"severity\": 1, \"text\": \"work {n} {user}\"", HX_EINVAL,
+     "values[0].severity"},
+    {"\"variable\": \"user\"", "\"variable\": \"few\"", HX_EINVAL, "values[0].variable"},
+    {"\"variable\": \"user\"", "\"variable\": \"use\"", HX_EINVAL, "values[0].variable"},
+    {"\"variable\": \"user\"", "\"variable\": \"\"", HX_EINVAL, "values[0].variable"},
+    {"\"variable\": \"user\"", "\"variable\": 1", HX_EINVAL, "values[0].variable"},
+    {"[\"mallory\", ", "[\"lee\", ", HX_EINVAL, "values[0].choice"},
+    {"[\"mallory\", ", "[1, ", HX_EINVAL, "values[0].choice[0]"},
+    {"[\"mallory\", \"trudy\"]", "[]", HX_EINVAL, "values[0].choice"},
+    {"[\"mallory\", \"trudy\"]", "[\"x\"], \"range\": [1, 2]", HX_EINVAL, "values[0].range"},
+    {"\"choice\": [\"mallory\", \"trudy\"]", "\"x\": 1", HX_EINVAL, "values[0].range"},
+    {"[1000, 99999999]", "[11, 20]", HX_EINVAL, "values[1].range"},
+    {"[1000, 99999999]", "[0, 9]", HX_EINVAL, "values[1].range"},
+    {"[1000, 99999999]", "[12, 100000000]", HX_EINVAL, "values[1].range"},
+    {"[1000, 99999999]", "[-1, 8]", HX_EINVAL, "values[1].range"},
+    {"\"range\": [1000, 99999999]", "\"choice\": [\"12\", \"10\"]", HX_EINVAL, "values[1].choice"},
+    {"\"text\": \"flood", "\"text\": \"flood {", HX_EINVAL, "bursts[0].text"},
+    {"\"bursts\": [{\"process\": \"sshd\"", "\"bursts\": [{\"process\": \"kernel\"", HX_EINVAL,
+     "bursts[0].process"},
+    {"[20, 60]", "[1, 60]", HX_EINVAL, "bursts[0].times"},
+    {"[20, 60]", "[61, 60]", HX_EINVAL, "bursts[0].times"},
+    {"[20, 60]", "[20, 2001]", HX_EINVAL, "bursts[0].times"},
+    {"[20, 60]", "[20, 251]", HX_EINVAL, "bursts[0].times"},
+    {"[20, 60]", "[20]", HX_EINVAL, "bursts[0].times"},
+    {"[20, 60]", "20", HX_EINVAL, "bursts[0].times"},
+    {"\"severity\": 6, \"text\": \"end", "\"severity\": 5, \"text\": \"end", HX_EINVAL,
+     "bursts[1].text"},
 };
+
+/* What normal traffic could say, and what it never does: one rule on the text "v {v}". */
+static void test_values(void)
+{
+    static const struct {
+        const char *variable, *values;
+        int code;
+    } cases[] = {
+        {"\"range\": [10, 20]", "\"range\": [21, 30]", 0},
+        {"\"range\": [10, 20]", "\"range\": [20, 30]", HX_EINVAL},
+        {"\"range\": [10, 20]", "\"range\": [0, 99999999]", HX_EINVAL},
+        {"\"range\": [10, 20]", "\"choice\": [\"015\", \"9\", \"-12\", \"x\", \"115\"]", 0},
+        {"\"range\": [10, 20]", "\"choice\": [\"15\"]", HX_EINVAL},
+        {"\"range\": [0, 20]", "\"choice\": [\"0\"]", HX_EINVAL},
+        {"\"choice\": [\"a\", \"7\", \"08\"]", "\"choice\": [\"b\", \"A\"]", 0},
+        {"\"choice\": [\"a\", \"7\", \"08\"]", "\"choice\": [\"b\", \"a\"]", HX_EINVAL},
+        {"\"choice\": [\"a\", \"7\", \"08\"]", "\"range\": [8, 70]", 0},
+        {"\"choice\": [\"a\", \"7\", \"08\"]", "\"range\": [0, 7]", HX_EINVAL},
+        {"\"ipv4\": \"10.0.0.0/8\"", "\"range\": [0, 99999999]", 0},
+        {"\"ipv4\": \"10.0.0.0/8\"", "\"choice\": [\"11.0.0.1\", \"10.0.0\", \"10.0.0.256\"]", 0},
+        {"\"ipv4\": \"10.0.0.0/8\"", "\"choice\": [\"10.1.2.3\"]", HX_EINVAL},
+        {"\"ipv4\": \"10.1.2.0/24\"", "\"choice\": [\"10.1.3.3\", \"10.1.2.3.4\"]", 0},
+        {"\"random\": \"hex\", \"length\": 3", "\"choice\": [\"abcd\", \"xyz\", \"ab\"]", 0},
+        {"\"random\": \"hex\", \"length\": 3", "\"choice\": [\"a0f\"]", HX_EINVAL},
+        {"\"random\": \"hex\", \"length\": 3", "\"range\": [1000, 2000]", 0},
+        {"\"random\": \"hex\", \"length\": 3", "\"range\": [0, 99]", 0},
+        {"\"random\": \"hex\", \"length\": 3", "\"range\": [0, 100]", HX_EINVAL},
+        {"\"random\": \"digits\", \"length\": 3", "\"range\": [999, 1000]", HX_EINVAL},
+        {"\"random\": \"digits\", \"length\": 1", "\"range\": [0, 0]", HX_EINVAL},
+        {"\"random\": \"digits\", \"length\": 12", "\"range\": [0, 99999999]", 0},
+        {"\"random\": \"lower\", \"length\": 2", "\"range\": [10, 20]", 0},
+    };
+    char text[2048];
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        hx_profile *profile = NULL;
+        hx_error err = {""};
+
+        snprintf(text, sizeof text,
+                 SMALL_HEAD SMALL_PROCESSES
+                 "\"variables\": [{\"name\": \"v\", \"scope\": \"line\", %s}],"
+                 "\"flows\": [{\"process\": \"app\", \"share\": 1, \"steps\": [{\"severity\": 6,"
+                 " \"texts\": [\"v {v} {{v}}\"]}]}],"
+                 "\"values\": [{\"process\": \"app\", \"text\": \"v {v} {{v}}\","
+                 " \"variable\": \"v\", %s}]}",
+                 cases[i].variable, cases[i].values);
+        int code = hx_profile_create(text, strlen(text), &profile, &err);
+        if (code != cases[i].code || (code && !strstr(err.text, "values[0]."))) {
+            fprintf(stderr, "%s, %s: code %d, \"%s\"\n", cases[i].variable, cases[i].values, code,
+                    err.text);
+            exit(1);
+        }
+        hx_profile_destroy(profile);
+    }
+}
 
 static void test_refusals(void)
 {
@@ -123,8 +210,8 @@ static void test_facts(void)
      * mutant), begin of short, the ok and neither fail of login, hot and hotter of heat: 5; the
      * order: the three pairs of request, the one of short, five of login (the two fails are alike),
      * three of heat: 12; the message never seen: one for the login flow; the failure: 8 to 20
-     * times: 13. */
-    CHECK_INT(facts.mutants, 5 + 12 + 1 + 13);
+     * times: 13; the values: one step each. */
+    CHECK_INT(facts.mutants, 5 + 12 + 1 + 13 + 2);
     hx_profile_destroy(profile);
     hx_profile_destroy(NULL);
 }
@@ -133,6 +220,7 @@ int main(void)
 {
     test_facts();
     test_refusals();
+    test_values();
     test_truncation();
     return 0;
 }
