@@ -52,7 +52,16 @@ def test_every_key_is_explained(name: str, model: type[BaseModel]) -> None:
         ({"pin": [-1]}, "pin: -1 is not at least 0"),
         ({"from_end": True}, "from_end is of use only with follow: true"),
         ({"checkpoint": {"path": "c"}}, "standard input cannot be read again"),
-        ({"sources": []}, "sources: [] is shorter than 1"),
+        ({"sources": []}, "sources: no log is named, and nothing to listen to (udp, tcp, tls)"),
+        ({"udp": ["1.2.3.4"]}, "'1.2.3.4' is not a port, a range or a list of them"),
+        ({"udp": ["::1:514"]}, "'::1:514' is not ADDRESS:PORTS"),
+        ({"tcp": [":514"]}, "':514' is not ADDRESS:PORTS"),
+        ({"udp": "1.2.3.4:0"}, "'0' is not a range of ports from 1 to 65535"),
+        ({"udp": ["1.2.3.4:1-101"]}, "names 101 ports; at most 100 are possible in one place"),
+        ({"tls": ["6514"]}, "tls needs tls_certificate and tls_key"),
+        ({"tls": ["6514"], "tls_key": "k"}, "tls needs tls_certificate and tls_key"),
+        ({"readers": 17}, "readers: 17 is not at most 16"),
+        ({"framing": "lines"}, "framing: 'lines' is none of 'auto', 'octets' or 'newline'"),
         ({"checkpoint": {}}, "checkpoint.path: is required"),
         ({"novelty": {"max_shapes": 0}}, "novelty.max_shapes: 0 is not at least 1"),
         ({"batch_bytes": 1}, "batch_bytes: 1 is not at least 4096"),
@@ -62,6 +71,22 @@ def test_detect_settings_that_cannot_be(settings: dict[str, object], complaint: 
     with pytest.raises(ConfigError) as refused:
         load_yaml(None, DetectConfig, {**NEEDED, **settings})
     assert complaint in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "want"),
+    [
+        ("514-553", ("514-553",)),
+        (514, ("514",)),
+        (["127.0.0.1:514", "[::1]:514,601"], ("127.0.0.1:514", "[::1]:514,601")),
+        ("*:6514", ("*:6514",)),
+    ],
+)
+def test_a_network_needs_no_log(given: object, want: tuple[str, ...]) -> None:
+    settings = load_yaml(None, DetectConfig, {"bundle": "b", "udp": given})
+    assert settings.udp == want
+    assert settings.listens
+    assert settings.engine_config(Path("lib.so"))["udp"] == list(want)
 
 
 def test_the_engine_gets_the_latest_bundle_of_a_folder(tmp_path: Path) -> None:

@@ -31,6 +31,16 @@ from haechi.native.tools import (
 @click.option(
     "-o", "--output", "alerts", metavar="ALERTS", help="File that alerts are appended to, - for stdout."
 )
+@click.option("--udp", multiple=True, metavar="ADDRESS:PORTS", help="Listen: a message a datagram.")
+@click.option("--tcp", multiple=True, metavar="ADDRESS:PORTS", help="Listen: syslog over TCP.")
+@click.option("--tls", multiple=True, metavar="ADDRESS:PORTS", help="Listen: syslog over TLS.")
+@click.option("--udp-plain", is_flag=True, default=None, help="Take UDP without GRO, a datagram at a time.")
+@click.option("--udp-buffer-bytes", type=int, metavar="N", help="Receive buffer of each UDP port.")
+@click.option("--readers", type=int, help="Threads that receive.")
+@click.option("--framing", type=click.Choice(["auto", "octets", "newline"]), help="Of TCP and TLS.")
+@click.option("--tls-certificate", metavar="FILE", help="This receiver's, in PEM, for --tls.")
+@click.option("--tls-key", metavar="FILE", help="Its key, in PEM.")
+@click.option("--tls-client-ca", metavar="FILE", help="Take only clients with a certificate by this one.")
 @click.option("--follow/--no-follow", default=None, help="Go on as files grow, rotate and appear.")
 @click.option("--from-end", is_flag=True, default=None, help="With --follow: skip what is there already.")
 @click.option(
@@ -49,11 +59,13 @@ def command(
 ) -> int:
     """Report what is not normal in LOG (files, quoted globs, - for standard input), an alert a line.
 
-    The summary at the end goes to standard error.
+    With --udp, --tcp or --tls it listens, beside the logs or alone, until it is stopped. The summary at the
+    end goes to standard error.
 
     \b
     haechi detect app.log --bundle bundles/latest -o alerts.jsonl
     haechi detect --follow "/var/log/app*.log" --bundle bundles/latest -o alerts.jsonl --checkpoint state
+    haechi detect --udp 0.0.0.0:514-553 --bundle bundles/latest -o alerts.jsonl
     """
     as_json = options.pop("as_json")
     if logs:
@@ -62,12 +74,14 @@ def command(
         options["pin"] = pin.split(",")
     if checkpoint is not None:
         options["checkpoint"] = {"path": checkpoint}
+    for transport in ("udp", "tcp", "tls"):
+        options[transport] = list(options[transport]) or None
     given = {key: value for key, value in options.items() if value is not None}
     with refusals(ToolError, wrong_usage=(ConfigError,)):
         settings = load_yaml(config, DetectConfig, given)
         engine = tool_path("haechi-detect")
         rendered = settings.engine_config(settings.onnxruntime or onnxruntime_library())
-        if settings.follow or as_json:
+        if settings.follow or settings.listens or as_json:
             # The engine takes this process's place: signals, streams and the exit status are its own.
             rendered |= {"summary": "-"} if as_json else {}
             os.execv(engine, [engine.name, "--config", f"/dev/fd/{config_in_memory(rendered)}"])

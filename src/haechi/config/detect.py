@@ -3,9 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from haechi.config.values import read_ports
+
+_PORTS_MAX = 100  # of one place
+
+
+def read_place(text: Any) -> str:
+    """A place to listen at, as it was written: "127.0.0.1:514-553", "[::1]:514", or "514" of 127.0.0.1."""
+    address, colon, ports = str(text).rpartition(":")
+    bracketed = address.startswith("[") and address.endswith("]") and len(address) > 2
+    if (colon and not address) or (":" in address and not bracketed):
+        raise ValueError(
+            f"{text!r} is not ADDRESS:PORTS, such as 127.0.0.1:514-553, [::1]:514 or, of 127.0.0.1, 514"
+        )
+    if (count := len(read_ports(ports))) > _PORTS_MAX:
+        raise ValueError(f"{text!r} names {count} ports; at most {_PORTS_MAX} are possible in one place")
+    return str(text)
+
+
+def _places(value: Any) -> Any:
+    """One place may stand where a list may."""
+    return (value,) if isinstance(value, str | int) else value
+
+
+Place = Annotated[str, BeforeValidator(read_place)]
+Places = Annotated[tuple[Place, ...], BeforeValidator(_places)]
 
 
 class _Section(BaseModel):
@@ -30,7 +56,17 @@ class DetectConfig(_Section):
     """configs/detect.yaml as a whole. Frozen: what was validated is what the engine gets."""
 
     bundle: Path
-    sources: tuple[str, ...] = Field(min_length=1)
+    sources: tuple[str, ...] = ()
+    udp: Places = ()
+    tcp: Places = ()
+    tls: Places = ()
+    udp_plain: bool = False
+    udp_buffer_bytes: int = Field(default=0, ge=0, le=1 << 30)
+    readers: int = Field(default=1, ge=1, le=16)
+    framing: Literal["auto", "octets", "newline"] = "auto"
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
     format: str | None = Field(default=None, min_length=1)
     follow: bool = False
     from_end: bool = False
@@ -52,6 +88,10 @@ class DetectConfig(_Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        if not self.sources and not self.listens:
+            raise ValueError("sources: no log is named, and nothing to listen to (udp, tcp, tls)")
+        if self.tls and (self.tls_certificate is None or self.tls_key is None):
+            raise ValueError("tls needs tls_certificate and tls_key, this receiver's own in PEM files")
         if self.pin and len(self.pin) != self.workers:
             raise ValueError(
                 f"pin names {len(self.pin)} processors for {self.workers} workers; one each is needed"
@@ -63,6 +103,11 @@ class DetectConfig(_Section):
         if "-" in self.sources and self.checkpoint is not None:
             raise ValueError("checkpoint: standard input cannot be read again; leave it out, or read files")
         return self
+
+    @property
+    def listens(self) -> bool:
+        """Whether it listens to a network, and so runs until it is stopped."""
+        return bool(self.udp or self.tcp or self.tls)
 
     def engine_config(self, onnxruntime: Path) -> dict[str, Any]:
         """The one JSON object that haechi-detect reads; onnxruntime is the library where none is set here."""
