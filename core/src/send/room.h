@@ -103,6 +103,10 @@ struct hx_sender {
     int64_t zero_real_ns;
     _Atomic uint64_t eps_milli, rate_epoch, max_eps_milli;
     _Atomic bool stopping, paused, failed, gso_refused;
+    pthread_mutex_t rate_lock;
+    double offered;             /* events due by offered_since_ns, at the rates there were */
+    int64_t offered_since_ns;   /* on the monotonic clock */
+    bool ramp_over;             /* cut short by another rate */
     _Atomic int64_t ended_ns;   /* monotonic; 0 while it runs */
     _Atomic int64_t stopped_ns; /* when the last event left */
     _Atomic uint64_t eps_peak;
@@ -112,6 +116,9 @@ struct hx_sender {
 };
 
 int64_t sender_now_ns(void); /* CLOCK_MONOTONIC */
+
+/* Events that the schedule had due by now_ns. */
+double sender_offered(struct hx_sender *s, int64_t now_ns);
 
 /* The first error ends the run. */
 void sender_fail(struct hx_sender *s, int code, const hx_error *err);

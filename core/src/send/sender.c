@@ -225,6 +225,7 @@ int hx_sender_create(const hx_sender_config *config, hx_sender **out, hx_error *
     s->truth_fd = -1;
     pthread_mutex_init(&s->truth_lock, NULL);
     pthread_mutex_init(&s->error_lock, NULL);
+    pthread_mutex_init(&s->rate_lock, NULL);
     atomic_store(&s->eps_milli, config->eps_milli);
     atomic_store(&s->rate_epoch, 1);
     atomic_store(&s->max_eps_milli, HX_SENDER_EPS_MAX * 1000);
@@ -268,9 +269,50 @@ void hx_sender_stop(hx_sender *s)
     atomic_store(&s->stopping, true);
 }
 
+/* --- what was to be sent -----------------------------------------------------------------------
+ */
+
+/* With rate_lock. */
+static double offered_by(const hx_sender *s, int64_t now_ns)
+{
+    double eps = (double)atomic_load(&s->eps_milli) / 1e12; /* a nanosecond */
+    double ramp_ns = s->ramp_over ? 0 : (double)s->config.ramp_up_ns;
+    double passed_ns = (double)(now_ns - s->offered_since_ns);
+
+    if (atomic_load(&s->paused) || passed_ns <= 0)
+        return s->offered;
+    if (passed_ns < ramp_ns)
+        return s->offered + eps * passed_ns * passed_ns / ramp_ns / 2;
+    return s->offered + eps * (passed_ns - ramp_ns / 2);
+}
+
+double sender_offered(hx_sender *s, int64_t now_ns)
+{
+    pthread_mutex_lock(&s->rate_lock);
+    double offered = offered_by(s, now_ns);
+    pthread_mutex_unlock(&s->rate_lock);
+    return offered;
+}
+
+/* Another rate, or none, from now on. */
+static void offer(hx_sender *s, uint64_t eps_milli, bool paused)
+{
+    int64_t now_ns = sender_now_ns();
+
+    pthread_mutex_lock(&s->rate_lock);
+    if (s->zero_ns && now_ns > s->zero_ns) {
+        s->offered = offered_by(s, now_ns);
+        s->offered_since_ns = now_ns;
+        s->ramp_over = true;
+    }
+    atomic_store(&s->eps_milli, eps_milli);
+    atomic_store(&s->paused, paused);
+    pthread_mutex_unlock(&s->rate_lock);
+}
+
 void hx_sender_pause(hx_sender *s, bool paused)
 {
-    atomic_store(&s->paused, paused);
+    offer(s, atomic_load(&s->eps_milli), paused);
     hx_stat_set(hx_stats_value(s->stats, HX_STATS_TOOL, SENDER_PAUSED), paused);
 }
 
@@ -289,7 +331,7 @@ int hx_sender_set_rate(hx_sender *s, uint64_t eps_milli, hx_error *err)
         return hx_error_set(err, HX_EINVAL,
                             "set_rate: eps %.3f is not from 1 to %.0f; --max-eps N allows more",
                             (double)eps_milli / 1000, (double)most / 1000);
-    atomic_store(&s->eps_milli, eps_milli);
+    offer(s, eps_milli, atomic_load(&s->paused));
     hx_stat_set(hx_stats_value(s->stats, HX_STATS_TOOL, SENDER_TARGET_EPS), eps_milli / 1000);
     atomic_fetch_add_explicit(&s->rate_epoch, 1, memory_order_release);
     return 0;
@@ -369,6 +411,7 @@ static int start_workers(hx_sender *s, hx_error *err)
     clock_gettime(CLOCK_REALTIME, &real);
     s->zero_real_ns =
         (int64_t)real.tv_sec * NS_PER_S + real.tv_nsec + (int64_t)START_AFTER_MS * NS_PER_MS;
+    s->offered_since_ns = s->zero_ns;
     atomic_store(&s->stopped_ns, s->zero_ns);
     for (uint32_t i = 0; i < s->stream_count; i++)
         s->streams[i].next_mark_ns = s->zero_ns + NS_PER_S * i / s->stream_count;

@@ -134,7 +134,8 @@ void hx_sender_summary(hx_sender *s, hx_text *out)
     double seconds = seconds_of(s);
     uint64_t events = hx_stats_total(s->stats, SENDER_EVENTS);
     double eps = seconds > 0 ? (double)events / seconds : 0;
-    double offered = (double)atomic_load(&s->eps_milli) / 1000;
+    double offered =
+        seconds > 0 ? sender_offered(s, s->zero_ns + (int64_t)(seconds * 1e9)) / seconds : 0;
     hx_usage usage = hx_usage_now();
 
     hx_text_str(out, "{");

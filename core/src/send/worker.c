@@ -465,6 +465,11 @@ void *worker_run(void *worker)
     hx_composer_finish(w->composer);
     truth_write(w);
     int64_t now_ns = sender_now_ns(), before_ns = atomic_load(&w->sender->stopped_ns);
+    int64_t end_ns = w->sender->zero_ns + w->sender->config.duration_ns;
+    /* A storm that had all its time had it to the end, whenever its last event was due. */
+    if (w->sender->config.duration_ns && w->count_left && !atomic_load(&w->sender->stopping) &&
+        !w->sender->config.unhurried && now_ns < end_ns)
+        now_ns = end_ns;
     while (now_ns > before_ns &&
            !atomic_compare_exchange_weak(&w->sender->stopped_ns, &before_ns, now_ns))
         ;
