@@ -61,10 +61,9 @@ static void hand_over(reader *r, block *b)
 
     b->at = 0;
     hx_ring_push(&r->full, b); /* has room for all blocks there are */
-    /* The push must be seen by whoever said that it waits, or be followed by a wake. */
-    atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&r->home->waiting, memory_order_relaxed) &&
-        atomic_exchange(&r->home->waiting, false))
+    /* Both sides exchange: of two exchanges one sees the other. So whoever waits has seen the push,
+     * or is woken. */
+    if (atomic_exchange(&r->home->waiting, false))
         (void)!write(r->home->ready_fd, &one, sizeof one);
 }
 
@@ -268,8 +267,7 @@ int readers_fd(const readers *r)
 
 bool readers_wait_begin(readers *r)
 {
-    atomic_store(&r->waiting, true);
-    atomic_thread_fence(memory_order_seq_cst);
+    atomic_exchange(&r->waiting, true);
     return next_block(r) != NULL;
 }
 
