@@ -2,6 +2,8 @@
  * counting or newlines (RFC 6587), TLS over TCP (RFC 5425).
  *
  * A listener owns its sockets and the memory that messages lie in; one thread uses a listener.
+ * For UDP that memory is 1 MiB (4 MiB where plain), for TCP 16 to 66 KiB a connection, so 66 MiB at
+ * most, and with TLS as much again at worst.
  * Workers that share the work have a listener each: on ports of their own, or on the same UDP ports
  * with reuse_port, where the kernel keeps a sender's datagrams on one of them, in order.
  */
@@ -46,6 +48,7 @@ typedef struct hx_listen_config {
     hx_framing framing;    /* TCP, TLS; AUTO: by a connection's first byte */
     /* TLS: PEM files. client_ca: client certificates are asked for and checked; NULL: not asked. */
     const char *certificate, *key, *client_ca;
+    uint32_t handshake_ms; /* TLS: how long a client may take to agree; 0: 10,000 */
 } hx_listen_config;
 
 typedef struct hx_port_counters {
@@ -55,9 +58,10 @@ typedef struct hx_port_counters {
      * (SO_MEMINFO). It counts buffers: a datagram each where the listener is plain, a GSO buffer of
      * up to 128 datagrams where it is not. */
     uint64_t kernel_dropped;
-    uint64_t truncated;   /* longer than HX_NET_MESSAGE_MAX */
+    uint64_t truncated;   /* longer than HX_NET_MESSAGE_MAX, or a counted one that its connection's
+                             end cut short */
     uint64_t empty;       /* no bytes: no message */
-    uint64_t bad_framing; /* TCP: neither a count nor text; the connection is closed */
+    uint64_t bad_framing; /* TCP: a count was expected and did not come; the connection is closed */
     uint64_t clients, refused, tls_failed; /* TCP: connections taken, refused, not agreed on */
     uint64_t unanswered; /* control messages whose report could not be sent at once */
 } hx_port_counters;

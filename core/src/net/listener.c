@@ -62,7 +62,8 @@ static int open_port(hx_listener *l, uint32_t i, const hx_listen_config *config,
     l->ports[i].ledger = ledger_create();
     if (!l->ports[i].ledger)
         return hx_error_set(err, HX_ENOMEM, "ports: out of memory");
-    rc = udp_open(&l->ports[i], &name, len, config);
+    rc = l->udp ? udp_open(&l->ports[i], &name, len, config)
+                : clients_open(l->clients, i, &l->ports[i], &name, len, config);
     if (rc)
         return hx_error_set(err, rc, "%s port %u (%s) cannot be opened: %s%s", address,
                             config->ports[i], transport_name(config->transport), strerror(errno),
@@ -103,9 +104,14 @@ static int open_all(hx_listener *l, const hx_listen_config *config, hx_error *er
     l->ready_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
     if (l->ready_fd < 0)
         return hx_error_set(err, HX_EIO, "listener: %s%s", strerror(errno), what_to_do(errno));
-    l->udp = udp_create(config->plain);
-    if (!l->udp)
-        return hx_error_set(err, HX_ENOMEM, "receive buffers: out of memory");
+    if (l->transport == HX_UDP) {
+        l->udp = udp_create(config->plain);
+        rc = l->udp ? 0 : hx_error_set(err, HX_ENOMEM, "receive buffers: out of memory");
+    } else {
+        rc = clients_create(config, &l->clients, err);
+    }
+    if (rc)
+        return rc;
     for (uint32_t i = 0; i < l->port_count; i++) {
         rc = open_port(l, i, config, address, err);
         if (rc)
@@ -160,6 +166,7 @@ void hx_listener_destroy(hx_listener *l)
         ledger_destroy(l->ports[i].ledger);
     }
     udp_destroy(l->udp);
+    clients_destroy(l->clients);
     if (l->ready_fd >= 0)
         close(l->ready_fd);
     free(l->ports);
@@ -187,16 +194,18 @@ int hx_listener_take(hx_listener *l, hx_taken *out, uint32_t capacity, uint32_t 
         return HX_EINVAL;
     l->on_mark = on_mark;
     l->context = context;
-    return udp_take(l, &t);
+    return l->udp ? udp_take(l, &t) : clients_take(l, &t);
 }
 
 uint32_t hx_listener_fds(const hx_listener *l, struct pollfd *out)
 {
     uint32_t n = 0;
 
-    for (uint32_t i = 0; i < l->port_count; i++)
+    if (l->clients)
+        out[n++] = (struct pollfd){clients_fd(l->clients), POLLIN, 0};
+    for (uint32_t i = 0; l->udp && i < l->port_count; i++)
         out[n++] = (struct pollfd){l->ports[i].fd, POLLIN, 0};
-    if (udp_holds(l->udp))
+    if (l->udp ? udp_holds(l->udp) : clients_hold(l->clients))
         out[n++] = (struct pollfd){l->ready_fd, POLLIN, 0};
     return n;
 }

@@ -16,14 +16,14 @@ typedef struct net_port {
 } net_port;
 
 typedef struct udp udp;
-typedef struct streams streams;
+typedef struct clients clients;
 
 struct hx_listener {
     hx_transport transport;
     uint32_t port_count;
     net_port *ports;
     udp *udp;         /* UDP */
-    streams *streams; /* TCP, TLS */
+    clients *clients; /* TCP, TLS */
     /* Always readable: among the descriptors to wait on while the listener itself holds messages.
      */
     int ready_fd;
@@ -59,5 +59,17 @@ int udp_open(net_port *p, const struct sockaddr_storage *address, socklen_t len,
 uint32_t udp_buffer_bytes(const net_port *p);
 int udp_take(hx_listener *l, taking *t);
 bool udp_holds(const udp *u); /* taken from the kernel and not handed out yet */
+
+/* --- stream.c */
+
+/* HX_EINVAL with a sentence in err where the TLS files do not do; HX_ENOMEM, HX_EIO. */
+int clients_create(const hx_listen_config *config, clients **out, hx_error *err);
+void clients_destroy(clients *c);
+/* Opens ports[i] on an address. HX_EIO with errno. */
+int clients_open(clients *c, uint32_t i, net_port *p, const struct sockaddr_storage *address,
+                 socklen_t len, const hx_listen_config *config);
+int clients_take(hx_listener *l, taking *t);
+bool clients_hold(const clients *c); /* something read and not handed out */
+int clients_fd(const clients *c);    /* readable when a socket is ready */
 
 #endif
