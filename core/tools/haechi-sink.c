@@ -440,7 +440,7 @@ int main(int argc, char **argv)
     rc = receive(&s, &err);
     if (rc) {
         fprintf(stderr, "haechi-sink: %s\n", err.text[0] ? err.text : hx_strerror(rc));
-        return rc == HX_EINVAL ? EXIT_USAGE : 1;
+        return rc == HX_EINVAL || rc == HX_ENOTFOUND ? EXIT_USAGE : 1;
     }
     return 0;
 }

@@ -25,7 +25,7 @@ static void add_counters(hx_port_counters *sum, const hx_port_counters *part)
     sum->tls_failed += part->tls_failed;
 }
 
-static void add_worker(hx_sink_worker *worker, uint32_t port, hx_sink_sums *out, bool *first)
+static void add_worker(hx_sink_worker *worker, uint32_t port, hx_sink_sums *out)
 {
     const uint32_t ports = worker->sink->config.listen.port_count;
 
@@ -36,19 +36,13 @@ static void add_worker(hx_sink_worker *worker, uint32_t port, hx_sink_sums *out,
         if (port != HX_SINK_ALL_PORTS && row->index % ports != port)
             continue;
         add_counters(&out->counters, &row->counters);
-        if (*first)
-            out->account = row->account;
-        else
-            hx_account_add(&out->account, &row->account);
-        *first = false;
+        hx_account_add(&out->account, &row->account);
     }
     pthread_mutex_unlock(&worker->lock);
 }
 
 void hx_sink_add_up(hx_sink *sink, uint32_t port, hx_sink_sums *out)
 {
-    bool first = true;
-
     memset(out, 0, sizeof *out);
     for (uint32_t w = 0; w < sink->workers; w++) {
         int64_t first_ns = atomic_load(&sink->worker[w].first_ns);
@@ -58,7 +52,7 @@ void hx_sink_add_up(hx_sink *sink, uint32_t port, hx_sink_sums *out)
             out->first_ns = first_ns;
         if (last_ns > out->last_ns)
             out->last_ns = last_ns;
-        add_worker(&sink->worker[w], port, out, &first);
+        add_worker(&sink->worker[w], port, out);
     }
 }
 
@@ -92,10 +86,10 @@ static double ratio(double part, double whole)
 static double loss_ratio(const hx_sink_sums *sums)
 {
     const hx_account *a = &sums->account;
-    uint64_t lost = hx_sink_lost(a), sent = a->sent + a->sent_controls;
+    uint64_t lost = hx_sink_lost(a), said = a->sent + a->sent_controls;
+    uint64_t seen = sums->counters.messages + sums->counters.controls + lost;
 
-    return ratio((double)lost,
-                 (double)(sent ? sent : sums->counters.messages + sums->counters.controls + lost));
+    return ratio((double)lost, (double)(said > seen ? said : seen));
 }
 
 static const struct {
@@ -239,8 +233,8 @@ static void report_account(hx_text *out, const hx_sink_sums *sums)
     const hx_account *a = &sums->account;
 
     if (!a->streams) {
-        if (sums->counters.kernel_dropped)
-            put_term(out, "dropped by the kernel: ", sums->counters.kernel_dropped, "\n");
+        if (a->kernel_dropped)
+            put_term(out, "account   ", a->kernel_dropped, " dropped by the kernel at least\n");
         if (sums->counters.messages)
             hx_text_str(out, "account   open: nothing said how much was sent; run haechi-storm "
                              "with --account for it to close\n");

@@ -111,14 +111,24 @@ static void publish_row(hx_sink *sink, const hx_sink_row *row)
         hx_stat_set(hx_stats_value(sink->stats, row->index, values[i].stat), values[i].value);
 }
 
+/* While marks have not said how much was sent, what the kernel says that it dropped is lost at
+ * least. */
+static void read_row(hx_sink_worker *worker, uint32_t port)
+{
+    hx_sink_row *row = &worker->row[port];
+
+    hx_listener_counters(worker->listener, port, &row->counters);
+    hx_listener_account(worker->listener, port, &row->account);
+    if (!row->account.closed && row->account.kernel_dropped < row->counters.kernel_dropped)
+        row->account.kernel_dropped = row->counters.kernel_dropped;
+}
+
 static void publish(hx_sink_worker *worker, int64_t now_ns)
 {
     worker->published_ns = now_ns;
     pthread_mutex_lock(&worker->lock);
-    for (uint32_t i = 0; i < worker->port_count; i++) {
-        hx_listener_counters(worker->listener, i, &worker->row[i].counters);
-        hx_listener_account(worker->listener, i, &worker->row[i].account);
-    }
+    for (uint32_t i = 0; i < worker->port_count; i++)
+        read_row(worker, i);
     pthread_mutex_unlock(&worker->lock);
     for (uint32_t i = 0; i < worker->port_count; i++)
         publish_row(worker->sink, &worker->row[i]);

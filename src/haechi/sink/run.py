@@ -103,7 +103,7 @@ class SinkResult:
     @property
     def loss_ratio(self) -> float:
         """Of all that was sent, as far as it is known."""
-        known = self.sent + self.sent_controls or self.received + self.controls + self.lost
+        known = max(self.sent + self.sent_controls, self.received + self.controls + self.lost)
         return self.lost / known if known else 0.0
 
     @property
