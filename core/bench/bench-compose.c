@@ -1,5 +1,6 @@
-/* How fast one core composes: events into memory, and the same by batches with newlines. The memory
- * is one mebibyte, written over and over, as a sender's buffers are.
+/* How fast one core composes: events into memory, the same by batches with newlines, in turns of 40
+ * lanes as a sender does, and with bursts and silences going on. The memory is one mebibyte,
+ * written over and over, as a sender's buffers are.
  *
  *   bench-compose PROFILE.json [SECONDS [FORM]]
  */
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { ROOM = 1 << 20, SLICE_EVENTS = 1 << 18 };
+enum { ROOM = 1 << 20, SLICE_EVENTS = 1 << 18, LANES = 40, LANE_SESSIONS = 4096 };
 
 /* Processor time of this thread: what the machine's other work takes is not composing. */
 static double now(void)
@@ -56,12 +57,38 @@ static uint64_t slice_fill(hx_composer *composer, char *room)
     return bytes;
 }
 
-static void measure(const char *name, uint64_t (*slice)(hx_composer *, char *),
-                    hx_composer *composer, char *room, double seconds)
+static uint64_t slice_turns(hx_composer *composer, char *room)
 {
-    double from = now(), best = 1e9, took;
-    uint64_t events = 0, bytes = 0;
+    uint32_t sessions = hx_composer_sessions(composer) / LANES;
+    static uint32_t lane, left;
+    uint64_t bytes = 0;
+    size_t at = 0;
 
+    for (uint32_t i = 0; i < SLICE_EVENTS; i++) {
+        if (left-- == 0) {
+            lane = lane + 1 == LANES ? 0 : lane + 1;
+            left = sessions - 1;
+            hx_composer_turn(composer, lane);
+        }
+        uint32_t length = hx_composer_next(composer, room + at, NULL);
+        bytes += length;
+        at = at + length > ROOM - HX_LINE_ROOM ? 0 : at + length;
+    }
+    return bytes;
+}
+
+static void measure(const char *name, uint64_t (*slice)(hx_composer *, char *),
+                    const hx_composer_config *config, char *room, double seconds)
+{
+    uint64_t events = 0, bytes = 0;
+    hx_composer *composer;
+    hx_error err = {""};
+
+    if (hx_composer_create(config, &composer, &err)) {
+        fprintf(stderr, "%s\n", err.text);
+        exit(1);
+    }
+    double from = now(), best = 1e9, took;
     do {
         double began = now();
         bytes += slice(composer, room);
@@ -74,6 +101,7 @@ static void measure(const char *name, uint64_t (*slice)(hx_composer *, char *),
         "%-6s %10.0f events/s  %6.2f ns/event  %5.2f GB/s  %6.1f bytes/event  best slice %.0f/s\n",
         name, (double)events / took, took * 1e9 / (double)events, (double)bytes / took / 1e9,
         (double)bytes / (double)events, SLICE_EVENTS / best);
+    hx_composer_destroy(composer);
 }
 
 int main(int argc, char **argv)
@@ -81,7 +109,6 @@ int main(int argc, char **argv)
     double seconds = argc > 2 ? atof(argv[2]) : 2;
     char *room = aligned_alloc(64, ROOM + HX_LINE_ROOM);
     hx_composer_config config = {.seed = 1, .eps_milli = UINT64_C(4000000000)};
-    hx_composer *composer;
     hx_profile *profile;
     hx_error err = {""};
     size_t len;
@@ -97,13 +124,16 @@ int main(int argc, char **argv)
     }
     config.profile = profile;
     config.start_ns = INT64_C(1756548930000000000);
-    if (hx_composer_create(&config, &composer, &err)) {
-        fprintf(stderr, "%s\n", err.text);
-        return 1;
-    }
-    measure("next", slice_next, composer, room, seconds);
-    measure("fill", slice_fill, composer, room, seconds);
-    hx_composer_destroy(composer);
+    measure("next", slice_next, &config, room, seconds);
+    measure("fill", slice_fill, &config, room, seconds);
+    hx_composer_config disturbed = config, lanes = config;
+    disturbed.kinds = HX_ANOMALY_ALL;
+    disturbed.anomaly_rate = 0.001;
+    disturbed.disturbance_events = 1000000;
+    measure("odd", slice_next, &disturbed, room, seconds);
+    lanes.lanes = LANES;
+    lanes.sessions = LANES * LANE_SESSIONS;
+    measure("turns", slice_turns, &lanes, room, seconds);
     hx_profile_destroy(profile);
     free(json);
     free(room);

@@ -77,7 +77,7 @@ static inline char *put_value(char *out, const storm_piece *piece, uint64_t draw
     if (!piece->table)
         return hx_number_write(out, piece->base + i);
     const char *value = piece->table + (size_t)i * piece->stride;
-    uint8_t len = (uint8_t)value[piece->stride - 1];
+    uint8_t len = (uint8_t)piece->table[-1 - (ptrdiff_t)(i & piece->base)];
     memcpy(out, value, 32);
     for (uint32_t k = 32; k < len; k += 32)
         memcpy(out + k, value + k, 32);

@@ -34,13 +34,15 @@ enum {
 
 /* The literal before a value, and where the value comes from. */
 typedef struct storm_piece {
-    const char *table; /* values, stride bytes each, the length in the last; NULL: a number */
+    const char *table; /* values, stride bytes each; NULL: a number */
     uint64_t salt;     /* of a value that the session keeps; 0: drawn anew for every line */
     uint32_t literal;  /* offset in the profile's literals */
     uint16_t literal_len;
     uint16_t stride;
     uint32_t count; /* of values */
-    uint32_t base;  /* a number's smallest value */
+    /* A number's smallest value. Of a table, a mask: the length of value i stands i & base bytes
+     * before the last one in front of the values. */
+    uint32_t base;
 } storm_piece;
 
 /* A text compiled for one form. */
@@ -57,7 +59,7 @@ typedef struct storm_text {
 /* What a value is made of: an IPv4 address has a part for each octet that varies. */
 typedef struct storm_part {
     char prefix[16];
-    char *table; /* owned by the first part that has it; NULL: a number */
+    char *memory, *table; /* the table is within the memory; NULL: a number */
     uint32_t stride, count, base;
     uint32_t min_len, max_len; /* with the prefix */
 } storm_part;

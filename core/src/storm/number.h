@@ -21,17 +21,37 @@ static inline uint64_t hx_digits8(uint32_t value)
     return tens | (twos - 10 * tens) << 8;
 }
 
+/* How many digits value has, at most 99,999,999: of all numbers with the same highest bit, those
+ * from a power of ten on carry into the upper half (Willets). Soon known, unlike the digits
+ * themselves, so that what is written behind them need not wait for them. */
+static inline uint32_t hx_number_length(uint32_t value)
+{
+#define HX_LENGTHS(digits, power) (((uint64_t)(digits) + 1) << 32) - (power)
+    static const uint64_t lengths[27] = {
+        HX_LENGTHS(1, 10),       HX_LENGTHS(1, 10),       HX_LENGTHS(1, 10),
+        HX_LENGTHS(1, 10),       HX_LENGTHS(2, 100),      HX_LENGTHS(2, 100),
+        HX_LENGTHS(2, 100),      HX_LENGTHS(3, 1000),     HX_LENGTHS(3, 1000),
+        HX_LENGTHS(3, 1000),     HX_LENGTHS(4, 10000),    HX_LENGTHS(4, 10000),
+        HX_LENGTHS(4, 10000),    HX_LENGTHS(4, 10000),    HX_LENGTHS(5, 100000),
+        HX_LENGTHS(5, 100000),   HX_LENGTHS(5, 100000),   HX_LENGTHS(6, 1000000),
+        HX_LENGTHS(6, 1000000),  HX_LENGTHS(6, 1000000),  HX_LENGTHS(7, 10000000),
+        HX_LENGTHS(7, 10000000), HX_LENGTHS(7, 10000000), HX_LENGTHS(7, 10000000),
+        HX_LENGTHS(8, 0),        HX_LENGTHS(8, 0),        HX_LENGTHS(8, 0),
+    };
+#undef HX_LENGTHS
+
+    return (uint32_t)((value + lengths[31 - __builtin_clz(value | 1)]) >> 32);
+}
+
 /* Writes value without leading zeros, and up to eight bytes in all; returns the end of the digits.
  */
 static inline char *hx_number_write(char *out, uint32_t value)
 {
-    uint64_t digits = hx_digits8(value);
-    /* The last digit is always written, so a marker there bounds the count of leading zeros. */
-    uint32_t zeros = (uint32_t)__builtin_ctzll(digits | UINT64_C(1) << 56) >> 3;
-    uint64_t text = (digits | UINT64_C(0x3030303030303030)) >> (zeros * 8);
+    uint32_t length = hx_number_length(value);
+    uint64_t text = (hx_digits8(value) | UINT64_C(0x3030303030303030)) >> (64 - length * 8);
 
     memcpy(out, &text, sizeof text);
-    return out + 8 - zeros;
+    return out + length;
 }
 
 #endif

@@ -128,7 +128,7 @@ static int starts_build(storm_slots *s)
     }
     for (uint32_t f = 0; f < p->flow_count; f++) {
         const storm_flow *flow = &p->flows[f];
-        s->starts[f] = (storm_start){flow->first_step, flow->process, flow->step_count,
+        s->starts[f] = (storm_start){flow->first_step, flow->process, (uint16_t)f, flow->step_count,
                                      p->processes[flow->process].has_pid};
     }
     return 0;
@@ -260,6 +260,8 @@ static void slots_size(storm_slots *s, const hx_composer_config *config, double 
     s->slot_count = (uint32_t)(others + kernels);
 }
 
+static void next_draw(storm_slots *s, storm_pool *pool);
+
 /* --- making ------------------------------------------------------------------------------------
  */
 
@@ -348,6 +350,9 @@ int hx_slots_create(storm_slots *s, const hx_composer_config *config, uint32_t h
         return rc;
     s->pid_count = p->pid_count - burst_pids(p, config);
     slots_size(s, config, with_pid, without);
+    for (uint32_t i = 0; i < 2; i++)
+        if (s->pools[i].alias_count)
+            next_draw(s, &s->pools[i]);
     return lanes_build(s);
 }
 
@@ -464,33 +469,35 @@ void hx_slots_head(const storm_slots *s, storm_slot *slot, uint32_t process, uin
     head_write(s, slot, &(storm_start){.process = (uint16_t)process, .has_pid = true}, host, pid);
 }
 
+static inline void next_draw(storm_slots *s, storm_pool *pool)
+{
+    bool odd = pool->kind_count && (uint32_t)hx_random_next(&s->random) < s->anomaly_below;
+
+    pool->next = s->starts[__builtin_expect(odd, 0) ? flow_mutant(s, pool) : flow_normal(s, pool)];
+}
+
 void hx_slots_start(storm_slots *s, storm_lane *lane, uint32_t i)
 {
     storm_slot *slot = &lane->slots[i];
-    const storm_pool *pool = &s->pools[i >= s->without_pid_at];
-    uint64_t draw = hx_random_next(&s->random);
-    uint32_t f;
+    storm_pool *pool = &s->pools[i >= s->without_pid_at];
+    storm_start start = pool->next;
 
-    if (__builtin_expect((uint32_t)draw < s->anomaly_below && pool->kind_count, 0))
-        f = flow_mutant(s, pool);
-    else
-        f = flow_normal(s, pool);
-    const storm_start *start = &s->starts[f];
-    if (start->has_pid) {
-        storm_walk *walk = &lane->walks[start->process];
+    next_draw(s, pool);
+    if (start.has_pid) {
+        storm_walk *walk = &lane->walks[start.process];
         while (__builtin_expect(lane->absent != 0, 0) && s->absent[lane->host_first + walk->host])
             walk_next(walk, lane->host_count, s->pid_count);
-        head_write(s, slot, start, lane->host_first + walk->host, walk->pid);
+        head_write(s, slot, &start, lane->host_first + walk->host, walk->pid);
         walk_next(walk, lane->host_count, s->pid_count);
         __builtin_prefetch(&s->hosts[lane->host_first + walk->host]);
         __builtin_prefetch(&s->pids[walk->pid]);
     } else {
-        head_write(s, slot, start, host_exchange(s, lane, slot->host), 0);
+        head_write(s, slot, &start, host_exchange(s, lane, slot->host), 0);
     }
-    slot->seed = (uint32_t)(draw >> 32);
-    slot->cursor = start->first_step;
-    slot->left = start->step_count;
-    slot->flow = (uint16_t)f;
+    slot->seed = (uint32_t)(hx_random_next(&s->random) >> 32);
+    slot->cursor = start.first_step;
+    slot->left = start.step_count;
+    slot->flow = start.flow;
     hx_slot_arm(s, slot);
 }
 

@@ -42,6 +42,7 @@ typedef struct storm_walk {
 typedef struct storm_start {
     uint32_t first_step;
     uint16_t process;
+    uint16_t flow;
     uint8_t step_count;
     bool has_pid;
 } storm_start;
@@ -71,6 +72,9 @@ typedef struct storm_pool {
     const storm_group **groups[STORM_KINDS];
     uint8_t kinds[STORM_KINDS];
     uint32_t kind_count;
+    /* The flow that starts next is drawn when one starts: looking it up takes several loads, each
+     * of which waits for the one before. */
+    storm_start next;
 } storm_pool;
 
 typedef struct storm_lane {

@@ -9,26 +9,32 @@
 
 enum {
     TABLE_NUMBERS_MAX = 1024, /* 8 KiB at eight bytes each */
-    CHUNK_BYTES = 31,         /* of random characters: one copy of 32 bytes with the length */
+    CHUNK_BYTES = 32,         /* of random characters: one copy */
     CHUNKS = 512,
 };
 
-static char *table_make(uint32_t count, uint32_t max_len, uint32_t *stride)
+/* The lengths stand before the entries, the last one first, so that they are close together: what
+ * is written behind a value waits for its length, but not for the value. */
+static int table_make(storm_part *part, uint32_t count, uint32_t max_len)
 {
-    uint32_t s = 4;
+    size_t lengths = (count + 63u) & ~63u;
+    uint32_t stride = 4;
 
-    while (s < max_len + 1)
-        s *= 2;
-    *stride = s;
-    return calloc(1, (size_t)count * s + STORM_SLACK + 128);
+    while (stride < max_len)
+        stride *= 2;
+    part->memory = calloc(1, lengths + (size_t)count * stride + STORM_SLACK + 128);
+    if (!part->memory)
+        return HX_ENOMEM;
+    part->table = part->memory + lengths;
+    part->stride = stride;
+    part->count = count;
+    return 0;
 }
 
 static void table_put(storm_part *part, uint32_t i, const char *value, uint32_t len)
 {
-    char *entry = part->table + (size_t)i * part->stride;
-
-    memcpy(entry, value, len);
-    entry[part->stride - 1] = (char)len;
+    memcpy(part->table + (size_t)i * part->stride, value, len);
+    part->table[-1 - (ptrdiff_t)i] = (char)len;
 }
 
 static void part_bounds(storm_part *part, uint32_t min_len, uint32_t max_len)
@@ -37,6 +43,9 @@ static void part_bounds(storm_part *part, uint32_t min_len, uint32_t max_len)
 
     part->min_len = min_len + prefix_len;
     part->max_len = max_len + prefix_len;
+    /* Where all are as long, one length serves them all and stays in the cache. */
+    if (part->table)
+        part->base = min_len == max_len ? 0 : UINT32_MAX;
 }
 
 int hx_storm_variable_choice(storm_variable *v, const char *const *values, uint32_t count)
@@ -49,10 +58,8 @@ int hx_storm_variable_choice(storm_variable *v, const char *const *values, uint3
         min_len = len < min_len ? len : min_len;
         max_len = len > max_len ? len : max_len;
     }
-    part->table = table_make(count, max_len, &part->stride);
-    if (!part->table)
+    if (table_make(part, count, max_len))
         return HX_ENOMEM;
-    part->count = count;
     for (uint32_t i = 0; i < count; i++)
         table_put(part, i, values[i], (uint32_t)strlen(values[i]));
     part_bounds(part, min_len, max_len);
@@ -69,14 +76,11 @@ static int part_numbers(storm_part *part, uint32_t low, uint32_t high)
 
     part->count = high - low + 1;
     part->base = low;
-    part_bounds(part, min_len, max_len);
-    if (part->count > TABLE_NUMBERS_MAX)
-        return 0;
-    part->table = table_make(part->count, max_len, &part->stride);
-    if (!part->table)
+    if (part->count <= TABLE_NUMBERS_MAX && table_make(part, part->count, max_len))
         return HX_ENOMEM;
-    for (uint32_t i = 0; i < part->count; i++)
+    for (uint32_t i = 0; part->table && i < part->count; i++)
         table_put(part, i, digits, (uint32_t)snprintf(digits, sizeof digits, "%u", low + i));
+    part_bounds(part, min_len, max_len);
     return 0;
 }
 
@@ -133,11 +137,9 @@ int hx_storm_variable_random(storm_variable *v, const char *alphabet, uint32_t l
         char chunk[CHUNK_BYTES];
 
         done += len;
-        part->count = CHUNKS;
-        part_bounds(part, len, len);
-        part->table = table_make(CHUNKS, len, &part->stride);
-        if (!part->table)
+        if (table_make(part, CHUNKS, len))
             return HX_ENOMEM;
+        part_bounds(part, len, len);
         for (uint32_t k = 0; k < CHUNKS; k++) {
             for (uint32_t c = 0; c < len; c++)
                 chunk[c] = alphabet[hx_random_below(hx_random_next(&random), letters)];
@@ -150,8 +152,8 @@ int hx_storm_variable_random(storm_variable *v, const char *alphabet, uint32_t l
 void hx_storm_variable_clear(storm_variable *v)
 {
     for (uint32_t i = 0; i < STORM_PARTS_MAX; i++) {
-        free(v->parts[i].table);
-        v->parts[i].table = NULL;
+        free(v->parts[i].memory);
+        v->parts[i] = (storm_part){.memory = NULL};
     }
 }
 
@@ -191,10 +193,9 @@ static bool is_of_network(const storm_variable *v, const char *text)
 static const char *choice_at(const storm_variable *v, uint32_t i, size_t *len)
 {
     const storm_part *part = &v->parts[0];
-    const char *entry = part->table + (size_t)i * part->stride;
 
-    *len = (uint8_t)entry[part->stride - 1];
-    return entry;
+    *len = (uint8_t)part->table[-1 - (ptrdiff_t)(i & part->base)];
+    return part->table + (size_t)i * part->stride;
 }
 
 bool hx_storm_variable_may_be(const storm_variable *v, const char *value)
