@@ -99,7 +99,7 @@ static void put_main(hx_text *out, const tally *t)
     put_count(out, "kernel_dropped", t->kernel_dropped);
     put_count(out, "lost_elsewhere", t->account.lost_elsewhere);
     hx_text_json_key(out, "closed");
-    hx_text_str(out, t->account.closed ? "true" : "false");
+    hx_text_str(out, t->account.closed && t->account.streams ? "true" : "false");
 }
 
 static void put_totals(hx_text *out, const tally *t)
