@@ -28,15 +28,15 @@ static inline uint32_t hx_number_length(uint32_t value)
 {
 #define HX_LENGTHS(digits, power) (((uint64_t)(digits) + 1) << 32) - (power)
     static const uint64_t lengths[27] = {
-        HX_LENGTHS(1, 10),       HX_LENGTHS(1, 10),       HX_LENGTHS(1, 10),
-        HX_LENGTHS(1, 10),       HX_LENGTHS(2, 100),      HX_LENGTHS(2, 100),
-        HX_LENGTHS(2, 100),      HX_LENGTHS(3, 1000),     HX_LENGTHS(3, 1000),
-        HX_LENGTHS(3, 1000),     HX_LENGTHS(4, 10000),    HX_LENGTHS(4, 10000),
-        HX_LENGTHS(4, 10000),    HX_LENGTHS(4, 10000),    HX_LENGTHS(5, 100000),
-        HX_LENGTHS(5, 100000),   HX_LENGTHS(5, 100000),   HX_LENGTHS(6, 1000000),
-        HX_LENGTHS(6, 1000000),  HX_LENGTHS(6, 1000000),  HX_LENGTHS(7, 10000000),
-        HX_LENGTHS(7, 10000000), HX_LENGTHS(7, 10000000), HX_LENGTHS(7, 10000000),
-        HX_LENGTHS(8, 0),        HX_LENGTHS(8, 0),        HX_LENGTHS(8, 0),
+        HX_LENGTHS(1, 10),        HX_LENGTHS(1, 10),        HX_LENGTHS(1, 10),
+        HX_LENGTHS(1, 10),        HX_LENGTHS(2, 100),       HX_LENGTHS(2, 100),
+        HX_LENGTHS(2, 100),       HX_LENGTHS(3, 1000),      HX_LENGTHS(3, 1000),
+        HX_LENGTHS(3, 1000),      HX_LENGTHS(4, 10000),     HX_LENGTHS(4, 10000),
+        HX_LENGTHS(4, 10000),     HX_LENGTHS(4, 10000),     HX_LENGTHS(5, 100000),
+        HX_LENGTHS(5, 100000),    HX_LENGTHS(5, 100000),    HX_LENGTHS(6, 1000000),
+        HX_LENGTHS(6, 1000000),   HX_LENGTHS(6, 1000000),   HX_LENGTHS(7, 10000000),
+        HX_LENGTHS(7, 10000000),  HX_LENGTHS(7, 10000000),  HX_LENGTHS(7, 10000000),
+        HX_LENGTHS(8, 100000000), HX_LENGTHS(8, 100000000), HX_LENGTHS(8, 100000000),
     };
 #undef HX_LENGTHS
 
