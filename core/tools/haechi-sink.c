@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define PINS_MAX 64
@@ -396,6 +397,17 @@ static void catch_signals(void)
     sigaction(SIGPIPE, &ignore, NULL);
 }
 
+/* Every connection is an open file. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 static int receive(settings *s, hx_error *err)
 {
     bool live = !s->quiet && isatty(STDERR_FILENO);
@@ -437,6 +449,7 @@ int main(int argc, char **argv)
     read_arguments(&s, argc, argv);
     finish_settings(&s);
     catch_signals();
+    raise_file_limit();
     rc = receive(&s, &err);
     if (rc) {
         fprintf(stderr, "haechi-sink: %s\n", err.text[0] ? err.text : hx_strerror(rc));

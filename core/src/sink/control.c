@@ -1,16 +1,22 @@
 /* What the sink does on the control socket's commands. */
 #include "sink/parts.h"
 
+#include <haechi/quantity.h>
+
 #include <cjson/cJSON.h>
 
 static int set_rate(hx_sink *sink, const cJSON *command, hx_error *err)
 {
     const cJSON *eps = cJSON_GetObjectItemCaseSensitive(command, "eps");
     double v = cJSON_IsNumber(eps) ? eps->valuedouble : -1;
+    uint64_t number;
 
-    if (!(v >= 0 && v <= (double)HX_SINK_EPS_MAX))
+    if (cJSON_IsString(eps) && hx_quantity_parse(eps->valuestring, 0, &number) == 0)
+        return hx_sink_set_rate(sink, number, err);
+    if (!(v >= 0 && v <= (double)HX_SINK_EPS_MAX) || v != (double)(uint64_t)v)
         return hx_error_set(err, HX_EINVAL,
-                            "set_rate: \"eps\" is needed: a number from 0 (no bound) to %llu",
+                            "set_rate: \"eps\" is needed: a whole number from 0 (no bound) to "
+                            "%llu, or such as \"750k\"",
                             (unsigned long long)HX_SINK_EPS_MAX);
     return hx_sink_set_rate(sink, (uint64_t)v, err);
 }

@@ -1,6 +1,7 @@
 /* A worker: takes what its ports have, counts it, writes it. */
 #include "sink/parts.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,11 +73,16 @@ void hx_sink_worker_free(hx_sink_worker *worker)
     pthread_mutex_destroy(&worker->lock);
 }
 
-static void fail(hx_sink *sink, int code, const char *sentence)
+/* The first error is what the run ends with. */
+static void fail(hx_sink_worker *worker, int code)
 {
+    hx_sink *sink = worker->sink;
+    const char *why = code == HX_EIO ? strerror(errno) : hx_strerror(code);
+
     pthread_mutex_lock(&sink->error_lock);
     if (!sink->error_code)
-        sink->error_code = hx_error_set(&sink->error, code, "%s", sentence);
+        sink->error_code =
+            hx_error_set(&sink->error, code, "worker %u cannot receive: %s", worker->index, why);
     pthread_mutex_unlock(&sink->error_lock);
     hx_sink_stop(sink);
 }
@@ -162,7 +168,7 @@ static round_result take_round(hx_sink_worker *worker, uint32_t capacity)
         hx_listener_take(worker->listener, worker->runs, capacity, ROUND_BYTES, hear_mark, worker);
 
     if (n < 0) {
-        fail(worker->sink, n, "a listener failed");
+        fail(worker, n);
         return took;
     }
     for (int i = 0; i < n; i++) {
