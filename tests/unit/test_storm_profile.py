@@ -234,6 +234,7 @@ MISTAKES = [
     ("app, severity: err", "ape, severity: err", 37, "bursts[0].process: 'ape' is none of the processes"),
     ("'refused {ip}'", "'refused {port}'", 37, "bursts[0].text: {port} is none of the variables"),
     ("'refused {ip}'", "'end disk {ip}'", 37, "bursts[0].severity: the same text has the severity notice"),
+    ("times: [20, 40]", "times: [20, 251]", 37, "bursts[0].times: 251 messages need as many ids"),
     # choice_file
     ("choice: [kim, lee]", "choice: [kim], choice_file: names.txt", 10, "has choice and choice_file of"),
     ("choice: [kim, lee]", "choice_file: no.txt", 10, "variables.user.choice_file: "),
@@ -416,8 +417,8 @@ def test_a_few_aliases_cannot_ask_for_millions_of_texts() -> None:
     text = GOOD.split("flows:")[0] + (
         f"flows:\n  - &f {{name: a, process: app, share: 1, steps: [&s {step}" + ", *s" * 31 + "]}\n"
     )
-    with pytest.raises(profiles.ProfileError, match="have 8388608 texts"):
-        profiles.parse(text + "  - *f\n" * 4095, "x.yaml")
+    with pytest.raises(profiles.ProfileError, match="have 1050624 texts"):
+        profiles.parse(text + "  - *f\n" * 512, "x.yaml")
 
 
 SCALARS = st.one_of(

@@ -49,8 +49,9 @@ def check(profile: Profile) -> Mistakes:
     if wrong:
         return wrong + _check_rules(profile, {})
     normal = profile.severities()
-    if len(normal) > TEXTS_MAX:
-        return [(("flows",), f"have {len(normal)} texts, at most {TEXTS_MAX}")]
+    total = len(normal) + len(profile.never) + len(profile.values) + len(profile.bursts)
+    if total > TEXTS_MAX:
+        return [(("flows",), f"have, with the anomalies, {total} texts, at most {TEXTS_MAX}")]
     return _check_severities(profile, normal) + _check_rules(profile, normal)
 
 
@@ -163,6 +164,11 @@ def _check_times(profile: Profile, rule: Failure | Burst, place: Place) -> Mista
         return [((*place, "times"), f"{rule.times[0]} is above {rule.times[1]}")]
     if not profile.processes[rule.process].pid:
         return [((*place, "process"), f"{rule.process} has no pid, so its sessions do not end")]
+    if isinstance(rule, Burst) and rule.times[1] > profile.pids.count // 2:
+        sentence = (
+            f"{rule.times[1]} messages need as many ids, at most half of pids.count: {profile.pids.count}"
+        )
+        return [((*place, "times"), sentence)]
     if isinstance(rule, Failure):
         longest = _longest_run(profile, rule)
         if rule.times[0] <= longest:

@@ -17,7 +17,17 @@ from haechi.storm.check import Mistakes, check
 from haechi.storm.document import Place, ProfileError, Source, read_text, read_values, read_yaml
 from haechi.storm.model import FACILITIES, Profile, Rule, rule_severity
 
-__all__ = ["FORMAT", "PROFILE_BYTES", "Profile", "ProfileError", "find", "load", "parse", "render"]
+__all__ = [
+    "FACILITIES",
+    "FORMAT",
+    "PROFILE_BYTES",
+    "Profile",
+    "ProfileError",
+    "find",
+    "load",
+    "parse",
+    "render",
+]
 
 FORMAT = 1
 PROFILE_BYTES = 8 << 20
