@@ -248,16 +248,21 @@ static void test_unread_reports(void)
     hx_listener *l = open_listener(HX_FRAMING_NEWLINE);
     hx_mark mark = {.kind = HX_MARK_TOTALS, .run = 1, .stream = 1};
     hx_port_counters counters;
-    int small = 4096, fd = dial(l, 0);
-    char text[256];
+    int fd = dial(l, 0);
+    char text[16 << 10];
     uint64_t sent = 0;
+    int accepted = dup(fd), small = 4096;
 
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    /* The listener's end of the connection gets the lowest free descriptor. */
+    close(accepted);
+    take_until_counted(l, CLIENTS, 1);
+    CHECK_INT(setsockopt(accepted, SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
     do {
-        for (int i = 0; i < 1000; i++, sent++) {
-            size_t len = frame_mark(text, sizeof text, &mark, true);
-            CHECK_INT(send(fd, text, len, 0), len);
-        }
+        size_t len = 0;
+
+        for (int i = 0; i < 100; i++, sent++)
+            len += frame_mark(text + len, sizeof text - len, &mark, true);
+        CHECK_INT(send(fd, text, len, 0), len);
         take_until(l, &mark_count, sent, RUNS);
         hx_listener_counters(l, 0, &counters);
         CHECK(sent < 1000000);
