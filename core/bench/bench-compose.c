@@ -2,12 +2,15 @@
  * lanes as a sender does, and with bursts and silences going on. The memory is one mebibyte,
  * written over and over, as a sender's buffers are.
  *
- *   bench-compose PROFILE.json [SECONDS [FORM]]
+ *   haechi-bench-compose PROFILE.json [SECONDS [FORM]] [--json]
+ *
+ * --json: for each way its best slice's rate and that of all slices, NAME_eps and NAME_mean_eps.
  */
 #include <haechi/storm.h>
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum { ROOM = 1 << 20, SLICE_EVENTS = 1 << 18, LANES = 40, LANE_SESSIONS = 4096 };
@@ -77,8 +80,24 @@ static uint64_t slice_turns(hx_composer *composer, char *room)
     return bytes;
 }
 
+static void report(const char *name, double events, double bytes, double took, double best_eps,
+                   bool json)
+{
+    static bool any;
+
+    if (json)
+        printf("%s\"%s_eps\": %.0f, \"%s_mean_eps\": %.0f", any ? ", " : "{", name, best_eps, name,
+               events / took);
+    else
+        printf("%-6s %10.0f events/s  %6.2f ns/event  %5.2f GB/s  %6.1f bytes/event  best slice "
+               "%.0f/s\n",
+               name, events / took, took * 1e9 / events, bytes / took / 1e9, bytes / events,
+               best_eps);
+    any = true;
+}
+
 static void measure(const char *name, uint64_t (*slice)(hx_composer *, char *),
-                    const hx_composer_config *config, char *room, double seconds)
+                    const hx_composer_config *config, char *room, double seconds, bool json)
 {
     uint64_t events = 0, bytes = 0;
     hx_composer *composer;
@@ -97,16 +116,14 @@ static void measure(const char *name, uint64_t (*slice)(hx_composer *, char *),
         events += SLICE_EVENTS;
     } while (now() - from < seconds);
     took = now() - from;
-    printf(
-        "%-6s %10.0f events/s  %6.2f ns/event  %5.2f GB/s  %6.1f bytes/event  best slice %.0f/s\n",
-        name, (double)events / took, took * 1e9 / (double)events, (double)bytes / took / 1e9,
-        (double)bytes / (double)events, SLICE_EVENTS / best);
+    report(name, (double)events, (double)bytes, took, SLICE_EVENTS / best, json);
     hx_composer_destroy(composer);
 }
 
 int main(int argc, char **argv)
 {
-    double seconds = argc > 2 ? atof(argv[2]) : 2;
+    bool as_json = argc > 2 && !strcmp(argv[argc - 1], "--json");
+    double seconds = (argc -= as_json) > 2 ? atof(argv[2]) : 2;
     char *room = aligned_alloc(64, ROOM + HX_LINE_ROOM);
     hx_composer_config config = {.seed = 1, .eps_milli = UINT64_C(4000000000)};
     hx_profile *profile;
@@ -114,7 +131,9 @@ int main(int argc, char **argv)
     size_t len;
 
     if (argc < 2 || (argc > 3 && hx_line_form_parse(argv[3], &config.form))) {
-        fprintf(stderr, "usage: bench-compose PROFILE.json [SECONDS [iso|rfc3164|rfc5424]]\n");
+        fprintf(
+            stderr,
+            "usage: haechi-bench-compose PROFILE.json [SECONDS [iso|rfc3164|rfc5424]] [--json]\n");
         return 2;
     }
     char *json = slurp(argv[1], &len);
@@ -124,16 +143,18 @@ int main(int argc, char **argv)
     }
     config.profile = profile;
     config.start_ns = INT64_C(1756548930000000000);
-    measure("next", slice_next, &config, room, seconds);
-    measure("fill", slice_fill, &config, room, seconds);
+    measure("next", slice_next, &config, room, seconds, as_json);
+    measure("fill", slice_fill, &config, room, seconds, as_json);
     hx_composer_config disturbed = config, lanes = config;
     disturbed.kinds = HX_ANOMALY_ALL;
     disturbed.anomaly_rate = 0.001;
     disturbed.disturbance_events = 1000000;
-    measure("odd", slice_next, &disturbed, room, seconds);
+    measure("odd", slice_next, &disturbed, room, seconds, as_json);
     lanes.lanes = LANES;
     lanes.sessions = LANES * LANE_SESSIONS;
-    measure("turns", slice_turns, &lanes, room, seconds);
+    measure("turns", slice_turns, &lanes, room, seconds, as_json);
+    if (as_json)
+        puts("}");
     hx_profile_destroy(profile);
     free(json);
     free(room);
