@@ -9,6 +9,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+EPISODE_KINDS = (
+    "step_skipped",
+    "steps_out_of_order",
+    "failure_repeated",
+    "never_seen_message",
+    "value_out_of_range",
+    "message_burst",
+    "host_silence",
+)
+
 
 class RecordError(Exception):
     """A line of a file of alerts or episodes that is neither; names file, line and key."""
@@ -24,18 +34,25 @@ class Alert:
     detector: str
     whole: dict[str, Any]
 
+    @property
+    def host(self) -> str:
+        """The first word of the session's name, where sessions are told apart by host first."""
+        return self.session.partition(" ")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One anomalous session, as the storm wrote it."""
+    """One anomalous session, or what befell a host, as the storm wrote it."""
 
     id: str
     kind: str
     technique: str | None
-    session: str
+    session: str  # empty where it is of a host
     first_time_s: float
     last_time_s: float
     events: int
+    host: str = ""
+    complete: bool = True  # False: the storm ended within it
 
 
 T = TypeVar("T")
@@ -75,6 +92,8 @@ def _episode(record: dict[str, Any]) -> Episode:
         first_time_s=parse_time(record["first_time"]),
         last_time_s=parse_time(record["last_time"]),
         events=int(record["events"]),
+        host=str(record.get("host") or ""),
+        complete=bool(record.get("complete", True)),
     )
 
 

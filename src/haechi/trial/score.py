@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from haechi.trial.records import Alert, Episode
@@ -35,6 +35,7 @@ class Score:
     false_sessions: int  # alerted on where no episode of theirs was going on
     kinds: Mapping[str, KindScore]
     detect_s: tuple[float, ...]  # event time from an episode's first event to its first alert, ascending
+    ignored: Mapping[str, int] = field(default_factory=dict)  # kind -> its episodes, which count for nothing
 
     @property
     def precision(self) -> float:
@@ -70,33 +71,66 @@ class Score:
                 name: {"episodes": kind.episodes, "found": kind.found, "recall": round(kind.recall, 6)}
                 for name, kind in self.kinds.items()
             },
+            "ignored": dict(self.ignored),
         }
 
 
-def score(alerts: Sequence[Alert], episodes: Sequence[Episode], grace_s: float = GRACE_S) -> Score:
+class Truth:
+    """The episodes, found by what an alert says: its session, or the host that it is on."""
+
+    def __init__(self, episodes: Iterable[Episode], grace_s: float = GRACE_S) -> None:
+        self._grace_s = grace_s
+        self._of_session: dict[str, list[Episode]] = defaultdict(list)
+        self._of_host: dict[str, list[Episode]] = defaultdict(list)
+        for episode in episodes:
+            if episode.session:
+                self._of_session[episode.session].append(episode)
+            elif episode.host:
+                self._of_host[episode.host].append(episode)
+
+    def explaining(self, alert: Alert) -> list[Episode]:
+        """Those of the alert's session or of its host that were going on at its time, or shortly before."""
+        candidates = self._of_session.get(alert.session, []) + self._of_host.get(alert.host, [])
+        return [episode for episode in candidates if _within(alert.time_s, episode, self._grace_s)]
+
+    def explained(self, alerts: Iterable[Alert]) -> Iterator[tuple[Alert, list[Episode]]]:
+        for alert in alerts:
+            yield alert, self.explaining(alert)
+
+
+def score(
+    alerts: Sequence[Alert],
+    episodes: Sequence[Episode],
+    grace_s: float = GRACE_S,
+    ignored_kinds: Collection[str] = (),
+) -> Score:
     """An episode is found when an alert names its session at a time from its first event to grace_s after
-    its last. A session named by an alert at any other time is a false one: the same name may be used again
-    by another, normal, session, so the name alone decides nothing. An alert without a time counts for every
-    episode of its session."""
-    of_session: dict[str, list[Episode]] = defaultdict(list)
-    for episode in episodes:
-        of_session[episode.session].append(episode)
+    its last; one that is of a host as a whole, when an alert is on that host. A session named by an alert at
+    any other time is a false one: the same name may be used again by another, normal, session, so the name
+    alone decides nothing. An alert without a time counts for every episode of its session.
+
+    Episodes of ignored kinds are neither found nor missed, and alerts that only they explain are neither hits
+    nor false.
+    """
+    truth = Truth(episodes, grace_s)
+    counted = [episode for episode in episodes if episode.kind not in ignored_kinds]
     first_alert: dict[str, float] = {}
     false_sessions: set[str] = set()
-    for alert in alerts:
-        hit = [e for e in of_session.get(alert.session, ()) if _within(alert.time_s, e, grace_s)]
-        if not hit:
+    for alert, explaining in truth.explained(alerts):
+        if not explaining:
             false_sessions.add(alert.session)
-        for episode in hit:
-            delay_s = 0.0 if alert.time_s is None else alert.time_s - episode.first_time_s
-            first_alert[episode.id] = min(delay_s, first_alert.get(episode.id, math.inf))
+        for episode in explaining:
+            if episode.kind not in ignored_kinds:
+                delay_s = 0.0 if alert.time_s is None else alert.time_s - episode.first_time_s
+                first_alert[episode.id] = min(delay_s, first_alert.get(episode.id, math.inf))
     return Score(
         alerts=len(alerts),
-        episodes=len(episodes),
+        episodes=len(counted),
         found=len(first_alert),
         false_sessions=len(false_sessions),
-        kinds=_kinds(episodes, first_alert),
+        kinds=_kinds(counted, first_alert),
         detect_s=tuple(sorted(first_alert.values())),
+        ignored=Counter(episode.kind for episode in episodes if episode.kind in ignored_kinds),
     )
 
 

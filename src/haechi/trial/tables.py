@@ -28,6 +28,9 @@ def print_score(result: Score, console: Console | None = None) -> None:
         f"precision [b]{result.precision:.4f}[/b]   recall [b]{result.recall:.4f}[/b]   "
         f"F1 [b]{result.f1:.4f}[/b]   ({result.alerts} alerts; {result.false_sessions} sessions for nothing)"
     )
+    if result.ignored:
+        left_out = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in result.ignored.items())
+        console.print(f"left out, with the alerts on them: {left_out}")
     quantiles = [result.detect_quantile_s(q) for q in (0.5, 0.95, 0.99)]
     median, p95, p99 = ("-" if s is None else f"{s:.2f} s" for s in quantiles)
     console.print(f"time to detect, from an episode's first event: median {median}, p95 {p95}, p99 {p99}")
