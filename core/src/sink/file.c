@@ -86,14 +86,19 @@ static bool write_rest(hx_sink_file *file)
     return file->rest_len == 0;
 }
 
-bool hx_sink_file_close(hx_sink_file *file)
+void hx_sink_file_settle(hx_sink_file *file)
 {
-    bool whole = file->rest_len == 0 || write_rest(file);
+    if (file->rest_len && !write_rest(file)) {
+        atomic_fetch_add(&file->unwritten, 1);
+        file->rest_len = 0;
+    }
+}
 
+void hx_sink_file_close(hx_sink_file *file)
+{
     if (file->owned)
         close(file->fd);
     pthread_mutex_destroy(&file->lock);
-    return whole;
 }
 
 /* --- blocks ------------------------------------------------------------------------------------

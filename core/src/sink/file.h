@@ -34,8 +34,11 @@ typedef struct hx_sink_block {
 
 /* Made anew. "-" is standard output. HX_EIO with a sentence in err. */
 int hx_sink_file_open(hx_sink_file *file, const char *path, hx_error *err);
-/* Returns whether the cut line, if there was one, is whole. */
-bool hx_sink_file_close(hx_sink_file *file);
+void hx_sink_file_close(hx_sink_file *file);
+
+/* After the last block: the end of a line that was cut is written, or the line counted as
+ * unwritten. */
+void hx_sink_file_settle(hx_sink_file *file);
 
 int hx_sink_block_init(hx_sink_block *block, hx_sink_file *file);
 void hx_sink_block_free(hx_sink_block *block);

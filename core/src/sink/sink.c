@@ -307,6 +307,8 @@ int hx_sink_run(hx_sink *sink, hx_error *err)
         watch(sink);
     hx_sink_stop(sink);
     join_workers(sink);
+    if (sink->file_open)
+        hx_sink_file_settle(&sink->file);
     sample(sink);
     set_tool_stat(sink, HX_SINK_RUNNING, 0);
     return rc ? rc : outcome(sink, err);

@@ -61,7 +61,7 @@ static void test_lines(void)
         hx_sink_block_put(&block, &run);
         hx_sink_block_finish(&block);
         hx_sink_block_free(&block);
-        CHECK(hx_sink_file_close(&file));
+        hx_sink_file_close(&file);
         len = read_back(got, sizeof got);
         CHECK_BYTES(got, len, cases[i].want, strlen(cases[i].want));
         CHECK_INT(file.unwritten, 0);
@@ -89,7 +89,7 @@ static void test_full_disk(void)
     hx_sink_block_finish(&block);
     CHECK_INT(file.unwritten, MESSAGES);
     hx_sink_block_free(&block);
-    CHECK(hx_sink_file_close(&file));
+    hx_sink_file_close(&file);
 }
 
 static void limit_file(rlim_t bytes)
@@ -127,12 +127,33 @@ static void test_cut_line(void)
     limit_file(RLIM_INFINITY);
     hx_sink_block_finish(&b);
     hx_sink_block_finish(&a);
+    hx_sink_file_settle(&file);
     CHECK_INT(file.unwritten, 0);
-    CHECK(hx_sink_file_close(&file));
+    hx_sink_file_close(&file);
     len = read_back(got, sizeof got);
     CHECK_BYTES(got, len, want, strlen(want));
     hx_sink_block_free(&a);
     hx_sink_block_free(&b);
+}
+
+/* A line that stays cut is none of the file's. */
+static void test_cut_for_good(void)
+{
+    hx_sink_block block;
+
+    CHECK_INT(hx_sink_file_open(&file, path, &err), 0);
+    CHECK_INT(hx_sink_block_init(&block, &file), 0);
+    put(&block, "first");
+    put(&block, "second");
+    put(&block, "third");
+    limit_file(9);
+    hx_sink_block_finish(&block);
+    CHECK_INT(file.unwritten, 1);
+    hx_sink_file_settle(&file);
+    CHECK_INT(file.unwritten, 2);
+    limit_file(RLIM_INFINITY);
+    hx_sink_file_close(&file);
+    hx_sink_block_free(&block);
 }
 
 /* A reader that has stopped reading costs lines, not the writer's time. */
@@ -199,7 +220,7 @@ static void test_writers(void)
         CHECK_INT(pthread_create(&threads[i], NULL, write_lines, (void *)(uintptr_t)&marks[i]), 0);
     for (int i = 0; i < WRITERS; i++)
         pthread_join(threads[i], NULL);
-    CHECK(hx_sink_file_close(&file));
+    hx_sink_file_close(&file);
     f = fopen(path, "r");
     CHECK(f != NULL);
     while (fgets(line, sizeof line, f)) {
@@ -233,6 +254,7 @@ int main(void)
     test_lines();
     test_full_disk();
     test_cut_line();
+    test_cut_for_good();
     test_writers();
     test_stalled_pipe();
     test_no_file();
