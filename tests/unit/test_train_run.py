@@ -137,7 +137,7 @@ def test_the_shipped_configuration_is_the_defaults() -> None:
         ("session: {by: fields}", 'session: by "fields" needs fields'),
         ("session: {by: value}", 'session: by "value" needs a prefix'),
         ("session: {by: magic}", "session.by: 'magic' is none of"),
-        ("session: {idle_s: 0}", 'idle_s 0 is not "auto" or a number of seconds from 1 to 86400'),
+        ("session: {idle_s: 0}", 'idle_s 0 is not "auto" or a number of seconds from 0.01 to 86400'),
         ("fit: {min_steps: 10, max_steps: 5}", "min_steps 10 is more than max_steps 5"),
         ("threshold: {budget: 1.5}", "threshold.budget: 1.5 is not below 1"),
         ("treshold: {budget: 0.1}", "treshold: is not a key here; did you mean threshold?"),

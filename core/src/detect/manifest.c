@@ -189,7 +189,7 @@ static int fill_session(const hx_manifest *m, hx_bundle *b, hx_error *err)
         rc = get_number(session, "session.", "idle_s", 0.001, 1e9, &idle_s, err);
     if (!rc)
         rc = get_u32(session, "session.", "max_open", 1, MAX_OPEN_MAX, &b->max_open, err);
-    b->idle_us = (int64_t)(idle_s * 1e6);
+    b->idle_us = (int64_t)(idle_s * 1e6 + 0.5);
     return rc;
 }
 

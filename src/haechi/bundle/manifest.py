@@ -44,7 +44,7 @@ class SessionRule(_Part):
     fields: tuple[HeaderField, ...] = ()
     prefix: str = ""
     seconds: Count = 0
-    idle_s: int = Field(ge=1)
+    idle_s: int | float = Field(ge=0.01)  # a whole number is written as one
     max_open: int = Field(ge=1)
 
 

@@ -19,7 +19,7 @@ class SessionConfig(_Section):
     fields: tuple[HeaderField, ...] = ()
     prefix: str = Field(default="", max_length=31, pattern=r"^[A-Za-z0-9_-]*$")
     seconds: int = Field(default=300, ge=1, le=31_536_000)
-    idle_s: Literal["auto"] | int = "auto"
+    idle_s: Literal["auto"] | int | float = "auto"
     max_open: int = Field(default=131_072, ge=1, le=100_000_000)
 
     @model_validator(mode="after")
@@ -28,8 +28,8 @@ class SessionConfig(_Section):
             raise ValueError('by "fields" needs fields: some of host, process, pid, thread')
         if self.by == "value" and not self.prefix:
             raise ValueError('by "value" needs a prefix, such as blk_')
-        if isinstance(self.idle_s, int) and not 1 <= self.idle_s <= 86_400:
-            raise ValueError(f'idle_s {self.idle_s} is not "auto" or a number of seconds from 1 to 86400')
+        if self.idle_s != "auto" and not 0.01 <= self.idle_s <= 86_400:
+            raise ValueError(f'idle_s {self.idle_s} is not "auto" or a number of seconds from 0.01 to 86400')
         return self
 
 

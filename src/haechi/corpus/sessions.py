@@ -121,7 +121,7 @@ def watermark(time_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.maximum.accumulate(time_us) if len(time_us) else time_us
 
 
-def cut(stream: EventStream, idle_s: int) -> Sessions:
+def cut(stream: EventStream, idle_s: float) -> Sessions:
     """Events -> sessions, in the order of their first events.
 
     A session ends at an event of its own name when the watermark before that event is more than idle_s past
@@ -151,8 +151,8 @@ def cut(stream: EventStream, idle_s: int) -> Sessions:
     return sessions.select(np.argsort(order[first], kind="stable"))
 
 
-def _idle(since: npt.NDArray[np.int64], now: npt.NDArray[np.int64], idle_s: int) -> npt.NDArray[np.bool_]:
+def _idle(since: npt.NDArray[np.int64], now: npt.NDArray[np.int64], idle_s: float) -> npt.NDArray[np.bool_]:
     """More than idle_s from one watermark to the other; never where either is not known yet."""
     known = (since != NO_TIME) & (now != NO_TIME)
     gap_us = np.where(known, now, 0) - np.where(known, since, 0)
-    return np.asarray(known & (gap_us > idle_s * 1_000_000))
+    return np.asarray(known & (gap_us > round(idle_s * 1_000_000)))

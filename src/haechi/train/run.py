@@ -38,7 +38,7 @@ class TrainResult:
     windows_distinct: int
     format: str
     session_rule: str
-    idle_s: int
+    idle_s: float
     event_surprise: float
     session_surprise: float
     validation: dict[str, Any]
