@@ -51,11 +51,11 @@ void hx_composer_turn(hx_composer *c, uint32_t lane)
 /* --- composing ---------------------------------------------------------------------------------
  */
 
-/* Copies at least len bytes, 32 at once: more than nearly all literals between values have. */
+/* Copies at least len bytes, 48 at once: more than nearly all literals between values have. */
 static inline void put_literal(char *out, const char *bytes, uint32_t len)
 {
-    memcpy(out, bytes, 32);
-    for (uint32_t i = 32; i < len; i += 32)
+    memcpy(out, bytes, 48);
+    for (uint32_t i = 48; i < len; i += 32)
         memcpy(out + i, bytes + i, 32);
 }
 
@@ -119,7 +119,6 @@ static inline uint32_t slot_next(hx_composer *c)
     c->ahead[at] = slot_draw(c);
     __builtin_prefetch(&c->lane->slots[c->ahead[at]], 1);
     __builtin_prefetch(c->literals + text->start);
-    __builtin_prefetch(c->literals + text->start + 64);
     __builtin_prefetch(c->pieces + text->first_piece);
     return slot;
 }
@@ -171,7 +170,7 @@ static inline uint32_t compose_line(hx_composer *c, char *out)
         slot->left--;
         slot->cursor++;
         hx_slot_arm(&c->live, slot);
-    } else if (__builtin_expect(c->lane->absent != 0, 0)) {
+    } else if (__builtin_expect(c->lane->absent != 0, 0) && c->marks[c->slot]) {
         hx_storm_slot_refill(c, i);
     } else {
         hx_slots_start(&c->live, c->lane, i);

@@ -146,7 +146,8 @@ int hx_composer_create(const hx_composer_config *config, hx_composer **out, hx_e
         rc = order_create(c);
     if (!rc) {
         c->open = calloc(hx_composer_sessions(c), sizeof *c->open);
-        rc = c->open ? 0 : HX_ENOMEM;
+        c->marks = calloc(hx_composer_sessions(c), sizeof *c->marks);
+        rc = c->open && c->marks ? 0 : HX_ENOMEM;
     }
     if (!rc)
         rc = hx_storm_disturbances_create(c, hx_hash_u64(seed, 3));
@@ -168,6 +169,7 @@ void hx_composer_destroy(hx_composer *c)
     hx_storm_disturbances_destroy(c);
     hx_slots_destroy(&c->live);
     free(c->open);
+    free(c->marks);
     free(c->order);
     free(c->order_wide);
     free(c);

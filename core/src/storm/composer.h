@@ -47,6 +47,7 @@ struct hx_composer {
     int64_t last_time_ns; /* of the event composed last */
     storm_slots live;
     storm_open *open;                 /* one a slot */
+    uint8_t *marks;                   /* one a slot: whether disturb.c says what comes next in it */
     storm_disturbances *disturbances; /* NULL: there are none */
     hx_composer_config config;
 };
@@ -73,8 +74,7 @@ const storm_slot *hx_storm_disturb(hx_composer *c);
 void hx_storm_disturb_turn(hx_composer *c, uint32_t lane);
 /* Ends the silences that are over; returns when the next one is. */
 int64_t hx_storm_silences_end(hx_composer *c);
-/* The session of slot i ended, in a lane with absent hosts: starts another one, or brings one back.
- */
+/* The session of slot i ended, which is marked: starts another one, or brings one back. */
 void hx_storm_slot_refill(hx_composer *c, uint32_t i);
 
 #endif

@@ -163,6 +163,7 @@ static void session_leave(hx_composer *c, uint32_t i)
     a->open = *open;
     a->next = open->away;
     *open = (storm_open){.away = number};
+    c->marks[c->lane_first + i] = 1;
     hx_slots_restart(&c->live, c->lane, i);
 }
 
@@ -273,6 +274,7 @@ void hx_storm_slot_refill(hx_composer *c, uint32_t i)
         session_return(c, i, link);
         return;
     }
+    c->marks[c->lane_first + i] = open->away != 0;
     hx_slots_start(&c->live, c->lane, i);
 }
 

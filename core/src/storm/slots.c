@@ -215,9 +215,8 @@ static uint32_t names_suffice(const storm_slots *s, const hx_composer_config *co
     return (uint32_t)most;
 }
 
-/* Sessions of a lane, as wanted. Where the caller leaves it to us, there is room for one of the
- * rarest kind that has its slots for itself. */
-static double lane_sessions(const storm_slots *s, const hx_composer_config *c, double without_pid)
+/* Sessions of a lane, as wanted. */
+static double lane_sessions(const storm_slots *s, const hx_composer_config *c)
 {
     uint32_t workers = c->workers ? c->workers : 1;
     double sessions = c->sessions;
@@ -226,8 +225,6 @@ static double lane_sessions(const storm_slots *s, const hx_composer_config *c, d
         sessions = (double)c->eps_milli / 1000 * SECONDS_PER_SESSION_EVENT;
         sessions = fmin(sessions, HX_SESSIONS_DEFAULT_MAX);
         sessions = fmax(sessions, SESSIONS_MIN);
-        if (without_pid > 0)
-            sessions = fmax(sessions, fmin(ceil(1 / without_pid), HX_SESSIONS_DEFAULT_MAX));
         if (s->lane_count > 1)
             sessions = fmax(sessions, (double)LANE_SESSIONS_MIN * workers * s->lane_count);
     }
@@ -242,7 +239,7 @@ static void slots_size(storm_slots *s, const hx_composer_config *config, double 
                        double without)
 {
     double share = without / (with_pid + without);
-    double wanted = lane_sessions(s, config, share), least = 1;
+    double wanted = lane_sessions(s, config), least = 1;
     uint32_t hosts = s->host_count / s->lane_count, kernels_most = (hosts * 3 + 3) / 4;
     double others_most = names_suffice(s, config, hosts);
 
@@ -252,9 +249,10 @@ static void slots_size(storm_slots *s, const hx_composer_config *config, double 
         wanted = fmax(fmin(wanted, kernels_most / share), least);
     if (share < 1)
         wanted = fmin(wanted, others_most / (1 - share));
-    double kernels = fmin(nearbyint(wanted * share), kernels_most);
-    if (share > 0 && kernels < 1)
-        kernels = 1;
+    double kernels = share > 0 ? fmin(fmax(nearbyint(wanted * share), 1), kernels_most) : 0;
+    /* Where the number is ours to choose, whole kernels are just their share. */
+    if (config->sessions == 0 && kernels > 0 && kernels < kernels_most)
+        wanted = fmin(nearbyint(kernels / share), fmax(wanted, HX_SESSIONS_DEFAULT_MAX));
     double others = share < 1 ? fmax(fmin(wanted - kernels, others_most), 1) : 0;
     s->without_pid_at = (uint32_t)others;
     s->slot_count = (uint32_t)(others + kernels);

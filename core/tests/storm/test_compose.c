@@ -333,6 +333,85 @@ static void test_turns(void)
     }
 }
 
+/* The same turns: the same bytes, by lines or in batches. */
+static void test_turns_repeated(void)
+{
+    enum { ROOM = 1 << 16, TURNS = 40, LANES = 4 };
+    hx_composer_config config = {.seed = 5,
+                                 .lanes = LANES,
+                                 .anomaly_rate = 0.2,
+                                 .kinds = HX_ANOMALY_ALL,
+                                 .disturbance_events = 300};
+    hx_composer *a = composer_make(config), *b = composer_make(config);
+    char *one = malloc(ROOM), *two = malloc(ROOM);
+
+    for (uint32_t turn = 0; turn < TURNS; turn++) {
+        uint32_t count = turn * 37 % 100 + 1;
+        uint64_t events;
+        size_t len = 0;
+
+        hx_composer_turn(a, turn * 3 % LANES);
+        hx_composer_turn(b, turn * 3 % LANES);
+        for (uint32_t i = 0; i < count; i++) {
+            len += hx_composer_next(a, one + len, NULL);
+            one[len++] = '\n';
+        }
+        size_t two_len = hx_composer_fill(b, two, ROOM, count, &events);
+        CHECK_INT(events, count);
+        CHECK_BYTES(two, two_len, one, len);
+    }
+    hx_composer_destroy(a);
+    hx_composer_destroy(b);
+    free(one);
+    free(two);
+}
+
+/* Of all lines, the flows have the shares that the profile says: app 40, sshd 40, kernel 20. */
+static void test_shares(void)
+{
+    enum { EVENTS = 60000 };
+    static const hx_composer_config configs[] = {
+        {.seed = 1, .eps_milli = 1000},
+        {.seed = 2, .eps_milli = 1000000},
+        {.seed = 3, .sessions = 20, .anomaly_rate = 0.001},
+        {.seed = 4, .sessions = 4000},
+        {.seed = 5, .sessions = 60, .workers = 3, .worker = 1},
+        {.seed = 6, .lanes = 1},
+        {.seed = 7, .lanes = 3, .sessions = 120},
+        {.seed = 8, .lanes = 2, .workers = 2, .sessions = 100},
+    };
+    static const struct {
+        const char *process;
+        uint32_t of_100;
+    } shares[] = {{"app", 40}, {"sshd", 40}, {"kernel", 20}};
+    char line[HX_LINE_ROOM];
+
+    for (size_t k = 0; k < sizeof configs / sizeof *configs; k++) {
+        hx_composer *c = composer_make(configs[k]);
+        uint32_t lanes = configs[k].lanes ? configs[k].lanes : 1, count[3] = {0};
+        uint32_t each = hx_composer_sessions(c) / lanes, left = 0, lane = 0;
+
+        for (uint32_t i = 0; i < EVENTS; i++) {
+            if (configs[k].lanes && left-- == 0) {
+                left = each - 1 - lane % 2 * (each / 3);
+                hx_composer_turn(c, lane++ % lanes);
+            }
+            fields f = fields_cut(HX_LINE_ISO, line, hx_composer_next(c, line, NULL));
+            for (uint32_t p = 0; p < 3; p++)
+                count[p] += strcmp(f.process, shares[p].process) == 0;
+        }
+        for (uint32_t p = 0; p < 3; p++) {
+            double share = 100.0 * count[p] / EVENTS;
+            if (share < shares[p].of_100 - 2.0 || share > shares[p].of_100 + 2.0) {
+                fprintf(stderr, "settings %zu: %s has %.1f of 100 lines\n", k, shares[p].process,
+                        share);
+                exit(1);
+            }
+        }
+        hx_composer_destroy(c);
+    }
+}
+
 static void test_refusals(void)
 {
     static const hx_composer_config refused[] = {
@@ -345,6 +424,7 @@ static void test_refusals(void)
         {.eps_milli = 1, .worker = 0, .workers = 41},
         {.eps_milli = 1, .form = (hx_line_form)3},
         {.eps_milli = 1, .lanes = 41},
+        {.eps_milli = 1, .kinds = 128},
         {.eps_milli = 1, .lanes = 9, .workers = 5},
     };
 
@@ -374,6 +454,8 @@ int main(void)
     test_room();
     test_workers();
     test_turns();
+    test_turns_repeated();
+    test_shares();
     test_refusals();
     hx_profile_destroy(profile);
     return 0;
