@@ -146,6 +146,8 @@ void hx_sender_summary(hx_sender *s, hx_text *out)
     put_count(out, "refused", hx_stats_total(s->stats, SENDER_REFUSED));
     put_count(out, "reconnects", hx_stats_total(s->stats, SENDER_RECONNECTS));
     put_number(out, "seconds", seconds);
+    /* By the wall clock, when the first event was due: its line says config.composer.start_ns. */
+    put_count(out, "began_us", (uint64_t)s->zero_real_ns / 1000);
     put_number(out, "eps", eps);
     put_count(out, "eps_peak", atomic_load(&s->eps_peak));
     if (c->eps_milli && !c->unhurried) {
