@@ -261,9 +261,9 @@ int network_drain(network *n, char *buffer, uint32_t capacity, hx_source_counter
 
 /* --- waiting --------------------------------------------------------------------------------- */
 
-bool network_busy(const network *n)
+bool network_busy(network *n)
 {
-    return n->readers ? readers_busy(n->readers) : receiver_busy(n->receivers);
+    return n->readers ? readers_busy(n->readers) : load_is_high(&n->receivers->load);
 }
 
 uint32_t network_fds_max(const network *n)

@@ -26,7 +26,8 @@ int network_read(network *n, char *buffer, uint32_t capacity, hx_source_counters
 int network_drain(network *n, char *buffer, uint32_t capacity, hx_source_counters *counters,
                   hx_chunk *chunk);
 
-bool network_busy(const network *n);
+/* Whether so much comes that a nap is better than a poll. */
+bool network_busy(network *n);
 /* Room for the descriptors to wait on. */
 uint32_t network_fds_max(const network *n);
 /* Before a poll: its descriptors into out, and how many. *ready: something came, do not wait. */

@@ -135,9 +135,10 @@ static void queue_streams(hx_source *s, const struct pollfd *fds, generation **s
 void source_glance(hx_source *s)
 {
     generation *streams[SOURCE_STREAMS_MAX];
-    nfds_t count = add_streams(s, s->fds, streams);
+    nfds_t count;
 
     source_take_news(s);
+    count = add_streams(s, s->fds, streams);
     if (count && poll(s->fds, count, 0) > 0)
         queue_streams(s, s->fds, streams, count);
 }

@@ -34,7 +34,7 @@ struct readers {
     reader *reader; /* [count] */
     uint32_t count, turn;
     block *current; /* begun, of reader[turn] */
-    uint64_t last_data_ns;
+    load load;
     int ready_fd; /* tells the reading thread that waits */
     int stop_fd;  /* readable for good once the threads are to end */
     _Atomic bool waiting, finishing, stopping;
@@ -46,7 +46,7 @@ static void wait_for_messages(reader *r)
 {
     uint32_t n;
 
-    if (receiver_busy(r->receiver)) {
+    if (load_is_high(&r->receiver->load)) {
         receiver_nap();
         return;
     }
@@ -224,13 +224,13 @@ int readers_read(readers *r, char *buffer, uint32_t capacity, uint64_t *truncate
            r->current->chunk.input == chunk->input && r->current->chunk.length <= capacity - length)
         length += take_of_block(r, buffer + length, capacity - length, truncated);
     chunk->length = length;
-    r->last_data_ns = receiver_now_ns();
+    r->load.bytes += length;
     return 0;
 }
 
-bool readers_busy(const readers *r)
+bool readers_busy(readers *r)
 {
-    return receiver_busy_since(r->last_data_ns);
+    return load_is_high(&r->load);
 }
 
 void readers_finish(readers *r)

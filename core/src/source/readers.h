@@ -13,7 +13,7 @@ void readers_destroy(readers *r);
 /* What the threads have handed over, of one input; never waits. 0 or HX_EAGAIN. *truncated grows
  * where a line is longer than capacity. */
 int readers_read(readers *r, char *buffer, uint32_t capacity, uint64_t *truncated, hx_chunk *chunk);
-bool readers_busy(const readers *r);
+bool readers_busy(readers *r);
 
 /* From now on the threads end when nothing waits for them. */
 void readers_finish(readers *r);

@@ -4,8 +4,10 @@
 #include <string.h>
 #include <time.h>
 
-/* A storm leaves gaps of a millisecond at most; what comes rarer than this is no storm. */
-#define BUSY_NS    5000000u
+/* A nap costs as much as being woken by a message, and there are five thousand of them a second: so
+ * many messages are the border, some 4 KB of them in a window of 5 ms. */
+#define WINDOW_NS  5000000u
+#define HIGH_BYTES 4096u
 #define NAP_NS     200000
 #define REFRESH_NS 100000000u
 /* Of a chunk: what came meanwhile can go with the next one. */
@@ -90,7 +92,6 @@ static bool take(receiver *r, bool same)
     r->run_at = r->run_used = 0;
     r->run_count = (uint32_t)n;
     r->taken_us = realtime_us();
-    r->last_data_ns = receiver_now_ns();
     return true;
 }
 
@@ -129,6 +130,7 @@ static uint32_t copy_port(receiver *r, char *buffer, uint32_t capacity, hx_chunk
         chunk->length += more;
     } while (more && r->run_at == r->run_count && chunk->length < ENOUGH_BYTES && take(r, true) &&
              r->runs[0].port == port);
+    r->load.bytes += chunk->length;
     return chunk->length;
 }
 
@@ -152,14 +154,16 @@ int receiver_read(receiver *r, char *buffer, uint32_t capacity, hx_chunk *chunk)
 
 /* --- waiting --------------------------------------------------------------------------------- */
 
-bool receiver_busy_since(uint64_t last_data_ns)
+bool load_is_high(load *l)
 {
-    return receiver_now_ns() - last_data_ns < BUSY_NS;
-}
+    uint64_t now_ns = receiver_now_ns(), passed_ns = now_ns - l->since_ns;
 
-bool receiver_busy(const receiver *r)
-{
-    return receiver_busy_since(r->last_data_ns);
+    if (passed_ns >= WINDOW_NS) {
+        l->high = (double)l->bytes * WINDOW_NS >= (double)HIGH_BYTES * (double)passed_ns;
+        l->since_ns = now_ns;
+        l->bytes = 0;
+    }
+    return l->high;
 }
 
 void receiver_nap(void)

@@ -18,6 +18,16 @@ typedef struct net_input {
     uint16_t port;
 } net_input;
 
+/* How much comes, to decide how to wait: asleep for a moment, or in a poll. A storm's receiver that
+ * polls is woken for every message, at the sender's cost too (hx_listener_wait); one that naps
+ * while little comes works for nothing. */
+typedef struct load {
+    uint64_t since_ns, bytes; /* of the window that is measured */
+    bool high;                /* the window before it */
+} load;
+
+bool load_is_high(load *l);
+
 #define RECEIVER_RUNS 1024
 
 typedef struct receiver {
@@ -37,7 +47,7 @@ typedef struct receiver {
     int64_t taken_us;
     line_counts *counts; /* [input_count] */
     _Atomic uint64_t take_errors;
-    uint64_t last_data_ns; /* monotonic */
+    load load;
     uint64_t refreshed_ns;
 
     pthread_mutex_t lock;  /* of what follows: the ports as they were at the last refresh */
@@ -57,12 +67,8 @@ void receiver_free(receiver *r);
  * chunk, or HX_EAGAIN. */
 int receiver_read(receiver *r, char *buffer, uint32_t capacity, hx_chunk *chunk);
 
-/* Whether something came so lately that more will: then a nap is cheaper than a poll, for the
- * sender too (hx_listener_wait). */
-bool receiver_busy(const receiver *r);
-bool receiver_busy_since(uint64_t last_data_ns);
 void receiver_nap(void);
-/* Descriptors to poll where it is not. Returns how many. */
+/* Descriptors to poll. Returns how many. */
 uint32_t receiver_fds(const receiver *r, struct pollfd *out);
 
 /* Looks at the ports' counters anew, at most ten times a second (now: at once). From the

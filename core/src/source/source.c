@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -13,6 +14,7 @@
 #define READS_BETWEEN_NEWS 32
 /* While the network is busy, files are looked at this often. */
 #define LOOK_MS 2
+#define NAP_NS  200000
 
 int64_t source_now_ms(void)
 {
@@ -237,6 +239,16 @@ static int read_now(hx_source *s, char *buffer, uint32_t capacity, hx_chunk *chu
     return rc;
 }
 
+/* Between two looks at a busy network, on which nothing may wait. True: woken. */
+static bool nap(hx_source *s)
+{
+    const struct timespec length = {0, NAP_NS};
+    struct pollfd wake = {.fd = s->wake_fd, .events = POLLIN};
+    uint64_t wakes;
+
+    return ppoll(&wake, 1, &length, NULL) > 0 && read(s->wake_fd, &wakes, sizeof wakes) > 0;
+}
+
 int hx_source_read(hx_source *s, char *buffer, uint32_t capacity, int timeout_ms, hx_chunk *chunk)
 {
     int64_t deadline_ms = timeout_ms < 0 ? INT64_MAX : 0;
@@ -259,7 +271,8 @@ int hx_source_read(hx_source *s, char *buffer, uint32_t capacity, int timeout_ms
             return HX_EAGAIN;
         waited = true;
         if (s->network && timeout_ms != 0 && network_busy(s->network)) {
-            receiver_nap();
+            if (nap(s))
+                return HX_EAGAIN;
             continue;
         }
         s->next_look_ms = 0;
