@@ -73,7 +73,7 @@ def test_shares_and_sizes_of_the_system_profile(tmp_path: Path, seed: int) -> No
     assert all(heads)
     groups = [head.groups() for head in heads if head]
     assert len({host for _, _, host, *_ in groups}) == 1000
-    assert len({pid for *_, pid, _ in groups if pid}) == 10_000
+    assert len({pid for *_, pid, _ in groups if pid}) == 31_000
     assert [g[1] for g in groups] == sorted(g[1] for g in groups)
 
 
@@ -138,7 +138,13 @@ def test_labels_hold(tmp_path: Path) -> None:
     lines = made(tmp_path, count=50_000, anomaly_rate=0.02, truth=truth).read_text().splitlines()
     episodes = [json.loads(line) for line in truth.read_text().splitlines()]
     kinds = Counter(episode["kind"] for episode in episodes)
-    assert set(kinds) == {"step_skipped", "steps_out_of_order", "failure_repeated", "never_seen_message"}
+    assert set(kinds) == {
+        "step_skipped",
+        "steps_out_of_order",
+        "failure_repeated",
+        "never_seen_message",
+        "value_out_of_range",
+    }
     assert len({episode["id"] for episode in episodes}) == len(episodes) > 200
     never = [
         re.compile(".+: " + re.sub(r"\\{[a-z_]+\\}", ".+", re.escape(rule.text)))
