@@ -2,7 +2,7 @@
  * counting or newlines (RFC 6587), TLS over TCP (RFC 5425).
  *
  * A listener owns its sockets and the memory that messages lie in; one thread uses a listener.
- * For UDP that memory is 1 MiB (4 MiB where plain), for TCP 16 to 66 KiB a connection, so 66 MiB at
+ * For UDP that memory is 1 MiB (4 MiB where plain), for TCP 16 to 64 KiB a connection, so 64 MiB at
  * most, and with TLS as much again at worst.
  * Workers that share the work have a listener each: on ports of their own, or on the same UDP ports
  * with reuse_port, where the kernel keeps a sender's datagrams on one of them, in order.

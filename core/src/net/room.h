@@ -60,7 +60,7 @@ uint32_t udp_buffer_bytes(const net_port *p);
 int udp_take(hx_listener *l, taking *t);
 bool udp_holds(const udp *u); /* taken from the kernel and not handed out yet */
 
-/* --- stream.c */
+/* --- clients.c, stream.c */
 
 /* HX_EINVAL with a sentence in err where the TLS files do not do; HX_ENOMEM, HX_EIO. */
 int clients_create(const hx_listen_config *config, clients **out, hx_error *err);

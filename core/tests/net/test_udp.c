@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <time.h>
+#include <sys/wait.h>
 
 enum { RUNS = 64, BYTES = 1 << 20, PORTS_MAX = 8, DATAGRAM_MAX = 65507 };
 
@@ -418,6 +418,39 @@ static void test_refused(void)
     hx_listener_destroy(NULL);
 }
 
+/* Without privileges: more buffer than is allowed is given as far as it goes, with a sentence that
+ * says so; a low port is refused with one that says why. */
+static void test_unprivileged(void)
+{
+    static const uint16_t any, low = 1;
+    hx_listen_config config = {.ports = &any, .port_count = 1, .buffer_bytes = 1 << 30};
+    hx_error warning = {"old"}, err = {""};
+    hx_listener *l = NULL;
+    pid_t child = fork();
+    int status;
+
+    CHECK(child >= 0);
+    if (child == 0) {
+        if (geteuid() == 0)
+            CHECK_INT(setuid(65534), 0);
+        CHECK_INT(hx_listener_create(&config, &l, &warning, &err), 0);
+        CHECK(strstr(warning.text, "not 1073741824") && strstr(warning.text, "net.core.rmem_max"));
+        hx_listener_destroy(l);
+        config.buffer_bytes = 4096;
+        CHECK_INT(hx_listener_create(&config, &l, &warning, &err), 0);
+        CHECK_INT(warning.text[0], 0);
+        hx_listener_destroy(l);
+        config.ports = &low; /* some machines let everybody have it */
+        if (hx_listener_create(&config, &l, NULL, &err))
+            CHECK(strstr(err.text, "CAP_NET_BIND_SERVICE") || strstr(err.text, "in use"));
+        hx_listener_destroy(l);
+        _exit(0);
+    }
+    CHECK_INT(waitpid(child, &status, 0), child);
+    CHECK(WIFEXITED(status));
+    CHECK_INT(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
     for (int plain = 0; plain < 2; plain++) {
@@ -434,6 +467,7 @@ int main(void)
     test_wait();
     test_reuse_port();
     test_refused();
+    test_unprivileged();
     test_sizes(false, "*");
     test_sizes(false, "::1"); /* the last: skipped where there is no IPv6 */
     forget();
