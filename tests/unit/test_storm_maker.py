@@ -105,6 +105,7 @@ def test_standard_output_is_what_a_file_gets(tmp_path: Path) -> None:
     rendered = tmp_path / "system.json"
     rendered.write_text(profiles.render(profiles.load("system")))
     command = [str(tool_path("haechi-storm")), "--profile", str(rendered), "--count", "30k", "--eps", "10k"]
+    command += ["-o", "-"]
     assert subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout == path.read_bytes()
 
 
@@ -187,9 +188,9 @@ def test_an_interrupted_log_has_whole_lines_and_its_truth(tmp_path: Path) -> Non
     rendered.write_text(profiles.render(profiles.load("system")))
     log, truth = tmp_path / "made.log", tmp_path / "truth.jsonl"
     command = [str(tool_path("haechi-storm")), "--profile", str(rendered), "--count", "1G", "--json"]
-    command += ["--anomaly-rate", "0.01", "--truth", str(truth)]
+    command += ["--anomaly-rate", "0.01", "--truth", str(truth), "-o", "-"]
     with log.open("wb") as stdout, subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE) as tool:
-        while log.stat().st_size < 2_000_000:
+        while log.stat().st_size < 2_000_000 and tool.poll() is None:
             time.sleep(0.01)
         tool.send_signal(signal.SIGTERM)
         report = json.loads(tool.communicate(timeout=10)[1])
@@ -208,16 +209,29 @@ def test_an_interrupted_log_has_whole_lines_and_its_truth(tmp_path: Path) -> Non
     ("arguments", "says"),
     [
         ([], "--profile is needed"),
-        (["--profile", "PROFILE"], "--count is needed"),
-        (["--profile", "PROFILE", "--count", "0"], 'count: "0" is not a whole number of 1 or more'),
-        (["--profile", "PROFILE", "--count", "1.5"], 'count: "1.5"'),
-        (["--profile", "PROFILE", "--count", "1", "--eps", "-3"], 'eps: "-3" is not a number from 0.001'),
-        (["--profile", "PROFILE", "--count", "1", "--form", "cef"], 'form: "cef" is not one of iso'),
-        (["--profile", "PROFILE", "--count", "1", "--start", "today"], 'start: "today" is not a UTC time'),
-        (["--profile", "PROFILE", "--count", "1", "--anomaly-rate", "2"], 'anomaly-rate: "2"'),
-        (["--profile", "PROFILE", "--count", "1", "more"], '"more" belongs to no option'),
-        (["--profile", "/nonexistent", "--count", "1"], "/nonexistent: cannot be read"),
-        (["--profile", "/dev/null", "--count", "1"], "/dev/null: profile: not JSON text"),
+        (["--profile", "PROFILE"], "--target or --output is needed"),
+        (["--profile", "PROFILE", "-o", "-"], "--count is needed"),
+        (
+            ["--profile", "PROFILE", "-o", "-", "--count", "0"],
+            'count: "0" is not a whole number from 1',
+        ),
+        (["--profile", "PROFILE", "-o", "-", "--count", "1.5"], 'count: "1.5"'),
+        (
+            ["--profile", "PROFILE", "-o", "-", "--count", "1", "--eps", "-3"],
+            'eps: "-3" is not a number from 0.001',
+        ),
+        (
+            ["--profile", "PROFILE", "-o", "-", "--count", "1", "--form", "cef"],
+            'form: "cef" is not one of iso',
+        ),
+        (
+            ["--profile", "PROFILE", "-o", "-", "--count", "1", "--start", "today"],
+            'start: "today" is not a UTC time',
+        ),
+        (["--profile", "PROFILE", "-o", "-", "--count", "1", "--anomaly-rate", "2"], 'anomaly_rate: "2"'),
+        (["--profile", "PROFILE", "-o", "-", "--count", "1", "more"], '"more" belongs to no option'),
+        (["--profile", "/nonexistent", "-o", "-", "--count", "1"], "/nonexistent: cannot be read"),
+        (["--profile", "/dev/null", "-o", "-", "--count", "1"], "/dev/null: profile: not JSON text"),
         (["--config", "/dev/null"], "/dev/null: not a JSON object"),
     ],
 )

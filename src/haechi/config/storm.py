@@ -25,6 +25,17 @@ CLASSIC = "-classic"
 CLASSIC_EPS, CLASSIC_GROUP = 100_000, 10  # of a worker, and workers of a group
 PORTS = "514-553"
 FILE_COUNT = 1_000_000
+OF_HOSTS = ("message_burst", "host_silence")
+KINDS = (
+    "step_skipped",
+    "steps_out_of_order",
+    "failure_repeated",
+    "never_seen_message",
+    "value_out_of_range",
+    *OF_HOSTS,
+    "sessions",
+    "all",
+)
 
 # What is for haechi and not for the tool.
 _OURS = {"profile", "snapshot", "summary"}
@@ -81,8 +92,9 @@ class StormConfig(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        for sentence in (*self._mistakes_of_place(), *self._mistakes_of_workers()):
-            raise ValueError(sentence)
+        wrong = [*self._mistakes_of_place(), *self._mistakes_of_workers(), *self._mistakes_of_anomalies()]
+        if wrong:
+            raise ValueError("; ".join(wrong))
         return self
 
     def _mistakes_of_place(self) -> list[str]:
@@ -114,6 +126,14 @@ class StormConfig(BaseModel):
         if self.workers and self.groups > self.workers:
             wrong.append(f"groups: {self.groups} is more than the {self.workers} workers")
         return wrong
+
+    def _mistakes_of_anomalies(self) -> list[str]:
+        unknown = [kind for kind in self.anomaly_kinds if kind not in KINDS]
+        if unknown or not self.anomaly_kinds:
+            return [f"anomaly_kinds: {', '.join(unknown) or 'nothing'} is none of {', '.join(KINDS)}"]
+        if self.disturbance_events and not set(self.anomaly_kinds) & {*OF_HOSTS, "all"}:
+            return [f"disturbance_events needs anomaly_kinds that are of hosts: {', '.join(OF_HOSTS)} or all"]
+        return []
 
     @property
     def file_count(self) -> int:

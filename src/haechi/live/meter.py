@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
@@ -109,12 +108,11 @@ def sparkline(values: Sequence[float], width: int) -> str:
 
 
 def fold(rows: Sequence[R], room: int, merge: Callable[[Sequence[R]], R]) -> list[R]:
-    """Rows that fit into so many lines (at least one): neighbours merged, as evenly as it goes."""
-    room = max(1, room)
-    if len(rows) <= room:
+    """Rows that fit into so many lines (at least one): as many neighbours merged into each as it takes."""
+    together = -(-len(rows) // max(1, room))
+    if together <= 1:
         return list(rows)
-    edges = [len(rows) * i // room for i in range(room + 1)]
-    return [merge(rows[first:last]) for first, last in pairwise(edges)]
+    return [merge(rows[first : first + together]) for first in range(0, len(rows), together)]
 
 
 def short(number: float) -> str:

@@ -60,20 +60,18 @@ def make(
         "seed": str(seed),
         "form": form,
         "start": start,
-        "anomaly_kinds": None if tuple(anomaly_kinds) == ("sessions",) else ",".join(anomaly_kinds),
-        "disturbance_events": str(disturbance_events) if disturbance_events else None,
+        "anomaly_rate": repr(float(anomaly_rate)),
+        "anomaly_kinds": ",".join(anomaly_kinds),
+        "disturbance_events": str(disturbance_events),
         "sessions": str(sessions),
         "truth": None if truth is None else str(truth),
         "output": str(output),
     }
-    command = [str(tool_path("haechi-storm")), "--json", "--anomaly-rate", repr(float(anomaly_rate))]
     with ExitStack() as opened:
         profile_fd = opened.enter_context(text_in_memory(rendered))
         settings["profile"] = f"/dev/fd/{profile_fd}"
-        fd = opened.enter_context(
-            text_in_memory(json.dumps({k: v for k, v in settings.items() if v is not None}))
-        )
-        return _run([*command, "--config", f"/dev/fd/{fd}"], (profile_fd, fd))
+        fd = opened.enter_context(text_in_memory(json.dumps(settings)))
+        return _run([str(tool_path("haechi-storm")), "--config", f"/dev/fd/{fd}", "--json"], (profile_fd, fd))
 
 
 def _run(command: list[str], fds: Sequence[int]) -> MakeResult:
