@@ -8,7 +8,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static char line[HX_LINE_ROOM];
-    hx_composer_config config = {.eps_milli = 1000000, .anomaly_rate = 0.3, .form = size % 3};
+    hx_composer_config config = {.eps_milli = 1000000,
+                                 .anomaly_rate = 0.3,
+                                 .form = size % 3,
+                                 .lanes = (uint32_t)(size / 3 % 3),
+                                 .sessions = 200,
+                                 .kinds = HX_ANOMALY_ALL,
+                                 .disturbance_events = 20};
     hx_composer *composer = NULL;
     hx_profile *profile = NULL;
     hx_error err;
@@ -18,9 +24,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     config.profile = profile;
     if (hx_composer_create(&config, &composer, &err) == 0) {
         uint32_t most = hx_profile_facts_get(profile).line_bytes;
-        for (int i = 0; i < 300; i++)
+        for (uint32_t i = 0; i < 600; i++) {
+            if (config.lanes && i % 50 == 0)
+                hx_composer_turn(composer, i / 50 % config.lanes);
             if (hx_composer_next(composer, line, NULL) > most)
                 abort();
+        }
         hx_composer_finish(composer);
     }
     hx_composer_destroy(composer);

@@ -17,7 +17,9 @@ enum {
     /* Events of the lane from one of the burst to the next: 16 on average. */
     BURST_GAP_MIN = 12,
     BURST_GAP_MAX = 20,
-    RETRY_EVENTS = 64,
+    /* Until the next try, where a disturbance was due and none could begin: looking at every slot
+     * of the lane is to cost next to nothing. */
+    RETRY_EVENTS_PER_SLOT = 8,
 };
 static const int64_t NS_PER_MS = 1000000;
 static const uint64_t EVERY_MAX = UINT64_C(1) << 46; /* so that no sequence number overflows */
@@ -140,7 +142,7 @@ static bool may_fall_silent(const hx_composer *c, uint32_t host)
 
     if (c->live.absent[host] || (b->rule && b->host == host))
         return false;
-    for (uint32_t i = 0; i < c->live.slot_count; i++) {
+    for (uint32_t i = c->live.slot_count; i-- > 0;) { /* those without pid are the last ones */
         if (c->lane->slots[i].host != host)
             continue;
         sessions++;
@@ -293,7 +295,7 @@ static void begin_due(hx_composer *c)
             return;
         }
     }
-    d->due = c->sequence + RETRY_EVENTS * c->sequence_step;
+    d->due = c->sequence + (uint64_t)RETRY_EVENTS_PER_SLOT * c->live.slot_count * c->sequence_step;
 }
 
 const storm_slot *hx_storm_disturb(hx_composer *c)
