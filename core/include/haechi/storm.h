@@ -43,7 +43,8 @@ hx_profile_facts hx_profile_facts_get(const hx_profile *profile);
 /* --- episodes: the ground truth ----------------------------------------------------------------
  */
 
-/* One anomalous session. */
+/* One anomalous session, or what was wrong with a host for a while: a burst of messages, or a
+ * silence, in which the host that had live sessions says nothing. */
 typedef struct hx_episode {
     char id[17];      /* deterministic: of the seed and the first event */
     const char *kind; /* step_skipped, steps_out_of_order, failure_repeated, never_seen_message,
@@ -54,8 +55,8 @@ typedef struct hx_episode {
     char host[32];
     int64_t first_time_ns, last_time_ns; /* since 1970-01-01 UTC */
     uint64_t first_event, last_event;    /* sequence numbers, from 0 */
-    uint32_t events;
-    bool complete; /* false: composing ended within the episode */
+    uint32_t events; /* 0 in a silence: it began and ended at the two above, which are others' */
+    bool complete;   /* false: composing ended within the episode */
 } hx_episode;
 
 #define HX_EPISODE_JSON_MAX 512
@@ -117,7 +118,10 @@ typedef struct hx_composer_config {
     double anomaly_rate;      /* share of sessions that are made anomalous, 0 to 1 */
     uint32_t kinds;           /* HX_ANOMALY_ bits: which kinds of anomalies; 0: those of sessions */
     /* Bursts and silences, which are of a host: on average one of them in this many events of all
-     * workers together; 0: none. */
+     * workers together, in turn; 0: none. There are fewer where they last so long that no more can
+     * go on at once: a burst a lane, 64 silences, of half of a lane's hosts at most. A burst's
+     * messages are every 16th event or so of its lane, of process ids that are kept for bursts. A
+     * silence lasts 2 to 20 s; the host's sessions go on after it. */
     uint64_t disturbance_events;
     /* Sessions are split among so many lanes, those of a lane numbered one after the other: a
      * sender has one for each port. Each lane has as many sessions, of hosts of its own. 0 is one
@@ -136,7 +140,8 @@ typedef struct hx_composer hx_composer;
 typedef struct hx_composed {
     uint32_t length;   /* bytes, without a newline */
     uint32_t session;  /* the same number for all events of a session while it lives: choose the
-                          port by it and the order within the session is kept */
+                          port by it and the order within the session is kept. A burst's event has
+                          that of a session that is passed over for it */
     uint64_t sequence; /* from 0, over all workers */
     int64_t time_ns;   /* start_ns + sequence / eps, exactly */
 } hx_composed;

@@ -121,6 +121,9 @@ static inline void hx_slot_arm(storm_slots *s, storm_slot *slot)
     slot->text = s->profile->text_refs[step->first + choice];
 }
 
+/* The flow that starts next of this pool. */
+void hx_slots_draw(storm_slots *s, storm_pool *pool);
+
 /* A new session in slot i of the lane. */
 void hx_slots_start(storm_slots *s, storm_lane *lane, uint32_t i);
 
