@@ -296,6 +296,8 @@ def test_term_judges_what_waits(
         r.wait_for("lines", len(lines) - IN_FLIGHT)
         r.ask("pause")
         time.sleep(0.15)  # what was being read is read
+        for n in range(300):  # which are no lines, but no end either
+            sender.send(end_mark(n, 0, 0, n + 1))
         for line in lines[-IN_FLIGHT:]:
             sender.send(line.encode())
         assert r.total("lines") == len(lines) - IN_FLIGHT

@@ -248,13 +248,14 @@ int network_drain(network *n, char *buffer, uint32_t capacity, hx_source_counter
             readers_finish(n->readers);
     }
     while (receiver_now_ns() < n->drain_until_ns) {
-        bool ended = !n->readers || readers_finished(n->readers);
+        bool ended = n->readers && readers_finished(n->readers);
 
         if (network_read(n, buffer, capacity, counters, chunk) == 0)
             return 0;
-        if (ended)
+        if (ended || (!n->readers && !receiver_has_more(n->receivers)))
             break;
-        receiver_nap();
+        if (n->readers)
+            receiver_nap();
     }
     return read_taken(n, buffer, capacity, counters, chunk);
 }

@@ -22,7 +22,6 @@ typedef struct reader {
     hx_ring full, empty; /* blocks to hx_source_read and back */
     readers *home;
     receiver *receiver;
-    struct pollfd *fds;
     char *memory;
     pthread_t thread;
     bool started;
@@ -44,15 +43,16 @@ struct readers {
 
 static void wait_for_messages(reader *r)
 {
+    struct pollfd *fds = r->receiver->fds;
     uint32_t n;
 
     if (load_is_high(&r->receiver->load)) {
         receiver_nap();
         return;
     }
-    r->fds[0] = (struct pollfd){.fd = r->home->stop_fd, .events = POLLIN};
-    n = receiver_fds(r->receiver, r->fds + 1);
-    (void)poll(r->fds, n + 1, 100);
+    fds[0] = (struct pollfd){.fd = r->home->stop_fd, .events = POLLIN};
+    n = receiver_fds(r->receiver, fds + 1);
+    (void)poll(fds, n + 1, 100);
 }
 
 static void hand_over(reader *r, block *b)
@@ -84,10 +84,10 @@ static void *receive(void *arg)
         if (receiver_read(r->receiver, b->bytes, BLOCK_BYTES, &b->chunk) == 0) {
             hand_over(r, b);
             b = NULL;
-        } else if (finishing) {
-            break;
-        } else {
+        } else if (!finishing) {
             wait_for_messages(r);
+        } else if (!receiver_has_more(r->receiver)) {
+            break;
         }
     }
     receiver_refresh(r->receiver, true);
@@ -101,9 +101,8 @@ static int reader_init(reader *r, readers *home, receiver *own)
 {
     r->home = home;
     r->receiver = own;
-    r->fds = calloc((size_t)own->listener_count * HX_LISTENER_FDS_MAX + 1, sizeof *r->fds);
     r->memory = malloc((size_t)BLOCKS * BLOCK_BYTES); /* paid for where it is touched */
-    if (hx_ring_init(&r->full, BLOCKS) || hx_ring_init(&r->empty, BLOCKS) || !r->fds || !r->memory)
+    if (hx_ring_init(&r->full, BLOCKS) || hx_ring_init(&r->empty, BLOCKS) || !r->memory)
         return HX_ENOMEM;
     for (uint32_t i = 0; i < BLOCKS; i++) {
         r->blocks[i].bytes = r->memory + (size_t)i * BLOCK_BYTES;
@@ -152,7 +151,6 @@ void readers_destroy(readers *r)
     for (uint32_t i = 0; i < r->count; i++) {
         hx_ring_free(&r->reader[i].full);
         hx_ring_free(&r->reader[i].empty);
-        free(r->reader[i].fds);
         free(r->reader[i].memory);
     }
     if (r->ready_fd >= 0)

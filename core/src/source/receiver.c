@@ -36,9 +36,10 @@ int receiver_init(receiver *r, const net_input *inputs, uint32_t input_count,
     r->listeners = calloc(listen_count, sizeof(hx_listener *));
     r->first_input = calloc(listen_count, sizeof *r->first_input);
     r->port_count = calloc(listen_count, sizeof *r->port_count);
+    r->fds = calloc((size_t)listen_count * HX_LISTENER_FDS_MAX + 1, sizeof *r->fds);
     r->counts = calloc(input_count, sizeof *r->counts);
     r->ports = calloc(input_count, sizeof *r->ports);
-    if (!r->listeners || !r->first_input || !r->port_count || !r->counts || !r->ports)
+    if (!r->fds || !r->listeners || !r->first_input || !r->port_count || !r->counts || !r->ports)
         return HX_ENOMEM;
     r->listener_count = listen_count;
     for (uint32_t i = 0; i < listen_count; i++) {
@@ -56,6 +57,7 @@ void receiver_free(receiver *r)
     free(r->listeners);
     free(r->first_input);
     free(r->port_count);
+    free(r->fds);
     free(r->counts);
     free(r->ports);
     pthread_mutex_destroy(&r->lock);
@@ -181,6 +183,11 @@ uint32_t receiver_fds(const receiver *r, struct pollfd *out)
         if (r->listeners[i])
             n += hx_listener_fds(r->listeners[i], out + n);
     return n;
+}
+
+bool receiver_has_more(receiver *r)
+{
+    return !r->closed && poll(r->fds, receiver_fds(r, r->fds), 0) > 0;
 }
 
 /* --- counting -------------------------------------------------------------------------------- */

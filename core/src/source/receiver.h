@@ -40,6 +40,7 @@ typedef struct receiver {
     uint32_t turn; /* whose messages come next */
     bool closed;   /* nothing more is taken; what was is still handed out */
     lines_copier *copy;
+    struct pollfd *fds; /* room for every descriptor, and one more */
 
     hx_taken runs[RECEIVER_RUNS]; /* what the last take took, and is not yet handed out */
     uint32_t run_at, run_count, run_listener;
@@ -70,6 +71,8 @@ int receiver_read(receiver *r, char *buffer, uint32_t capacity, hx_chunk *chunk)
 void receiver_nap(void);
 /* Descriptors to poll. Returns how many. */
 uint32_t receiver_fds(const receiver *r, struct pollfd *out);
+/* Whether anything waits, also what is no line: a round of control messages alone gives none. */
+bool receiver_has_more(receiver *r);
 
 /* Looks at the ports' counters anew, at most ten times a second (now: at once). From the
  * receiver's thread. */
