@@ -338,8 +338,8 @@ def test_listeners_of_one_port_are_one_row() -> None:
 def sink_summary(**changes: Any) -> dict[str, Any]:
     names = (
         "received received_bytes controls sent sent_bytes sent_controls kernel_dropped "
-        "kernel_dropped_buffers lost_elsewhere streams streams_ended seconds eps_peak truncated empty bad_framing clients refused "
-        "tls_failed write_errors cpu_seconds rss_peak_bytes"
+        "kernel_dropped_buffers lost_elsewhere streams streams_ended seconds eps_peak "
+        "truncated empty bad_framing clients refused tls_failed write_errors cpu_seconds rss_peak_bytes"
     )
     latency = dict.fromkeys(("count", "avg", "p50", "p95", "p99", "p999", "max"), 0)
     return dict.fromkeys(names.split(), 0) | {

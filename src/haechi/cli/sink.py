@@ -143,7 +143,9 @@ def _missed(result: SinkResult, max_loss: float | None, max_p99_us: float | None
     """The thresholds that were not met. What is not known does not meet one."""
     missed = []
     if max_loss is not None:
-        if not result.closed:
+        if not result.streams:
+            missed.append("the loss is not known: no sender said what it sent")
+        elif not result.closed:
             missed.append("the loss is not known for certain: the account is not closed")
         elif result.loss_ratio > max_loss:
             missed.append(f"the loss ratio {result.loss_ratio:.6g} is above {max_loss:g}")
