@@ -9,7 +9,7 @@
 typedef struct tally {
     hx_port_counters counters;
     hx_account account;
-    uint64_t kernel_dropped; /* messages; where no storm keeps account, at least so many */
+    uint64_t kernel_dropped; /* messages; as long as the account is open, at least so many */
     uint64_t lost;
 } tally;
 
@@ -17,7 +17,10 @@ static void add_port(tally *sum, const hx_source_port *port)
 {
     const hx_port_counters *c = &port->counters;
     const hx_account *a = &port->account;
-    uint64_t dropped = a->streams ? a->kernel_dropped : c->kernel_dropped;
+    bool known = a->streams && a->closed;
+    /* Every buffer that the kernel dropped held a message at least. */
+    uint64_t dropped =
+        known || a->kernel_dropped > c->kernel_dropped ? a->kernel_dropped : c->kernel_dropped;
 
     sum->counters.messages += c->messages;
     sum->counters.bytes += c->bytes;
