@@ -90,14 +90,14 @@ def test_thresholds_that_cannot_be_checked_are_not_met(haechi: Haechi) -> None:
     )
     assert ran.status == 99
     assert json.loads(ran.out)["received"] == 0
-    assert "the loss is not known for certain" in ran.err
+    assert "the loss is not known: no sender said what it sent" in ran.err
     assert "the latency is not known: no probe came" in ran.err
 
 
 def result(closed: bool, lost: int, probes: int, p99: float) -> SinkResult:
     values = dict.fromkeys(SinkResult.__dataclass_fields__, 0)
     latency = Latency(probes, 0, 0, 0, p99, 0, 0)
-    account = {"closed": closed, "sent": 1000, "lost_elsewhere": lost, "latency_us": latency}
+    account = {"closed": closed, "streams": 1, "sent": 1000, "lost_elsewhere": lost, "latency_us": latency}
     return SinkResult(**{**values, **account, "ports": (), "whole": {}})  # type: ignore[arg-type]
 
 
@@ -108,6 +108,12 @@ def result(closed: bool, lost: int, probes: int, p99: float) -> SinkResult:
         (result(True, 10, 5, 90), 0.01, None, []),
         (result(True, 11, 5, 90), 0.01, None, ["the loss ratio 0.011 is above 0.01"]),
         (result(False, 0, 5, 90), None, 90.0, []),
+        (
+            result(False, 0, 5, 90),
+            0.5,
+            None,
+            ["the loss is not known for certain: the account is not closed"],
+        ),
         (result(False, 0, 5, 90.5), None, 90.0, ["the p99 latency, 90.5 us, is above 90"]),
     ],
 )
