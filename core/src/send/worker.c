@@ -98,7 +98,9 @@ static uint32_t sessions_wanted(const sender_worker *w)
         return c->composer.sessions;
     if (turn > TURN_EVENTS_MAX)
         turn = TURN_EVENTS_MAX;
-    uint64_t most = turn * streams;
+    /* A quarter more than a turn has events: with as many, sessions that began together would keep
+     * step for ever. */
+    uint64_t most = turn * streams * 5 / 4;
     if (most < HX_SESSIONS_DEFAULT_MAX)
         most = HX_SESSIONS_DEFAULT_MAX;
     uint64_t sessions = c->eps_milli && two_seconds < most ? two_seconds : most;
