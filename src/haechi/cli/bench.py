@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Literal
 
 import click
 
 from haechi.cli.outcome import FAILED, refusals
+from haechi.cli.quantity import Quantity
+from haechi.config.values import read_seconds
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="End with one line, a JSON object of numbers."
@@ -20,9 +23,25 @@ data_option = click.option(
 )
 
 
+class Duration(click.ParamType[float]):
+    """30, 30s, 10m, 1h30m."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            seconds = read_seconds(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if seconds == 0:
+            self.fail("a duration of 0 is none", param, ctx)
+        return seconds
+
+
 @click.group("bench")
 def command() -> None:
-    """Measure: hdfs and accuracy (what is found), parsing (templates), detect (speed, memory)."""
+    """Measure: hdfs and accuracy (what is found), parsing (templates), detect (speed, memory), storm
+    (sending), loop (storm to detect), soak (hours)."""
 
 
 @command.command("hdfs")
@@ -90,4 +109,106 @@ def detect(lines: int, repeats: int, seed: int, as_json: bool) -> int:
 
     with refusals(BenchError, ToolError, TrainError):
         return run(lines=lines, repeats=repeats, seed=seed, as_json=as_json) or 0
+    return FAILED
+
+
+@command.command("storm")
+@click.option(
+    "--seconds", type=Quantity(), default=5, show_default=True, help="Of each run as fast as it goes."
+)
+@click.option("--paced-seconds", type=Quantity(), default=10, show_default=True, help="Of each paced run.")
+@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Of each run.")
+@json_option
+def storm(seconds: float, paced_seconds: float, repeats: int, as_json: bool) -> int:
+    """Events a second composed, sent and received over loopback; rate, evenness and latency when paced.
+
+    \b
+    haechi bench storm --json
+    """
+    from haechi.bench.loggen import LoggenError
+    from haechi.bench.machine import MachineError
+    from haechi.bench.storm import run
+    from haechi.native.tools import ToolError
+
+    with refusals(LoggenError, MachineError, ToolError):
+        return run(seconds, paced_seconds, repeats, as_json)
+    return FAILED
+
+
+@command.command("loop")
+@click.option("--eps", type=Quantity(), default=4e6, show_default="4M", help="The rate asked for.")
+@click.option("--seconds", type=Quantity(), default=20, show_default=True, help="Of the run that counts.")
+@click.option("--trial-seconds", type=Quantity(), default=3, show_default=True, help="Of each search step.")
+@click.option(
+    "--at",
+    type=click.Choice(["auto", "asked", "ndr"]),
+    default="auto",
+    show_default=True,
+    help="The rate of the run that counts: auto is the one asked for where it is carried without loss, "
+    "else 95 % of the highest that is (NDR).",
+)
+@click.option("--ports", type=click.IntRange(1, 100), default=40, show_default=True, help="UDP ports.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Of the detector.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of the storm.")
+@json_option
+def loop(
+    eps: float,
+    seconds: float,
+    trial_seconds: float,
+    at: Literal["auto", "asked", "ndr"],
+    ports: int,
+    workers: int,
+    seed: int,
+    as_json: bool,
+) -> int:
+    """A storm with labelled anomalies at haechi detect over UDP: what it took, and what it found.
+
+    \b
+    haechi bench loop --json
+    haechi bench loop --eps 1M --at asked --seconds 10
+    """
+    from haechi.bench.loop import LoopSettings, run
+    from haechi.bench.machine import MachineError
+    from haechi.native.tools import ToolError
+    from haechi.train import TrainError
+    from haechi.trial.records import RecordError
+
+    with refusals(MachineError, ToolError, TrainError, RecordError):
+        return run(LoopSettings(eps, seconds, trial_seconds, at, ports, workers, seed), as_json)
+    return FAILED
+
+
+@command.command("soak")
+@click.option("--duration", type=Duration(), default=3600, show_default="1h", help="30s, 10m, 1h, 24h.")
+@click.option("--eps", type=Quantity(), default=1e6, show_default="1M", help="The rate.")
+@click.option("--plain", is_flag=True, help="A sink without GRO, as other receivers are.")
+@click.option(
+    "--plot",
+    metavar="FILE.png",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Rate, loss, latency and memory over time, as a picture (needs matplotlib).",
+)
+@click.option(
+    "--record",
+    metavar="FILE.jsonl",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Every sample as a line of JSON, written as it is taken.",
+)
+@json_option
+def soak(
+    duration: float, eps: float, plain: bool, plot: Path | None, record: Path | None, as_json: bool
+) -> int:
+    """Storm to sink at one rate for a long time: the account at the end, and memory and latency on the way.
+    TERM or Ctrl-C end it early, with everything written.
+
+    \b
+    haechi bench soak --duration 1h --eps 2M --plot soak.png --record soak.jsonl
+    """
+    from haechi.bench.machine import MachineError
+    from haechi.bench.plot import PlotError
+    from haechi.bench.soak import SoakSettings, run
+    from haechi.native.tools import ToolError
+
+    with refusals(MachineError, PlotError, ToolError):
+        return run(SoakSettings(duration, eps, plain, plot, record), as_json)
     return FAILED

@@ -30,7 +30,7 @@ from haechi.trial.score import GRACE_S, score
     "--ignore-kinds",
     metavar="KINDS",
     default="",
-    help="Episodes to leave out, names joined by commas: neither found nor missed, nor are alerts on them false.",
+    help="Episodes to leave out, names joined by commas, with the alerts on them.",
 )
 @click.option("--min-f1", type=click.FloatRange(0, 1), help="Exit with 99 where F1 is below this.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of tables.")

@@ -135,8 +135,10 @@ def score(
 
 
 def _within(time_s: float | None, episode: Episode, grace_s: float) -> bool:
-    # Half a millisecond of room: log lines carry fewer digits than the truth does.
-    return time_s is None or episode.first_time_s - 0.0005 <= time_s <= episode.last_time_s + grace_s
+    # Half a millisecond of room: log lines carry fewer digits than the truth does. A session that a silent
+    # host broke off is alerted on at the time of its last event, which was before the silence.
+    before_s = grace_s if episode.kind == "host_silence" else 0.0005
+    return time_s is None or episode.first_time_s - before_s <= time_s <= episode.last_time_s + grace_s
 
 
 def _kinds(episodes: Iterable[Episode], found: Mapping[str, float]) -> dict[str, KindScore]:
