@@ -13,11 +13,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from haechi.cli.storm import _settings
 from haechi.config.storm import StormConfig
+from haechi.live.follow import Requests
 from haechi.live.reload import Reloader
+from haechi.native.running import RunningTool
 from haechi.native.tools import ToolError, tool_path
 from tests.conftest import Ran
 
@@ -217,6 +221,55 @@ def test_killed_it_leaves_nothing_behind(tmp_path: Path) -> None:
             count = len(came)
             time.sleep(0.3)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_options_win_over_the_file_and_the_preset(tmp_path: Path) -> None:
+    path = tmp_path / "storm.yaml"
+    path.write_text("target: 127.0.0.1\neps: 7\nseed: 3\nworkers: 9\n")
+    assert _settings(path, {}, False).eps == 7
+    chosen = _settings(path, {"preset": "1m", "seed": 4}, False)
+    assert (chosen.eps, chosen.ports, chosen.seed, chosen.workers) == (1_000_000, "514-553", 4, 9)
+    assert _settings(path, {"preset": "1m", "eps": "2k"}, False).eps == 2000
+    to_file = _settings(path, {"output": "x"}, False)
+    assert (to_file.target, to_file.output) == ((), Path("x"))
+
+
+@pytest.mark.parametrize("preset", [{"preset": "500k-classic"}, {"eps": "500k"}])
+def test_the_classical_shape_is_of_the_ports_that_were_given(preset: dict[str, str]) -> None:
+    options = {"target": "127.0.0.1", "ports": "6000-6019", **preset}
+    shape = _settings(None, options, True)
+    assert (shape.eps, shape.ports, shape.workers, shape.groups) == (500_000, "6000-6004", 5, 1)
+    assert _settings(None, {**options, "workers": "2"}, True).workers == 2
+
+
+class Ended:
+    """What a tool was told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def stop(self) -> None:
+        self.told.append("stop")
+
+    def kill(self) -> None:
+        self.told.append("kill")
+
+
+def test_a_second_signal_ends_it_at_once() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    tool = Ended()
+    with Requests() as requests:
+        os.kill(os.getpid(), signal.SIGTERM)  # while the tool is being started
+        assert tool.told == []
+        requests.attend(cast(RunningTool, tool))
+        assert tool.told == ["stop"]
+        os.kill(os.getpid(), signal.SIGUSR2)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert tool.told == ["stop", "kill"]
+        assert requests.take() == [signal.SIGUSR2, signal.SIGUSR1]
+        assert requests.take() == []
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 # --- reading the configuration again

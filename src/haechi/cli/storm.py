@@ -15,7 +15,7 @@ import click
 from haechi.cli.grouped import GroupedCommand, given, headed, option
 from haechi.cli.outcome import refusals
 from haechi.config.load import ConfigError, load_yaml
-from haechi.config.storm import PRESETS, StormConfig, classic, preset
+from haechi.config.storm import CLASSIC, PRESETS, StormConfig, classic, preset
 from haechi.config.values import read_ports
 from haechi.native.control import ControlError
 from haechi.native.tools import ToolError, ToolRefusedError
@@ -147,15 +147,22 @@ def _settings(path: Path | None, chosen: dict[str, Any], in_classic: bool) -> St
     """The file's, under the preset's, under the options; then put into the classical shape."""
     options = dict(chosen)
     name = options.pop("preset", None)
+    # Where the file has the one and the command line the other.
+    if "output" in options:
+        options.setdefault("target", ())
+    elif "target" in options:
+        options["output"] = None
     try:
         options = {**(preset(name) if name else {}), **options}
         settings = load_yaml(path, StormConfig, options)
-        if not in_classic:
+        if not in_classic and not (name and name.endswith(CLASSIC)):
             return settings
+        # Of the ports that were given; workers and groups that were given stay.
         shape = classic(settings.eps, settings.ports)
+        kept = {key: options[key] for key in ("workers", "groups") if key in chosen}
     except ValueError as error:
         raise ConfigError(f"command line: {error}") from None
-    return load_yaml(path, StormConfig, {**options, **shape})
+    return load_yaml(path, StormConfig, {**options, **shape, **kept})
 
 
 def _write(settings: StormConfig, as_json: bool) -> None:
