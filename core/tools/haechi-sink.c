@@ -70,7 +70,7 @@ static const setting table[] = {
      "PATH  Unix socket for commands: stats, set_rate, pause, resume, stop"},
     {"summary", TEXT, AT(summary), 0, 0, NULL,
      "FILE|-  totals as JSON at the end; - is standard error"},
-    {"quiet", FLAG, AT(quiet), 0, 0, NULL, "no live line, no totals in words"},
+    {"quiet", FLAG, AT(quiet), 0, 0, NULL, "no live line, no totals in words; warnings stay"},
 };
 
 #define TABLE_COUNT (sizeof table / sizeof table[0])
@@ -420,7 +420,7 @@ static int receive(settings *s, hx_error *err)
     rc = hx_sink_create(&s->sink, &sink, &warning, err);
     if (rc)
         return rc;
-    if (warning.text[0] && !s->quiet)
+    if (warning.text[0])
         fprintf(stderr, "haechi-sink: %s\n", warning.text);
     atomic_store(&running, sink);
     if (atomic_load(&stop_wanted))
