@@ -6,7 +6,7 @@
 enum {
     MARK_EVERY_MS = 1000,
     END_EVERY_MS = 50, /* an end mark that is not answered is sent again */
-    PATIENCE_MS = 1500,
+    ANSWER_MS = 1500,  /* in which one is answered */
 };
 
 static void send_mark(sender_worker *w, stream *s, hx_mark_kind kind)
@@ -69,9 +69,12 @@ static void read_stream(sender_worker *w, stream *s)
             uint32_t len = hx_mark_format(&mark, text); /* every report has this length */
 
             if (!at || left < len) {
-                if (at)
-                    memmove(s->said, at, left);
-                s->said_len = at ? left : 0;
+                if (!at) { /* its first bytes may be the last that came */
+                    left = s->said_len < sizeof begin - 2 ? s->said_len : sizeof begin - 2;
+                    at = s->said + s->said_len - left;
+                }
+                memmove(s->said, at, left);
+                s->said_len = left;
                 break;
             }
             take_report(w, s, hx_slice_make(at, len));
@@ -118,7 +121,9 @@ void account_end(sender_worker *w)
 
     for (uint32_t i = 0; i < w->stream_count; i++)
         w->streams[i]->end_sequence = w->streams[i]->sequence;
-    while (open && sender_now_ns() - begun_ns < (int64_t)PATIENCE_MS * NS_PER_MS) {
+    if (!w->patience_ns)
+        w->patience_ns = begun_ns + (int64_t)ANSWER_MS * NS_PER_MS;
+    while (open && sender_now_ns() - begun_ns < (int64_t)ANSWER_MS * NS_PER_MS) {
         bool again = sender_now_ns() >= again_ns;
 
         open = 0;

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 enum {
-    WAIT_MS = 100,     /* between two looks at whether the storm is to end */
-    PATIENCE_MS = 2000 /* once it is: for a receiver that takes nothing */
+    WAIT_MS = 100, /* between two looks at whether the storm is to end */
+    FINISH_MS = 5, /* for one connection, before the next one is looked at */
 };
 
 static bool is_octets(const sender_worker *w)
@@ -57,10 +57,13 @@ static size_t file_write(sender_worker *w, stream *s)
         }
         if (errno == EINTR) {
             /* To a pipe that nobody reads, the end must come all the same. */
-            if (atomic_load(&w->sender->stopping))
+            if (atomic_load(&w->sender->stopping)) {
+                s->cut = true;
                 break;
+            }
             continue;
         }
+        s->cut = true;
         sender_fail(
             w->sender, HX_EIO,
             (hx_error_set(&err, HX_EIO, "%s: writing failed after %llu lines: %s",
@@ -74,26 +77,32 @@ static size_t file_write(sender_worker *w, stream *s)
 /* --- connections -------------------------------------------------------------------------------
  */
 
-static bool is_over(const sender_worker *w, int64_t *since_ns)
+/* The storm is to end, and a receiver that takes nothing was waited for long enough. */
+static bool is_over(sender_worker *w)
 {
-    if (!atomic_load(&w->sender->stopping))
-        return false;
-    if (*since_ns == 0)
-        *since_ns = sender_now_ns();
-    return sender_now_ns() - *since_ns > (int64_t)PATIENCE_MS * NS_PER_MS;
+    const struct hx_sender *s = w->sender;
+    int64_t now_ns = sender_now_ns(), duration_ns = s->config.duration_ns;
+
+    if (!w->patience_ns) {
+        if (!atomic_load(&s->stopping) && !(duration_ns && now_ns - s->zero_ns >= duration_ns))
+            return false;
+        w->patience_ns = now_ns + (int64_t)PATIENCE_MS * NS_PER_MS;
+    }
+    return now_ns > w->patience_ns;
 }
 
 static void reconnect(sender_worker *w, stream *s)
 {
-    int64_t since_ns = 0;
     hx_error err = {""};
 
+    s->cut = true;
     fprintf(stderr, "haechi-storm: port %u: %s; connecting again\n", s->port,
             hx_outlet_reason(s->outlet));
-    while (!is_over(w, &since_ns)) {
+    while (!is_over(w)) {
         if (hx_outlet_reconnect(s->outlet, WAIT_MS, &err) == 0) {
             hx_stat_add(s->stat[SENDER_RECONNECTS], 1);
             s->said_len = 0;
+            s->cut = false;
             return;
         }
     }
@@ -103,18 +112,19 @@ static void reconnect(sender_worker *w, stream *s)
  * events leave late, which is counted; nothing is thrown away. */
 static size_t outlet_write(sender_worker *w, stream *s)
 {
-    int64_t since_ns = 0;
     size_t done = 0, n;
     int rc = 0;
 
     while (done < w->out.len) {
         rc = hx_outlet_write(s->outlet, w->out.ptr + done, w->out.len - done, &n, WAIT_MS);
         done += n;
-        if (rc == HX_EIO || (rc == HX_EAGAIN && is_over(w, &since_ns)))
+        if (rc == HX_EIO || (rc == HX_EAGAIN && is_over(w)))
             break;
     }
     if (rc == HX_EIO)
         reconnect(w, s);
+    else if (done < w->out.len)
+        s->cut = true;
     return done;
 }
 
@@ -161,7 +171,7 @@ void lines_flush(sender_worker *w, stream *s)
         if (late_ns > (int64_t)HX_SENDER_LATE_US * NS_PER_US)
             hx_stat_add(s->stat[SENDER_LATE_EVENTS], w->pending);
     }
-    count_lines(w, s, s->outlet ? outlet_write(w, s) : file_write(w, s));
+    count_lines(w, s, s->cut ? 0 : s->outlet ? outlet_write(w, s) : file_write(w, s));
     w->out.len = 0;
     w->pending = 0;
 }
@@ -170,6 +180,8 @@ bool lines_send_control(sender_worker *w, stream *s, const char *message, uint32
 {
     bool sent;
 
+    if (s->cut)
+        return false;
     /* Nothing else is on its way when it is called. */
     frame_put(w, message, len);
     sent = outlet_write(w, s) == w->out.len;
@@ -179,4 +191,22 @@ bool lines_send_control(sender_worker *w, stream *s, const char *message, uint32
         hx_stat_add(s->stat[SENDER_CONTROLS], 1);
     }
     return sent;
+}
+
+void lines_finish(sender_worker *w)
+{
+    int64_t end_ns = sender_now_ns() + (int64_t)PATIENCE_MS * NS_PER_MS;
+    uint32_t open;
+
+    /* All of them in turn, so that they close beside each other and not one after the other. */
+    do {
+        open = 0;
+        for (uint32_t i = 0; i < w->stream_count; i++) {
+            stream *s = w->streams[i];
+
+            if (s->outlet && !s->finished)
+                s->finished = hx_outlet_finish(s->outlet, FINISH_MS) != HX_EAGAIN;
+            open += s->outlet && !s->finished;
+        }
+    } while (open && sender_now_ns() < end_ns);
 }

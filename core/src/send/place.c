@@ -16,14 +16,27 @@ uint32_t place_processors(void)
     return online > 0 ? (uint32_t)online : 1;
 }
 
-/* "0-3,8" as the kernel writes it; false: there is no such node. */
-static bool node_read(uint32_t node, cpu_set_t *set)
+int place_check(const hx_sender_config *c, hx_error *err)
 {
-    char path[64], text[4096], *at = text;
-    FILE *file;
+    cpu_set_t allowed;
 
-    snprintf(path, sizeof path, "/sys/devices/system/node/node%u/cpulist", node);
-    file = fopen(path, "re");
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+        return 0; /* more of them than a set holds */
+    for (uint32_t i = 0; i < c->pin_count; i++)
+        if (c->pin[i] >= CPU_SETSIZE || !CPU_ISSET(c->pin[i], &allowed))
+            return hx_error_set(err, HX_EINVAL,
+                                "pin: %u is not a processor that this process may use (nproc and "
+                                "taskset -p $$ show which it may)",
+                                c->pin[i]);
+    return 0;
+}
+
+/* A file with a list such as "0-3,8", as the kernel writes it; false: there is none. */
+static bool list_read(const char *path, cpu_set_t *set)
+{
+    char text[4096], *at = text;
+    FILE *file = fopen(path, "re");
+
     if (!file)
         return false;
     text[fread(text, 1, sizeof text - 1, file)] = 0;
@@ -54,15 +67,27 @@ static int nth_of(const cpu_set_t *set, uint32_t n)
     return -1;
 }
 
+static bool node_read(int node, cpu_set_t *set)
+{
+    char path[64];
+
+    snprintf(path, sizeof path, "/sys/devices/system/node/node%d/cpulist", node);
+    return list_read(path, set);
+}
+
 /* Nodes that have a processor this process may use; at most `room`. */
 static uint32_t nodes_allowed(cpu_set_t *nodes, uint32_t room)
 {
-    cpu_set_t allowed, node;
+    cpu_set_t allowed, online, node;
     uint32_t count = 0;
 
     if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
         return 0;
-    for (uint32_t i = 0; i < 1024 && count < room && node_read(i, &node); i++) {
+    if (!list_read("/sys/devices/system/node/online", &online))
+        CPU_ZERO(&online);
+    for (int i = 0; i < CPU_SETSIZE && count < room; i++) {
+        if (!CPU_ISSET(i, &online) || !node_read(i, &node))
+            continue; /* their numbers have gaps */
         CPU_AND(&nodes[count], &node, &allowed);
         count += CPU_COUNT(&nodes[count]) > 0;
     }

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 enum { NS_PER_US = 1000, NS_PER_MS = 1000000 };
+enum { PATIENCE_MS = 2000 }; /* at the end, with a receiver that takes nothing or does not answer */
 #define NS_PER_S INT64_C(1000000000)
 
 /* A row of the stats page for each stream. */
@@ -54,7 +55,9 @@ typedef struct stream {
     int64_t next_mark_ns;                       /* monotonic */
     uint64_t end_sequence;                      /* of the first end mark; UINT64_MAX before */
     bool ended;                                 /* one was answered */
-    char said[512];                             /* TCP: what of a report has come */
+    bool finished;                              /* TCP: the receiver has it all, or is gone */
+    bool cut;       /* a line was written in part: nothing can follow it on this connection */
+    char said[512]; /* TCP: what of a report has come */
     uint32_t said_len;
 } stream;
 
@@ -77,6 +80,7 @@ typedef struct sender_worker {
     uint32_t *line_ends; /* of the lines in out */
     int64_t pending_since_ns; /* when the oldest of them was due, by the timeline */
     int64_t last_time_ns;     /* of the event composed last */
+    int64_t patience_ns; /* monotonic: until then it waits for a receiver; 0: as long as it takes */
     uint64_t rate_epoch;
     bool gso;
     uint32_t segments_max;
@@ -88,8 +92,6 @@ typedef struct sender_worker {
 
 struct hx_sender {
     hx_sender_config config;
-    struct sockaddr_storage *addresses; /* targets x ports */
-    socklen_t *address_lens;
     stream *streams;
     uint32_t stream_count;
     sender_worker *workers;
@@ -98,9 +100,9 @@ struct hx_sender {
     hx_control *control;
     int truth_fd;
     pthread_mutex_t truth_lock;
-    uint64_t run;    /* names this run in control messages */
-    int64_t zero_ns; /* CLOCK_MONOTONIC of the timeline's start */
-    int64_t zero_real_ns;
+    uint64_t run;            /* names this run in control messages */
+    _Atomic int64_t zero_ns; /* CLOCK_MONOTONIC of the timeline's start; 0 before */
+    _Atomic int64_t zero_real_ns;
     _Atomic uint64_t eps_milli, rate_epoch, max_eps_milli;
     _Atomic bool stopping, paused, failed, gso_refused;
     pthread_mutex_t rate_lock;
@@ -116,6 +118,9 @@ struct hx_sender {
 };
 
 int64_t sender_now_ns(void); /* CLOCK_MONOTONIC */
+
+/* A command of any bytes from the control socket; hx_control_answer_fn. */
+void sender_answer(void *sender, const char *line, size_t len, hx_text *out);
 
 /* Events that the schedule had due by now_ns. */
 double sender_offered(struct hx_sender *s, int64_t now_ns);
@@ -139,6 +144,8 @@ bool udp_send_control(stream *s, const char *message, uint32_t len);
 void lines_put(sender_worker *w, const char *line, uint32_t len);
 void lines_flush(sender_worker *w, stream *s);
 bool lines_send_control(sender_worker *w, stream *s, const char *message, uint32_t len);
+/* Closes the worker's connections when what was written is delivered, or patience ends. */
+void lines_finish(sender_worker *w);
 
 /* --- account.c: probes, marks, reports */
 void account_probe(sender_worker *w, stream *s, int64_t time_ns);
@@ -153,5 +160,7 @@ void account_end(sender_worker *w);
 /* The processor for a worker, or -1: none. */
 int place_of(const hx_sender_config *c, uint32_t worker, uint32_t workers);
 uint32_t place_processors(void); /* that this process may use */
+/* HX_EINVAL with a sentence where a worker is to be pinned to one that it may not use. */
+int place_check(const hx_sender_config *c, hx_error *err);
 
 #endif

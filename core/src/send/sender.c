@@ -68,9 +68,12 @@ static int config_check(const hx_sender_config *c, hx_error *err)
                             "eps: a file's lines need times, so a rate, such as 1000");
     if (c->output && c->unhurried && !c->count && !c->duration_ns)
         return hx_error_set(err, HX_EINVAL, "count: how many lines the file gets is needed");
+    if (c->output && c->account)
+        return hx_error_set(err, HX_EINVAL,
+                            "account: a file does not answer; it is of use with target only");
     if (c->transport != HX_UDP && c->framing == HX_FRAMING_AUTO)
         return hx_error_set(err, HX_EINVAL, "framing: octets or newline is needed");
-    return 0;
+    return place_check(c, err);
 }
 
 /* A worker more than there are streams gets a stream of its own to a port that another has too. */
@@ -173,21 +176,14 @@ static int open_truth(hx_sender *s, hx_error *err)
     return 0;
 }
 
-/* --- control -----------------------------------------------------------------------------------
- */
-
-static int64_t share_out(hx_sender *s)
+static void share_out(hx_sender *s)
 {
-    const hx_sender_config *c = &s->config;
-    uint64_t count = c->count ? c->count : UINT64_MAX;
+    uint64_t count = s->config.count;
 
     for (uint32_t i = 0; i < s->worker_count; i++)
         s->workers[i].count_left =
-            c->count ? count / s->worker_count + (i < count % s->worker_count) : UINT64_MAX;
-    return 0;
+            count ? count / s->worker_count + (i < count % s->worker_count) : UINT64_MAX;
 }
-
-static void answer(void *context, const char *line, size_t len, hx_text *out);
 
 static int assemble(hx_sender *s, hx_error *err)
 {
@@ -208,7 +204,7 @@ static int assemble(hx_sender *s, hx_error *err)
     if (!rc && getrandom(&s->run, sizeof s->run, 0) != sizeof s->run)
         rc = hx_error_set(err, HX_EIO, "getrandom: %s", strerror(errno));
     if (!rc && c->control_socket)
-        rc = hx_control_create(c->control_socket, answer, s, &s->control, err);
+        rc = hx_control_create(c->control_socket, sender_answer, s, &s->control, err);
     if (!rc)
         share_out(s);
     return rc;
@@ -294,25 +290,28 @@ double sender_offered(hx_sender *s, int64_t now_ns)
     return offered;
 }
 
-/* Another rate, or none, from now on. */
-static void offer(hx_sender *s, uint64_t eps_milli, bool paused)
-{
-    int64_t now_ns = sender_now_ns();
+typedef enum change { FASTER_OR_SLOWER, PAUSE, RESUME } change;
 
+/* Another rate, or none, from now on. */
+static void offer(hx_sender *s, change what, uint64_t eps_milli)
+{
     pthread_mutex_lock(&s->rate_lock);
+    int64_t now_ns = sender_now_ns();
     if (s->zero_ns && now_ns > s->zero_ns) {
         s->offered = offered_by(s, now_ns);
         s->offered_since_ns = now_ns;
         s->ramp_over = true;
     }
-    atomic_store(&s->eps_milli, eps_milli);
-    atomic_store(&s->paused, paused);
+    if (what == FASTER_OR_SLOWER)
+        atomic_store(&s->eps_milli, eps_milli);
+    else
+        atomic_store(&s->paused, what == PAUSE);
     pthread_mutex_unlock(&s->rate_lock);
 }
 
 void hx_sender_pause(hx_sender *s, bool paused)
 {
-    offer(s, atomic_load(&s->eps_milli), paused);
+    offer(s, paused ? PAUSE : RESUME, 0);
     hx_stat_set(hx_stats_value(s->stats, HX_STATS_TOOL, SENDER_PAUSED), paused);
 }
 
@@ -331,7 +330,7 @@ int hx_sender_set_rate(hx_sender *s, uint64_t eps_milli, hx_error *err)
         return hx_error_set(err, HX_EINVAL,
                             "set_rate: eps %.3f is not from 1 to %.0f; --max-eps N allows more",
                             (double)eps_milli / 1000, (double)most / 1000);
-    offer(s, eps_milli, atomic_load(&s->paused));
+    offer(s, FASTER_OR_SLOWER, eps_milli);
     hx_stat_set(hx_stats_value(s->stats, HX_STATS_TOOL, SENDER_TARGET_EPS), eps_milli / 1000);
     atomic_fetch_add_explicit(&s->rate_epoch, 1, memory_order_release);
     return 0;
@@ -387,7 +386,7 @@ static void execute(hx_sender *s, const char *name, const cJSON *command, hx_tex
     hx_control_put_result(out, rc, &err);
 }
 
-static void answer(void *context, const char *line, size_t len, hx_text *out)
+void sender_answer(void *context, const char *line, size_t len, hx_text *out)
 {
     cJSON *command = cJSON_ParseWithLength(line, len);
     const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(command, "command"));
@@ -406,12 +405,14 @@ static void answer(void *context, const char *line, size_t len, hx_text *out)
 static int start_workers(hx_sender *s, hx_error *err)
 {
     struct timespec real;
+    int64_t after_ns = s->config.unhurried ? 0 : (int64_t)START_AFTER_MS * NS_PER_MS;
 
-    s->zero_ns = sender_now_ns() + (int64_t)START_AFTER_MS * NS_PER_MS;
+    pthread_mutex_lock(&s->rate_lock); /* commands may come from the first moment on */
+    s->zero_ns = sender_now_ns() + after_ns;
     clock_gettime(CLOCK_REALTIME, &real);
-    s->zero_real_ns =
-        (int64_t)real.tv_sec * NS_PER_S + real.tv_nsec + (int64_t)START_AFTER_MS * NS_PER_MS;
+    s->zero_real_ns = (int64_t)real.tv_sec * NS_PER_S + real.tv_nsec + after_ns;
     s->offered_since_ns = s->zero_ns;
+    pthread_mutex_unlock(&s->rate_lock);
     atomic_store(&s->stopped_ns, s->zero_ns);
     for (uint32_t i = 0; i < s->stream_count; i++)
         s->streams[i].next_mark_ns = s->zero_ns + NS_PER_S * i / s->stream_count;
@@ -462,7 +463,7 @@ int hx_sender_run(hx_sender *s, hx_error *err)
     int rc;
 
     hx_stat_set(hx_stats_value(s->stats, HX_STATS_TOOL, SENDER_TARGET_EPS),
-                s->config.eps_milli / 1000);
+                atomic_load(&s->eps_milli) / 1000);
     hx_stat_set(running, 1);
     rc = start_workers(s, err);
     if (rc)

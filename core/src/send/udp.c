@@ -53,9 +53,9 @@ typedef enum verdict { TRY_AGAIN, GIVE_UP, SPLIT } verdict;
 
 /* A smaller batch, or none: kernels before 6.11 take 64 datagrams, devices without checksum offload
  * refuse them, and a path may be narrower than the messages. */
-static verdict shrink(sender_worker *w, int error)
+static verdict shrink(sender_worker *w, int error, uint32_t events)
 {
-    if (error == EINVAL && w->segments_max > 64) {
+    if (error == EINVAL && events > 64) {
         w->segments_max = 64;
         for (uint32_t length = 1; length < HX_LINE_ROOM; length++)
             if (w->bins.bin[length].capacity > 64)
@@ -83,14 +83,14 @@ static verdict judge(sender_worker *w, stream *s, int error, uint32_t events, ui
         return ++*tries < TRIES ? TRY_AGAIN : GIVE_UP;
     }
     if (error == ENOBUFS || error == EAGAIN || error == ENOMEM) {
-        if (++*tries >= TRIES)
+        if (++*tries >= TRIES || (*tries > 1 && atomic_load(&w->sender->stopping)))
             return GIVE_UP;
         nanosleep(&nap, NULL);
         return TRY_AGAIN;
     }
     if (events > 1 && (error == EINVAL || error == EIO || error == EMSGSIZE ||
                        error == EOPNOTSUPP || error == ENOPROTOOPT))
-        return shrink(w, error);
+        return shrink(w, error, events);
     return GIVE_UP;
 }
 
@@ -202,14 +202,13 @@ static void send_all(sender_worker *w, stream *s, outgoing *o)
     o->count = o->probes = 0;
 }
 
-static void note_lateness(sender_worker *w, stream *s, const hx_bin *bin, int64_t now_ns)
+static void note_lateness(sender_worker *w, stream *s, int64_t late_ns, uint32_t events)
 {
-    int64_t late_ns = now_ns - bin->first_ns;
 
     if (late_ns > atomic_load_explicit(&w->late_max_ns, memory_order_relaxed))
         atomic_store_explicit(&w->late_max_ns, late_ns, memory_order_relaxed);
     if (late_ns > (int64_t)HX_SENDER_LATE_US * NS_PER_US)
-        hx_stat_add(s->stat[SENDER_LATE_EVENTS], bin->count);
+        hx_stat_add(s->stat[SENDER_LATE_EVENTS], events);
 }
 
 static void put_bin(sender_worker *w, stream *s, outgoing *o, uint32_t length)
@@ -248,10 +247,12 @@ void udp_send_bin(sender_worker *w, stream *s, uint32_t length)
 {
     static _Thread_local outgoing o;
 
-    note_lateness(w, s, &w->bins.bin[length], timeline_now(w));
+    const hx_bin *bin = &w->bins.bin[length];
+
+    note_lateness(w, s, timeline_now(w) - bin->first_ns, bin->count);
     put_bin(w, s, &o, length);
     send_all(w, s, &o);
-    w->pending -= w->bins.bin[length].count;
+    w->pending -= bin->count;
     hx_bins_clear(&w->bins, length);
 }
 
@@ -285,17 +286,19 @@ static uint32_t riders_below(const riders *r, uint32_t length)
     return bits ? word * 64 + 63 - (uint32_t)__builtin_clzll(bits) : 0;
 }
 
-static void take_rider(outgoing *o, hx_bins *bins, riders *r, uint32_t length, size_t room)
+/* When the one that was taken was due, or INT64_MAX. */
+static int64_t take_rider(outgoing *o, hx_bins *bins, riders *r, uint32_t length, size_t room)
 {
     uint32_t rider = riders_below(r, length);
     hx_bin *bin = &bins->bin[rider];
 
     if (!rider || rider > room)
-        return;
+        return INT64_MAX;
     bin->count--;
     put_tail(o, bin->lines + (size_t)bin->count * rider, rider);
     if (bin->count == 0)
         r->lengths[rider / 64] &= ~(UINT64_C(1) << (rider % 64));
+    return bin->first_ns;
 }
 
 static bool is_few(const riders *r, uint32_t length)
@@ -314,7 +317,7 @@ static void flush_bins(sender_worker *w, stream *s, outgoing *o, riders *r, bool
 
         if (!bin->count || is_few(r, length) != few)
             continue;
-        note_lateness(w, s, bin, now_ns);
+        note_lateness(w, s, now_ns - bin->first_ns, bin->count);
         if (o->count == MESSAGES) {
             send_all(w, s, o);
             now_ns = timeline_now(w);
@@ -322,7 +325,10 @@ static void flush_bins(sender_worker *w, stream *s, outgoing *o, riders *r, bool
         bool probed = bin->probe_ns != 0;
         put_bin(w, s, o, length);
         if (w->gso && !few && !probed && bin->count > 1 && bin->count < w->segments_max)
-            take_rider(o, bins, r, length, HX_BIN_BYTES_MAX - (size_t)bin->count * length);
+            note_lateness(w, s,
+                          now_ns - take_rider(o, bins, r, length,
+                                              HX_BIN_BYTES_MAX - (size_t)bin->count * length),
+                          1);
         bin->count = 0;
     }
 }

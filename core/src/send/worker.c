@@ -28,16 +28,6 @@ static const uint64_t AT_ONCE = UINT64_C(1000000000000);
 /* --- making ------------------------------------------------------------------------------------
  */
 
-static void on_episode(void *context, const hx_episode *episode)
-{
-    sender_worker *w = context;
-    char line[HX_EPISODE_JSON_MAX];
-
-    hx_text_bytes(&w->truth, line, hx_episode_format(episode, line));
-    atomic_fetch_add_explicit(hx_stats_value(w->sender->stats, HX_STATS_TOOL, SENDER_EPISODES), 1,
-                              memory_order_relaxed);
-}
-
 static void truth_write(sender_worker *w)
 {
     struct hx_sender *s = w->sender;
@@ -51,7 +41,7 @@ static void truth_write(sender_worker *w)
         ssize_t n = write(s->truth_fd, w->truth.ptr + done, w->truth.len - done);
         if (n > 0)
             done += (size_t)n;
-        else if (errno != EINTR)
+        else if (n == 0 || errno != EINTR)
             break;
     }
     pthread_mutex_unlock(&s->truth_lock);
@@ -60,6 +50,18 @@ static void truth_write(sender_worker *w)
         sender_fail(s, HX_EIO, &err);
     }
     w->truth.len = 0;
+}
+
+static void on_episode(void *context, const hx_episode *episode)
+{
+    sender_worker *w = context;
+
+    /* Where a turn has more of them than there is room for, the disk is waited for. */
+    if (w->truth.capacity - w->truth.len < HX_EPISODE_JSON_MAX)
+        truth_write(w);
+    w->truth.len += hx_episode_format(episode, w->truth.ptr + w->truth.len);
+    atomic_fetch_add_explicit(hx_stats_value(w->sender->stats, HX_STATS_TOOL, SENDER_EPISODES), 1,
+                              memory_order_relaxed);
 }
 
 static uint64_t share(uint64_t whole, const sender_worker *w)
@@ -188,11 +190,13 @@ static void take_rate(sender_worker *w, int64_t now_ns)
     uint64_t eps_milli = share(atomic_load(&w->sender->eps_milli), w);
     int64_t next_ns = hx_composer_time(w->composer);
 
+    if (!w->sender->config.eps_milli)
+        return; /* unpaced: there is none */
     if (!eps_milli)
         eps_milli = 1;
     /* A slow rate's next event may be far away: the new rate's is not. */
     int64_t gap_ns = (int64_t)(UINT64_C(1000000000000) / eps_milli);
-    if (next_ns > now_ns + gap_ns)
+    if (!w->sender->config.unhurried && next_ns > now_ns + gap_ns)
         next_ns = now_ns + gap_ns;
     if (next_ns < w->last_time_ns)
         next_ns = w->last_time_ns;
@@ -220,6 +224,14 @@ static void flush(sender_worker *w)
         udp_flush(w, turn_stream(w));
     else
         lines_flush(w, turn_stream(w));
+}
+
+/* Within a turn, which at a low rate lasts long. */
+static void flush_early(sender_worker *w)
+{
+    flush(w);
+    if (w->sender->config.account)
+        account_turn(w);
 }
 
 static void probe_udp(sender_worker *w, uint32_t length, int64_t time_ns)
@@ -263,7 +275,7 @@ static void compose_lines(sender_worker *w, uint32_t events)
             lines_flush(w, turn_stream(w));
             account_probe(w, turn_stream(w), composed.time_ns);
         }
-        if (w->out.len > LOG_BYTES)
+        if (w->out.len > LOG_BYTES || w->pending == TURN_EVENTS_MAX)
             lines_flush(w, turn_stream(w));
     }
     w->last_time_ns = composed.time_ns;
@@ -344,11 +356,13 @@ static uint32_t events_now(sender_worker *w, pace *p, int64_t now_ns)
     const hx_sender_config *c = &w->sender->config;
     uint32_t events;
 
-    if (c->unhurried || !c->eps_milli) {
-        if (!c->unhurried && w->turn_left == w->turn_events)
+    if (!c->eps_milli) {
+        if (w->turn_left == w->turn_events)
             pace_freely(w, now_ns);
         return w->turn_left < w->count_left ? w->turn_left : (uint32_t)w->count_left;
     }
+    if (c->unhurried)
+        now_ns = INT64_MAX; /* all of it is due */
     if (timeline_is_ramping(&w->line) ? p->left == UINT32_MAX || p->left == 0 : p->left == 0)
         pace_ramp(w, p);
     if (c->duration_ns && now_ns >= c->composer.start_ns + c->duration_ns)
@@ -382,12 +396,19 @@ static void wait_while_paused(sender_worker *w)
 {
     const struct timespec nap = {0, 5 * NS_PER_MS};
     struct hx_sender *s = w->sender;
+    int64_t duration_ns = s->config.duration_ns;
 
     if (!atomic_load_explicit(&s->paused, memory_order_relaxed))
         return;
     flush(w);
-    while (atomic_load(&s->paused) && !atomic_load(&s->stopping))
+    while (atomic_load(&s->paused) && !atomic_load(&s->stopping) &&
+           (!duration_ns || sender_now_ns() - s->zero_ns < duration_ns)) {
         nanosleep(&nap, NULL);
+        if (s->config.account)
+            account_turn(w);
+    }
+    if (s->config.unhurried)
+        return; /* a file's time goes by its lines alone */
     /* What would have been sent meanwhile is not made up for. */
     w->rate_epoch = 0;
     int64_t now_ns = now_on_timeline(w);
@@ -443,7 +464,7 @@ static void storm(sender_worker *w)
         if (w->turn_left == 0)
             turn_over(w);
         else if (w->pending && now_on_timeline(w) - w->pending_since_ns >= burst_ns)
-            flush(w);
+            flush_early(w);
         else if (c->eps_milli && !c->unhurried)
             rest(w, now_ns);
     }
@@ -477,9 +498,7 @@ void *worker_run(void *worker)
         ;
     if (w->sender->config.account)
         account_end(w);
-    for (uint32_t i = 0; i < w->stream_count; i++)
-        if (w->streams[i]->outlet)
-            hx_outlet_finish(w->streams[i]->outlet, 2000);
+    lines_finish(w);
     atomic_store(&w->done, true);
     return NULL;
 }
