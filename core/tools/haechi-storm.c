@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -33,6 +34,17 @@ static void catch_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+/* As many sockets as the system allows: one for each target, port and worker. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 /* Whole or not at all: a reader never sees half of it. */
 static void summary_write(hx_sender *sender, const char *path)
 {
@@ -40,12 +52,14 @@ static void summary_write(hx_sender *sender, const char *path)
     char temporary[4096];
     FILE *file = stderr;
 
+    errno = 0;
     hx_sender_summary(sender, &out);
     hx_text_str(&out, "\n");
     if (strcmp(path, "-") != 0) {
         bool is_device = strncmp(path, "/dev/", 5) == 0;
-        snprintf(temporary, sizeof temporary, is_device ? "%s" : "%s.new", path);
-        file = fopen(temporary, "we");
+        int len = snprintf(temporary, sizeof temporary, is_device ? "%s" : "%s.new", path);
+        errno = ENAMETOOLONG;
+        file = len < (int)sizeof temporary ? fopen(temporary, "we") : NULL;
     }
     bool written = file && !out.failed && fwrite(out.ptr, 1, out.len, file) == out.len;
     if (file && file != stderr) {
@@ -59,7 +73,8 @@ static void summary_write(hx_sender *sender, const char *path)
     hx_text_free(&out);
 }
 
-/* The rate is taken over; the rest holds for the next run. */
+/* The configuration is read again, with argv over it as at the start. The rate is taken over; the
+ * rest holds for the next run. */
 static void reload(const storm_settings *s, hx_sender *sender)
 {
     storm_settings again = {0};
@@ -70,7 +85,7 @@ static void reload(const storm_settings *s, hx_sender *sender)
         fprintf(stderr, "haechi-storm: USR1: there is no --config to read again\n");
         return;
     }
-    if (storm_settings_read_config(&again, s->config) == 0 && storm_plan_make(&again, &plan) == 0) {
+    if (storm_settings_read(&again, s->argc, s->argv) == 0 && storm_plan_make(&again, &plan) == 0) {
         hx_sender_limit(sender, plan.max_eps_milli);
         if (hx_sender_set_rate(sender, plan.sender.eps_milli, &err))
             fprintf(stderr, "haechi-storm: %s: %s\n", s->config, err.text);
@@ -153,6 +168,7 @@ int main(int argc, char **argv)
     int rc;
 
     catch_signals();
+    raise_file_limit();
     rc = storm_settings_read(&s, argc, argv);
     rc = rc == HX_EEND ? 0 : rc ? EXIT_USAGE : run(&s);
     storm_settings_free(&s);

@@ -271,6 +271,8 @@ int storm_settings_read(storm_settings *s, int argc, char **argv)
     /* The configuration first, so that argv wins wherever it stands. */
     int rc = take_options(s, argc, argv, true);
 
+    s->argc = argc;
+    s->argv = argv;
     if (!rc && optind < argc) {
         fprintf(stderr, "haechi-storm: \"%s\" belongs to no option; --help lists them\n",
                 argv[optind]);
@@ -367,7 +369,8 @@ static int read_eps(const storm_settings *s, storm_plan *plan)
     if (s->output && !s->paced)
         return 0; /* of log time alone: nothing is sent */
     if (c->eps_milli < 1000)
-        return refuse("eps", s->eps, "at least 1 a second, which is what a storm begins at");
+        return refuse("eps", s->eps,
+                      "at least 1; only a file written at once may have a lower rate");
     if (c->eps_milli > plan->max_eps_milli) {
         fprintf(
             stderr,
@@ -578,7 +581,8 @@ static int read_extent(const storm_settings *s, hx_sender_config *c)
         return HX_EINVAL;
     c->unhurried = s->output && !paced;
     if (c->output && !c->count && !c->duration_ns) {
-        fprintf(stderr, "haechi-storm: --count is needed; --help shows an example\n");
+        fprintf(stderr, "haechi-storm: --count or --duration is needed with an output; --help "
+                        "shows an example\n");
         return HX_EINVAL;
     }
     return 0;

@@ -4,7 +4,7 @@
 
 #include <haechi/sender.h>
 
-enum { STORM_PINS_MAX = 256, STORM_ALLOWED_MAX = 64 };
+enum { STORM_PINS_MAX = 256 };
 
 /* Texts as they were given; NULL where they were not. Lists are joined by commas. */
 typedef struct storm_settings {
@@ -15,7 +15,9 @@ typedef struct storm_settings {
     char *tls_ca, *tls_certificate, *tls_key, *tls_server_name, *tls_insecure;
     char *stats_page, *control_socket, *summary, *snapshot;
     char *config; /* the path of the JSON, for reading it again */
-    bool json;    /* the summary, on standard error */
+    int argc;     /* what they were read from */
+    char **argv;
+    bool json; /* the summary, on standard error */
 } storm_settings;
 
 /* What they come to. */
