@@ -83,6 +83,33 @@ def test_a_sink_that_hears_nothing_tells_people(haechi: Haechi) -> None:
     assert "0:01  0/s" in ran.err
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_sink_that_fails_still_tells_what_it_received(tmp_path: Path) -> None:
+    port, page = free_port(), tmp_path / "page"
+    with started(tmp_path, "--ports", port, "--write", "/dev/full", "--stats-page", page, "--json") as tool:
+        wait_until(lambda: page_says(page, "running") == 1)
+        send(port, 7)
+        wait_until(lambda: page_says(page, "received") == 7)
+        tool.terminate()
+        out, err = tool.communicate(timeout=20)
+    assert tool.returncode == 1
+    totals = json.loads(out)
+    assert (totals["received"], totals["write_errors"] > 0) == (7, True)
+    assert "/dev/full" in err.rpartition("haechi: ")[2]
+
+
+def started(folder: Path, *arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", "import sys; from haechi.cli.main import main; sys.exit(main())", "sink"]
+    return subprocess.Popen(
+        [*command, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "TMPDIR": str(folder)},
+    )
+
+
 def test_thresholds_that_cannot_be_checked_are_not_met(haechi: Haechi) -> None:
     ran = haechi(
         *("sink", "--ports", free_port(), "--duration", "200ms", "--quiet", "--json"),
@@ -153,17 +180,7 @@ def test_signals_while_it_runs(tmp_path: Path) -> None:
     settings.write_text(f"ports: {port}\n")
     snapshot = tmp_path / "haechi-sink-snapshot.json"
     page = tmp_path / "page"
-    command = [sys.executable, "-c", "import sys; from haechi.cli.main import main; sys.exit(main())", "sink"]
-    with subprocess.Popen(
-        [*command, "--config", str(settings), "--json", "--stats-page", str(page)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-    ) as tool:
-        # The page is there before the port is, and the port before it is running.
-        wait_until(page.exists)
+    with started(tmp_path, "--config", settings, "--json", "--stats-page", page) as tool:
         wait_until(lambda: page_says(page, "running") == 1)
         send(port, 7)
         wait_until(lambda: page_says(page, "received") == 7)
@@ -187,5 +204,5 @@ def page_says(path: Path, name: str) -> int:
     try:
         with StatsPage(path) as page:
             return page.value(name)
-    except (StatsError, KeyError):
+    except (StatsError, KeyError, FileNotFoundError):
         return -1

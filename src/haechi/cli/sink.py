@@ -104,7 +104,7 @@ def _receive(
     from rich.console import Console
     from rich.text import Text
 
-    from haechi.live.follow import Requests, follow, say
+    from haechi.live.follow import Requests, ended, follow, say
     from haechi.live.reload import Reloader
     from haechi.live.snapshot import write_snapshot, write_summary
     from haechi.sink.view import SinkView, account_line, ports_table, summary_table
@@ -124,18 +124,20 @@ def _receive(
             reload=Reloader(settings, read, "max_eps", sink.take_rate),
             snapshot=lambda: write_snapshot(sink, settings.snapshot or SNAPSHOT),
         )
-        result = sink.finish()
+        result, failure = ended(sink, SinkResult.of)
     write_summary(settings.summary, result.whole)
     # Standard output may be what was received.
     to_error = str(settings.write) == "-"
     if as_json:
         click.echo(json.dumps(dict(result.whole), ensure_ascii=False), err=to_error)
-        return result
-    out = Console(stderr=to_error)
-    out.print(summary_table(result))
-    if (table := ports_table(result)) is not None:
-        out.print(table)
-    out.print(Text(account_line(result)), soft_wrap=True)
+    else:
+        out = Console(stderr=to_error)
+        out.print(summary_table(result))
+        if (table := ports_table(result)) is not None:
+            out.print(table)
+        out.print(Text(account_line(result)), soft_wrap=True)
+    if failure is not None:
+        raise failure
     return result
 
 

@@ -159,7 +159,7 @@ def _settings(path: Path | None, chosen: dict[str, Any], in_classic: bool) -> St
             return settings
         # Of the ports that were given; workers and groups that were given stay.
         shape = classic(settings.eps, settings.ports)
-        kept = {key: options[key] for key in ("workers", "groups") if key in chosen}
+        kept = {key: value for key, value in chosen.items() if key in ("workers", "groups")}
     except ValueError as error:
         raise ConfigError(f"command line: {error}") from None
     return load_yaml(path, StormConfig, {**options, **shape, **kept})
@@ -197,10 +197,10 @@ def _write(settings: StormConfig, as_json: bool) -> None:
 def _send(settings: StormConfig, read: Callable[[], StormConfig] | None, as_json: bool, quiet: bool) -> None:
     from rich.console import Console
 
-    from haechi.live.follow import Requests, follow, say
+    from haechi.live.follow import Requests, ended, follow, say
     from haechi.live.reload import Reloader
     from haechi.live.snapshot import write_snapshot, write_summary
-    from haechi.storm.run import Storm
+    from haechi.storm.run import Storm, StormResult
     from haechi.storm.view import StormView, summary_table
     from haechi.tune.settings import warnings
 
@@ -220,7 +220,7 @@ def _send(settings: StormConfig, read: Callable[[], StormConfig] | None, as_json
             reload=Reloader(settings, read, "eps", storm.take_rate),
             snapshot=lambda: write_snapshot(storm, settings.snapshot or SNAPSHOT),
         )
-        result = storm.finish()
+        result, failure = ended(storm, StormResult.of)
     write_summary(settings.summary, result.whole)
     # Standard output may be the log itself.
     to_error = settings.output is not None
@@ -228,3 +228,5 @@ def _send(settings: StormConfig, read: Callable[[], StormConfig] | None, as_json
         click.echo(json.dumps(dict(result.whole), ensure_ascii=False), err=to_error)
     else:
         Console(stderr=to_error).print(summary_table(result))
+    if failure is not None:
+        raise failure

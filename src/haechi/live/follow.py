@@ -6,15 +6,18 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
 from haechi.native.running import RunningTool
+from haechi.native.tools import ToolError
+
+R = TypeVar("R")
 
 PERIOD_S = 0.25
 LINE_S = 1.0
@@ -107,6 +110,18 @@ def follow(
                 shown += LINE_S
                 say(console, view.line())
     _pass_on(tool, console)
+
+
+def ended(tool: RunningTool, read: Callable[[Mapping[str, Any]], R]) -> tuple[R, ToolError | None]:
+    """The totals of a tool that has ended, as `read` makes them, and how it failed if it did. A failure that
+    left no totals is raised."""
+    try:
+        return read(tool.summary()), None
+    except ToolError as failure:
+        totals = tool.totals()
+        if totals is None:
+            raise
+        return read(totals), failure
 
 
 def say(console: Console, sentence: str) -> None:

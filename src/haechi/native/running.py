@@ -122,16 +122,21 @@ class RunningTool:
         """Waits for the end and returns the totals. ToolError where it failed, still runs after timeout_s, or
         gave none."""
         self._process.finish(timeout_s)
+        totals = self.totals()
+        if totals is None:
+            raise ToolError(f"{self.TOOL} gave no totals. {self._process.stderr_text()}")
+        return totals
+
+    def totals(self) -> dict[str, Any] | None:
+        """What a tool that has ended, also one that failed, gave as its totals; None where it gave none."""
         with os.fdopen(os.dup(self._totals), "rb") as file:
             file.seek(0)
             text = file.read()
         try:
-            summary = json.loads(text)
+            totals = json.loads(text)
         except ValueError:
-            summary = None
-        if not isinstance(summary, dict):
-            raise ToolError(f"{self.TOOL} gave no totals. It ended with {text[:200]!r}")
-        return summary
+            return None
+        return totals if isinstance(totals, dict) else None
 
     def close(self) -> None:
         """Ends the tool if it still runs, and lets go of everything. May be called again."""
