@@ -16,6 +16,7 @@
 #include <haechi/error.h>
 #include <haechi/net.h>
 #include <haechi/slice.h>
+#include <haechi/stats.h>
 
 #define HX_READERS_MAX 16
 
@@ -97,6 +98,9 @@ typedef struct hx_source_port {
 /* How many ports it listens to, and what they count, into out where that is not NULL: as they were
  * a tenth of a second ago while the source is read or refreshed. From any thread. */
 uint32_t hx_source_ports(const hx_source *source, hx_source_port *out);
+/* Adds the latencies that a storm's probes met: microseconds from when an event was due until it
+ * was taken from its socket. From any thread. */
+void hx_source_latency(const hx_source *source, hx_histogram *sum);
 /* For a reading thread that does not read for a while: looks at the counters all the same. */
 void hx_source_refresh(hx_source *source);
 

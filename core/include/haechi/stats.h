@@ -16,6 +16,7 @@
 #define HAECHI_STATS_H
 
 #include <haechi/error.h>
+#include <haechi/text.h>
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -86,6 +87,10 @@ static inline uint32_t hx_histogram_bucket(uint64_t v)
 /* The smallest value of a bucket. */
 uint64_t hx_histogram_floor(uint32_t bucket);
 void hx_histogram_record(hx_histogram *h, uint64_t v);
+/* Adds a part to *sum, bucket by bucket. The part's thread may go on recording. */
+void hx_histogram_add(hx_histogram *sum, const hx_histogram *part);
+/* Appends {"count", "avg", "p50", "p95", "p99", "p999", "max"}. */
+void hx_histogram_json(const hx_histogram *h, hx_text *out);
 /* The value below which a share q (0..1) of the recorded ones lie, to the bucket's upper edge; 0
  * when empty. */
 uint64_t hx_histogram_quantile(const hx_histogram *h, double q);

@@ -176,16 +176,38 @@ uint64_t hx_stats_total(hx_stats *stats, uint32_t index)
 
 void hx_stats_merge(hx_stats *stats, uint32_t index, hx_histogram *sum)
 {
-    for (uint32_t w = 0; w < stats->workers; w++) {
-        const hx_histogram *h = hx_stats_histogram(stats, w, index);
+    for (uint32_t w = 0; w < stats->workers; w++)
+        hx_histogram_add(sum, hx_stats_histogram(stats, w, index));
+}
 
-        sum->count += h->count;
-        sum->sum += h->sum;
-        if (h->max > sum->max)
-            sum->max = h->max;
-        for (uint32_t b = 0; b < HX_HISTOGRAM_BUCKETS; b++)
-            sum->bucket[b] += h->bucket[b];
+void hx_histogram_add(hx_histogram *sum, const hx_histogram *part)
+{
+    uint64_t max = atomic_load_explicit(&part->max, memory_order_relaxed);
+
+    hx_stat_add(&sum->count, atomic_load_explicit(&part->count, memory_order_relaxed));
+    hx_stat_add(&sum->sum, atomic_load_explicit(&part->sum, memory_order_relaxed));
+    if (max > atomic_load_explicit(&sum->max, memory_order_relaxed))
+        hx_stat_set(&sum->max, max);
+    for (uint32_t b = 0; b < HX_HISTOGRAM_BUCKETS; b++)
+        hx_stat_add(&sum->bucket[b], atomic_load_explicit(&part->bucket[b], memory_order_relaxed));
+}
+
+void hx_histogram_json(const hx_histogram *h, hx_text *out)
+{
+    static const struct {
+        const char *name;
+        double q;
+    } quantiles[] = {{"p50", 0.50}, {"p95", 0.95}, {"p99", 0.99}, {"p999", 0.999}};
+    uint64_t count = atomic_load(&h->count);
+
+    hx_text_printf(out, "{\"count\": %llu, \"avg\": %.9g", (unsigned long long)count,
+                   count ? (double)atomic_load(&h->sum) / (double)count : 0);
+    for (size_t i = 0; i < sizeof quantiles / sizeof *quantiles; i++) {
+        hx_text_json_key(out, quantiles[i].name);
+        hx_text_printf(out, "%llu", (unsigned long long)hx_histogram_quantile(h, quantiles[i].q));
     }
+    hx_text_json_key(out, "max");
+    hx_text_printf(out, "%llu}", (unsigned long long)atomic_load(&h->max));
 }
 
 uint64_t hx_histogram_floor(uint32_t bucket)

@@ -123,6 +123,20 @@ static void put_totals(hx_text *out, const tally *t)
     put_count(out, "tls_failed", t->counters.tls_failed);
 }
 
+static void put_latency(const hx_engine *engine, hx_text *out)
+{
+    hx_histogram *sum = calloc(1, sizeof *sum);
+
+    if (!sum) {
+        out->failed = true;
+        return;
+    }
+    hx_source_latency(engine->source, sum);
+    hx_text_json_key(out, "latency_us");
+    hx_histogram_json(sum, out);
+    free(sum);
+}
+
 void hx_network_summary(hx_engine *engine, hx_text *out)
 {
     uint32_t count = hx_source_ports(engine->source, NULL);
@@ -138,6 +152,7 @@ void hx_network_summary(hx_engine *engine, hx_text *out)
         hx_text_json_key(out, "network");
         hx_text_str(out, "{");
         put_totals(out, &sum);
+        put_latency(engine, out);
         hx_text_json_key(out, "ports");
         for (uint32_t i = 0; i < count; i++) {
             tally one = {0};

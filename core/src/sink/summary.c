@@ -107,13 +107,7 @@ static double mean(const hx_histogram *h)
 static void put_latency(hx_text *out, const hx_histogram *h)
 {
     hx_text_json_key(out, "latency_us");
-    hx_text_str(out, "{");
-    put_count(out, "count", atomic_load(&h->count));
-    put_number(out, "avg", mean(h));
-    for (size_t i = 0; i < QUANTILES; i++)
-        put_count(out, quantiles[i].name, hx_histogram_quantile(h, quantiles[i].q));
-    put_count(out, "max", atomic_load(&h->max));
-    hx_text_str(out, "}");
+    hx_histogram_json(h, out);
 }
 
 static void put_account(hx_text *out, const hx_sink_sums *sums)

@@ -298,6 +298,12 @@ void network_refresh(network *n, hx_source_counters *counters)
         counters->read_errors += atomic_exchange(&n->receivers[i].take_errors, 0);
 }
 
+void network_latency(const network *n, hx_histogram *sum)
+{
+    for (uint32_t r = 0; r < n->receiver_count; r++)
+        hx_histogram_add(sum, &n->receivers[r].latency_us);
+}
+
 void network_ports(network *n, hx_source_port *out)
 {
     for (uint32_t i = 0; i < n->input_count; i++)

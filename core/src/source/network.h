@@ -35,6 +35,7 @@ uint32_t network_wait_begin(network *n, struct pollfd *out, bool *ready);
 void network_wait_end(network *n);
 
 void network_refresh(network *n, hx_source_counters *counters);
+void network_latency(const network *n, hx_histogram *sum);
 void network_ports(network *n, hx_source_port *out);
 
 #endif

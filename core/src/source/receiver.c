@@ -73,6 +73,16 @@ static int64_t realtime_us(void)
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
+static void on_mark(void *context, uint32_t port, const hx_mark *mark, int64_t arrival_ns)
+{
+    receiver *r = context;
+    int64_t late_ns = arrival_ns - mark->time_ns;
+
+    (void)port;
+    if (mark->kind == HX_MARK_PROBE)
+        hx_histogram_record(&r->latency_us, late_ns > 0 ? (uint64_t)late_ns / 1000 : 0);
+}
+
 /* Takes what waits at the listener of the last turn, or at the next one. */
 static bool take(receiver *r, bool same)
 {
@@ -86,7 +96,7 @@ static bool take(receiver *r, bool same)
     listener = r->listeners[r->run_listener];
     if (!listener || r->closed)
         return false;
-    n = hx_listener_take(listener, r->runs, RECEIVER_RUNS, RECEIVER_TAKE_BYTES, NULL, NULL);
+    n = hx_listener_take(listener, r->runs, RECEIVER_RUNS, RECEIVER_TAKE_BYTES, on_mark, r);
     if (n < 0)
         atomic_fetch_add_explicit(&r->take_errors, 1, memory_order_relaxed);
     if (n <= 0)

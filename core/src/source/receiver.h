@@ -5,6 +5,7 @@
 #include "line.h"
 
 #include <haechi/source.h>
+#include <haechi/stats.h>
 
 #include <poll.h>
 #include <pthread.h>
@@ -46,7 +47,8 @@ typedef struct receiver {
     uint32_t run_at, run_count, run_listener;
     uint32_t run_used; /* bytes of runs[run_at] that are handed out */
     int64_t taken_us;
-    line_counts *counts; /* [input_count] */
+    line_counts *counts;     /* [input_count] */
+    hx_histogram latency_us; /* of a storm's probes: from when an event was due to its taking */
     _Atomic uint64_t take_errors;
     load load;
     uint64_t refreshed_ns;

@@ -408,6 +408,12 @@ uint32_t hx_source_ports(const hx_source *s, hx_source_port *out)
     return s->ports;
 }
 
+void hx_source_latency(const hx_source *s, hx_histogram *sum)
+{
+    if (s->network)
+        network_latency(s->network, sum);
+}
+
 void hx_source_refresh(hx_source *s)
 {
     if (s->network)
