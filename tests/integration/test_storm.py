@@ -167,7 +167,7 @@ def test_a_storm_of_a_duration_offers_what_was_asked() -> None:
     ports = free_ports(4)
     _, sent = through(SinkConfig(ports=ports), storm_config(ports, eps="10k", duration="2s"))
     assert sent.events == pytest.approx(20_000, rel=0.01)
-    assert sent.seconds == pytest.approx(2, abs=0.1)
+    assert sent.seconds == pytest.approx(2, abs=0.5)
 
 
 def test_sessions_stay_in_order_and_lines_are_those_of_a_file(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_help_has_every_setting(haechi: Haechi) -> None:
 
 
 def test_a_sink_that_hears_nothing_tells_people(haechi: Haechi) -> None:
-    ran = haechi("sink", "--ports", free_port(), "--duration", "1.6s")
+    ran = haechi("sink", "--ports", free_port(), "--duration", "2.5s")
     assert ran.status == 0
     assert "0 messages, 0 bytes" in ran.out
     assert "no account: no sender said what it sent" in ran.out

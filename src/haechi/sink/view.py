@@ -16,7 +16,7 @@ from haechi.sink.run import Sink, SinkResult
 
 _FIXED_LINES = 7  # above the table, its head included
 _HISTOGRAMS_EVERY_S = 1.0
-_NOTHING = Histogram(0, 0, 0, (0,) * 592)
+_NO_LATENCY = Histogram(0, 0, 0, ())
 _WORST_SHOWN = 10
 
 
@@ -43,7 +43,7 @@ def merge(rows: Sequence[Row]) -> Row:
         sum(row.lost for row in rows),
         sum(row.dropped for row in rows),
         sum(row.clients for row in rows),
-        sum((row.latency for row in rows), _NOTHING),
+        sum((row.latency for row in rows[1:]), rows[0].latency),
     )
 
 
@@ -94,7 +94,7 @@ class SinkView:
 
     @property
     def _whole(self) -> Row:
-        return merge(self._rows) if self._rows else Row((0, 0), 0, 0.0, 0, 0, 0, 0, _NOTHING)
+        return merge(self._rows) if self._rows else Row((0, 0), 0, 0.0, 0, 0, 0, 0, _NO_LATENCY)
 
     def line(self) -> str:
         meter, whole = self._meter, self._whole
