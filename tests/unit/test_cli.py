@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = [
     *([verb] for verb in VERBS),
     *(["bundle", verb] for verb in ("show", "verify", "diff", "pack")),
-    *(["bench", name] for name in ("hdfs", "parsing", "accuracy", "detect")),
+    *(["bench", name] for name in ("hdfs", "parsing", "accuracy", "detect", "storm", "loop", "soak")),
 ]
 
 
@@ -86,7 +86,11 @@ WRONG_USAGE = [
     (["storm", "-o", "-", "--form", "xml"], "'xml' is not one of"),
     (["storm", "-o", "-", "--profile", "none"], "none"),
     (["bundle", "show"], "Missing argument"),
+    (["eval", "{log}", "--truth", "{log}", "--ignore-kinds", "bursts"], "bursts is none of step_skipped"),
     (["bench", "detect", "--lines", "5"], "not in the range"),
+    (["bench", "soak", "--duration", "long"], "'long' is not a time such as"),
+    (["bench", "soak", "--duration", "0"], "a duration of 0 is none"),
+    (["bench", "loop", "--eps", "max"], "'max' is not a number above 0"),
 ]
 
 

@@ -57,6 +57,45 @@ def test_ratios_follow_from_the_counts() -> None:
     assert result.kinds["step_skipped"].recall == 0.5
 
 
+def of_host(kind: str, host: str, first_s: float, last_s: float) -> Episode:
+    return Episode(f"{host}@{first_s}", kind, None, "", first_s, last_s, 0, host)
+
+
+@pytest.mark.parametrize(
+    ("alerts", "found", "false_sessions"),
+    [
+        ([("a", 105), ("b", 205)], 1, 0),  # b's kind is left out: no hit, and not false
+        ([("b", 205), ("b", 900)], 0, 1),
+        ([("h1 sshd 5", 305)], 0, 0),  # on a host during its burst
+        ([("h1 sshd 5", 330)], 0, 1),  # past the grace
+        ([("h1 sshd 5", 299)], 0, 1),  # before it
+        ([("h2 sshd 5", 395)], 0, 0),  # broken off by the silence that began at 400
+        ([("h2 sshd 5", 385)], 0, 1),
+        ([("h3 sshd 5", 305)], 0, 1),
+    ],
+)
+def test_ignored_kinds_are_neither_hit_nor_missed_nor_false(
+    alerts: list[tuple[str, float]], found: int, false_sessions: int
+) -> None:
+    episodes = [*EPISODES, of_host("message_burst", "h1", 300, 310), of_host("host_silence", "h2", 400, 450)]
+    left_out = ("failure_repeated", "message_burst", "host_silence")
+    result = score([alert(*one) for one in alerts], episodes, 10, left_out)
+    assert (result.found, result.false_sessions, result.episodes) == (found, false_sessions, 2)
+    assert result.ignored == {"failure_repeated": 1, "message_burst": 1, "host_silence": 1}
+    assert result.kinds.keys() == {"step_skipped"}
+
+
+def test_an_episode_of_a_host_is_found_by_an_alert_on_the_host() -> None:
+    result = score([alert("h1 sshd 5", 305)], [of_host("message_burst", "h1", 300, 310)])
+    assert (result.found, result.false_sessions) == (1, 0)
+
+
+def test_what_is_left_out_is_shown() -> None:
+    console = shown()
+    print_score(score([], EPISODES, ignored_kinds=("failure_repeated",)), console)
+    assert "left out, with the alerts on them: 1 failure repeated" in console.export_text()
+
+
 def test_nothing_found_is_zero_and_not_an_error() -> None:
     result = score([], [])
     assert (result.precision, result.recall, result.f1) == (0, 0, 0)
@@ -95,6 +134,7 @@ def test_records_are_read(tmp_path: Path) -> None:
     path.write_text(json.dumps(EPISODE))
     (one,) = read_episodes(path)
     assert one.last_time_s - one.first_time_s == pytest.approx(0.876544, abs=1e-6)
+    assert (one.host, one.complete) == ("h", True)
 
 
 @pytest.mark.parametrize(

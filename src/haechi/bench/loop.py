@@ -1,7 +1,7 @@
 """`haechi bench loop`: a storm with labelled anomalies at a detector over UDP on this machine, and its score.
 
 The bundle learns from a log of the same storm without anomalies: the same profile, form and ports, at a
-quieter rate, since a storm has more sessions the faster it is and each of them speaks about as often (40 ports
+quieter rate, since a faster storm has more sessions and each of them speaks about as often (40 ports
 that take turns of 0.85 ms: every 34 ms). Its settings are what anyone would choose for such traffic; none of
 them looks at a label:
 
@@ -174,14 +174,19 @@ def bench(folder: Path, settings: LoopSettings, say: Callable[[str], None]) -> L
         )
 
     found = None
-    run_eps = settings.eps
     if settings.at != "asked":
         found = search(settings.eps, lambda eps: storm_at(eps, settings.trial_seconds), say)
-        if settings.at == "ndr" or not found.at_least:
-            run_eps = found.ndr_eps if found.at_least else OF_NDR * found.ndr_eps
+    run_eps = counted_eps(settings, found)
     say(f"the run that counts: {settings.seconds:g} s at {run_eps:,.0f} events a second")
     storm = storm_at(run_eps, settings.seconds)
     return judged(training, settings, found, run_eps, storm, folder)
+
+
+def counted_eps(settings: LoopSettings, found: Found | None) -> float:
+    """The rate of the run that counts. Where nothing was carried at all, the one asked for shows it best."""
+    if found is None or not found.ndr_eps or (settings.at == "auto" and found.at_least):
+        return settings.eps
+    return OF_NDR * found.ndr_eps
 
 
 def learn(folder: Path, settings: LoopSettings, say: Callable[[str], None]) -> TrainResult:

@@ -10,6 +10,8 @@ import socket
 from contextlib import ExitStack
 from pathlib import Path
 
+from haechi.config.values import show_ports
+
 LOWEST_PORT, HIGHEST_PORT = 20_000, 32_000  # below the range that the kernel takes ports of its own from
 TRIES = 200
 SYSCTLS = (
@@ -31,7 +33,7 @@ def free_ports(count: int, chance: random.Random | None = None) -> str:
     for _ in range(TRIES):
         first = chance.randrange(LOWEST_PORT, HIGHEST_PORT - count)
         if all_free(first, count):
-            return f"{first}-{first + count - 1}"
+            return show_ports(range(first, first + count))
     raise MachineError(
         f"no {count} free UDP ports in a row between {LOWEST_PORT} and {HIGHEST_PORT} in {TRIES} tries"
     )

@@ -81,7 +81,8 @@ def _draw_loss(axis: Any, soak: Soak) -> None:
     before = [0, *(s.kernel_dropped for s in soak.samples)]
     dropped = [s.kernel_dropped - was for s, was in zip(soak.samples, before, strict=False)]
     axis.step(_times(soak), dropped, color=RED, lw=1.2, where="pre")
-    axis.set_ylim(0, max(1.0, 1.2 * max(dropped)))
+    top = max(1.0, 1.2 * max(dropped))
+    axis.set_ylim(-0.04 * top, top)  # so that a line of zeroes is seen
     axis.set_ylabel("dropped by the\nkernel, a sample")
 
 

@@ -9,7 +9,6 @@ import click
 
 from haechi.cli.outcome import FAILED, refusals
 from haechi.cli.quantity import Quantity
-from haechi.config.values import read_seconds
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="End with one line, a JSON object of numbers."
@@ -29,6 +28,8 @@ class Duration(click.ParamType[float]):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from haechi.config.values import read_seconds
+
         try:
             seconds = read_seconds(value)
         except ValueError as error:

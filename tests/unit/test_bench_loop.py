@@ -1,0 +1,195 @@
+"""`haechi bench loop` in small: the figures' names, the search for the highest rate, and delays."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from haechi.bench import fire, loop
+from haechi.bench.fire import Follower
+from haechi.bench.loop import Found, delays, highest, quantile, search, training_config, with_undecided
+from haechi.trial.records import Alert, Episode
+from tests.conftest import QUICK, Ran
+
+NAMES = {
+    *("run_eps", "sent", "received", "received_eps", "loss_ratio", "precision", "recall", "f1", "episodes"),
+    *("time_to_detect_p50_ms", "time_to_detect_p95_ms", "time_to_detect_p99_ms"),
+    *("detect_cpu_cores", "storm_cpu_cores", "rss_mb"),
+}
+
+
+def test_the_last_line_is_numbers_under_stable_names(
+    haechi: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "TRAIN_LINES", 30_000)
+    monkeypatch.setattr(loop, "TRAIN_EPS", 5_000)
+    monkeypatch.setattr(loop, "TRAINING", QUICK)
+    monkeypatch.setattr(loop, "ANOMALY_RATE", 0.05)
+    before = set(os.listdir("/dev/shm"))
+    options = "--eps 3k --seconds 4 --ports 4 --at asked --json"
+    ran = haechi("bench", "loop", *options.split())
+    assert ran.status == 0, ran.err
+    figures = json.loads(ran.out.splitlines()[-1])
+    assert figures.keys() >= NAMES
+    assert all(isinstance(value, int | float) for value in figures.values())
+    assert 0 < figures["received"] <= figures["sent"]
+    assert figures["loss_ratio"] == pytest.approx(1 - figures["received"] / figures["sent"], abs=1e-6)
+    assert figures["episodes"] > 0
+    assert 0 < figures["found"] <= figures["episodes"]
+    assert 0 < figures["time_to_detect_p50_ms"] <= figures["time_to_detect_p99_ms"] < 60_000
+    assert "no detectors for them yet" in ran.err
+    assert set(os.listdir("/dev/shm")) <= before
+
+
+@pytest.mark.parametrize(
+    ("limit", "low", "high", "first", "found"),
+    [
+        (9e6, 0.0, 4e6, None, (4e6, 4e6)),
+        (1e6, 0.0, 4e6, None, (0.95e6, 1e6)),
+        (1e6, 0.0, 4e6, 0.98e6, (0.95e6, 1e6)),
+        (3.99e6, 3.9e6, 4e6, None, (3.9e6, 3.9e6)),  # near enough already
+        (0.0, 0.0, 4e6, None, (0.0, 0.0)),
+        (5.0, 0.0, 10.0, None, (4.7, 5.0)),  # rates too small to be rounded to thousands
+    ],
+)
+def test_the_highest_rate_is_found_by_bisection(
+    limit: float, low: float, high: float, first: float | None, found: tuple[float, float]
+) -> None:
+    asked: list[float] = []
+
+    def carries(eps: float) -> bool:
+        asked.append(eps)
+        return eps <= limit
+
+    assert found[0] <= highest(carries, low, high, first) <= found[1]
+    assert len(asked) <= loop.TRIES + 1
+
+
+def trial(loss_ratio: float, backlog_s: float = 0.0, rate_error_ratio: float = 0.0, eps: float = 1e6) -> Any:
+    return SimpleNamespace(
+        loss_ratio=loss_ratio,
+        backlog_s=backlog_s,
+        received_eps=eps,
+        sent=SimpleNamespace(rate_error_ratio=rate_error_ratio),
+    )
+
+
+@pytest.mark.parametrize(
+    ("of", "allowed", "carried"),
+    [
+        (trial(0.0), 0.0, True),
+        (trial(0.004), 0.0, False),
+        (trial(0.004), 0.005, True),
+        (trial(0.0, backlog_s=1.0), 0.005, False),  # buffers hide for a while what is not carried
+        (trial(0.0, rate_error_ratio=-0.02), 0.0, False),  # the storm did not send at its rate
+    ],
+)
+def test_what_carried_means(of: Any, allowed: float, carried: bool) -> None:
+    assert loop.carried(of, allowed) is carried
+
+
+def test_ndr_and_pdr_share_their_trials() -> None:
+    tried: list[float] = []
+
+    def run(eps: float) -> Any:
+        tried.append(eps)
+        lost = 0.0 if eps <= 2e6 else 0.003 if eps <= 2.5e6 else 0.2
+        return trial(lost, eps=min(eps, 2.2e6))
+
+    found = search(4e6, run, lambda text: None)
+    assert 0.9 * 2e6 <= found.ndr_eps <= 2e6 <= found.pdr_eps <= 2.5e6
+    assert not found.at_least
+    assert len(tried) == len(set(tried))
+    assert search(1e6, run, lambda text: None) == Found(1e6, 1e6, at_least=True)
+
+
+@pytest.mark.parametrize(
+    ("at", "found", "eps"),
+    [
+        ("asked", None, 4e6),
+        ("auto", Found(4e6, 4e6, at_least=True), 4e6),
+        ("auto", Found(2e6, 3e6, at_least=False), 1.9e6),
+        ("ndr", Found(4e6, 4e6, at_least=True), 3.8e6),
+        ("ndr", Found(2e6, 3e6, at_least=False), 1.9e6),
+        ("auto", Found(0.0, 0.0, at_least=False), 4e6),  # nothing was carried: at least it is seen how
+    ],
+)
+def test_the_rate_of_the_run_that_counts(at: loop.At, found: Found | None, eps: float) -> None:
+    settings = loop.LoopSettings(eps=4e6, seconds=20, trial_seconds=3, at=at)
+    assert loop.counted_eps(settings, found) == eps
+
+
+def test_a_follower_notes_when_each_line_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "alerts"
+    path.touch()
+    follower = Follower(path)
+    with follower.following(), path.open("ab", buffering=0) as file:
+        begun = time.time()
+        file.write(b"one\ntwo\nhalf")
+        deadline = time.monotonic() + 10
+        while len(follower.seen_s) < 2 and time.monotonic() < deadline:
+            time.sleep(0.001)
+        middle = time.time()
+        file.write(b" a line\n")
+    first, second, third = follower.seen_s
+    assert begun <= first == second <= middle <= third
+
+
+def episode(session: str, first_s: float, last_s: float, kind: str = "step_skipped", **more: Any) -> Episode:
+    return Episode(f"{session}@{first_s}", kind, None, session, first_s, last_s, 3, **more)
+
+
+def alert(session: str, time_s: float) -> Alert:
+    return Alert(f"{session}@{time_s}", time_s, session, "deeplog", {})
+
+
+def test_delays_are_of_the_clock_that_the_storm_was_on() -> None:
+    episodes = [
+        episode("a", 100, 101),
+        episode("b", 100, 101),
+        episode("c", 100, 101, "value_out_of_range"),
+        episode("d", 100, 101, loop.UNDECIDED),
+    ]
+    alerts = [alert("b", 101), alert("a", 100.5), alert("a", 100.6), alert("c", 100), alert("d", 100)]
+    # Lines say 100 when it is 107.
+    assert delays(alerts, [107.5, 107.25, 109, 108, 108], episodes, 7.0) == [0.25, 0.5]
+
+
+def test_episodes_without_time_to_show_are_undecided() -> None:
+    episodes = [
+        episode("a", 1, 5),
+        episode("b", 1, 5, complete=False),
+        episode("c", 1, 9),
+        episode("d", 1, 9, "host_silence"),
+    ]
+    kinds = [e.kind for e in with_undecided(episodes, until_s=8)]
+    assert kinds == ["step_skipped", loop.UNDECIDED, loop.UNDECIDED, "host_silence"]
+
+
+@pytest.mark.parametrize(("percent", "value"), [(50, 2), (95, 4), (99, 4), (1, 1)])
+def test_quantiles(percent: int, value: float) -> None:
+    assert quantile([1, 2, 3, 4], percent) == value
+    assert quantile([], percent) is None
+
+
+@pytest.mark.parametrize(("eps", "most"), [(1000, 131_072), (1e6, 1 << 20), (4e6, 1 << 22)])
+def test_as_many_sessions_as_a_second_brings(eps: float, most: int) -> None:
+    assert training_config(eps).session.max_open == most
+
+
+def test_a_detector_that_cannot_start_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from haechi.native.tools import ToolError
+
+    monkeypatch.setattr(fire, "SETTLE_S", 0.0)
+    with pytest.raises(ToolError, match="none"):
+        fire.fire(tmp_path / "none", {"eps": 1000, "duration": 1}, tmp_path, 2)
+    assert not (tmp_path / "truth.jsonl").exists()
