@@ -210,7 +210,7 @@ def test_an_interrupted_log_has_whole_lines_and_its_truth(tmp_path: Path) -> Non
     [
         ([], "--profile is needed"),
         (["--profile", "PROFILE"], "--target or --output is needed"),
-        (["--profile", "PROFILE", "-o", "-"], "--count is needed"),
+        (["--profile", "PROFILE", "-o", "-"], "--count or --duration is needed with an output"),
         (
             ["--profile", "PROFILE", "-o", "-", "--count", "0"],
             'count: "0" is not a whole number from 1',
