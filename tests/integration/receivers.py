@@ -190,16 +190,17 @@ class Receiver:
             return 0
         return sum(s.drops for s in sockets("udp").values() if s.port in self.ports)
 
-    def wait_for(self, sent: int, timeout_s: float = PATIENCE_S) -> int:
+    def wait_for(self, sent: int) -> int:
         """Until every message sent is a line of the output or was dropped by the kernel; returns how many
-        were dropped."""
-        deadline, lines = time.monotonic() + timeout_s, 0
+        were dropped. Patient for as long as lines come."""
+        deadline, lines = time.monotonic() + PATIENCE_S, 0
         while not self.output.exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         with self.output.open("rb") as file:
             while True:
                 while chunk := file.read(1 << 20):
                     lines += chunk.count(b"\n")
+                    deadline = time.monotonic() + PATIENCE_S
                 dropped = self.dropped()
                 if lines + dropped == sent:
                     return dropped
