@@ -46,6 +46,7 @@ static const struct setting {
     {"framing", TEXT, AT(framing), 0, "F", "of tcp and tls: octets or newline [octets]"},
     {"allow_target", LIST, AT(allow_target), 0, "HOST",
      "a target beyond loopback, private and link-local addresses that is meant"},
+    {"allow_ports", FLAG, AT(allow_ports), 0, NULL, "ports below 514, or more than 100 of them"},
     {"max_eps", TEXT, AT(max_eps), 0, "R", "the highest rate that is allowed [20M]"},
     {"workers", TEXT, AT(workers), 'w', "N", "threads that send; 0: one for each processor [0]"},
     {"groups", TEXT, AT(groups), 0, "N", "of workers, for --pin auto [1]"},
@@ -485,6 +486,30 @@ static int read_targets(const storm_settings *s, storm_plan *plan)
     return plan->sender.target_count ? 0 : refuse("target", s->target, "a host or an address");
 }
 
+/* Ports that are hardly meant, unless they are allowed. */
+static int refuse_ports(const storm_settings *s, const storm_plan *plan)
+{
+    bool allowed = false;
+
+    if (read_bool("allow_ports", s->allow_ports, &allowed))
+        return HX_EINVAL;
+    if (!allowed && plan->sender.port_count > 100) {
+        fprintf(stderr, "haechi-storm: ports: %u are more than 100; --allow-ports allows them\n",
+                plan->sender.port_count);
+        return HX_EINVAL;
+    }
+    for (uint32_t i = 0; i < plan->sender.port_count && !allowed; i++) {
+        if (plan->ports[i] < 514) {
+            fprintf(stderr,
+                    "haechi-storm: ports: %u is below 514, syslog's own, where other services "
+                    "listen; choose ports from 514 on, or allow it with --allow-ports\n",
+                    plan->ports[i]);
+            return HX_EINVAL;
+        }
+    }
+    return 0;
+}
+
 static int read_ports(const storm_settings *s, storm_plan *plan)
 {
     const char *ports = s->ports ? s->ports : s->output ? NULL : "514-553";
@@ -497,16 +522,7 @@ static int read_ports(const storm_settings *s, storm_plan *plan)
         fprintf(stderr, "haechi-storm: ports: %s\n", err.text);
         return HX_EINVAL;
     }
-    for (uint32_t i = 0; i < plan->sender.port_count; i++) {
-        if (plan->ports[i] < 514) {
-            fprintf(stderr,
-                    "haechi-storm: ports: %u is below 514, syslog's own, where other services "
-                    "listen; choose ports from 514 on\n",
-                    plan->ports[i]);
-            return HX_EINVAL;
-        }
-    }
-    return 0;
+    return s->target ? refuse_ports(s, plan) : 0;
 }
 
 static int read_transport(const storm_settings *s, hx_sender_config *c)

@@ -10,7 +10,7 @@ enum { STORM_PINS_MAX = 256 };
 typedef struct storm_settings {
     char *profile, *form, *seed, *start, *eps, *count, *duration, *ramp_up, *sessions;
     char *anomaly_rate, *anomaly_kinds, *disturbance_events, *truth;
-    char *output, *paced, *target, *ports, *transport, *framing, *allow_target, *max_eps;
+    char *output, *paced, *target, *ports, *transport, *framing, *allow_target, *allow_ports, *max_eps;
     char *workers, *groups, *pin, *burst_us, *gso, *account;
     char *tls_ca, *tls_certificate, *tls_key, *tls_server_name, *tls_insecure;
     char *stats_page, *control_socket, *summary, *snapshot;

@@ -118,7 +118,7 @@ def test_storms_that_cannot_be(settings: dict[str, Any], says: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"ports": "6000-6100"}, "ports: 101 are too many"),
+        ({"ports": "6000-7024"}, "ports: 1025 are too many"),
         ({"transport": "tls"}, "tls needs tls_certificate and tls_key"),
         ({"pin": "auto"}, "a list of processor numbers is needed"),
         ({"workers": 65}, "workers: 65 is not at most 64"),
@@ -255,6 +255,10 @@ def test_ports_and_rates_are_refused(settings: dict[str, Any], says: str) -> Non
     with pytest.raises(TargetError) as refused:
         check(load_yaml(None, StormConfig, {**HERE, **settings}), looked_up)
     assert says in str(refused.value)
+
+
+def test_ports_that_are_meant_are_allowed() -> None:
+    check(load_yaml(None, StormConfig, {**HERE, "ports": "1-200", "allow_ports": True}), looked_up)
 
 
 def test_every_complaint_is_told_at_once() -> None:

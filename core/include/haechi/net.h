@@ -16,7 +16,7 @@
 
 #include <netinet/in.h>
 
-#define HX_NET_PORTS_MAX   100
+#define HX_NET_PORTS_MAX   1024
 #define HX_NET_MESSAGE_MAX 65535 /* bytes of one message; what is longer is cut and counted */
 #define HX_NET_CLIENTS_MAX 1024  /* connections at once, of a listener; the next one is refused */
 

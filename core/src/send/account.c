@@ -25,7 +25,7 @@ static void send_mark(sender_worker *w, stream *s, hx_mark_kind kind)
     if (s->outlet)
         lines_send_control(w, s, text, len);
     else
-        udp_send_control(s, text, len);
+        datagrams_send_control(s, text, len);
 }
 
 static void take_report(sender_worker *w, stream *s, hx_slice text)

@@ -135,11 +135,11 @@ void *worker_run(void *worker);
 
 /* --- transports: what a worker does with its lines. `flush` sends everything that is pending on
  * the stream whose turn it is. */
-/* udp.c */
-int udp_open(stream *s, const struct sockaddr_storage *address, socklen_t len, hx_error *err);
-void udp_send_bin(sender_worker *w, stream *s, uint32_t length);
-void udp_flush(sender_worker *w, stream *s);
-bool udp_send_control(stream *s, const char *message, uint32_t len);
+/* datagrams.c: UDP */
+int udp_connect(stream *s, const struct sockaddr_storage *address, socklen_t len, hx_error *err);
+void datagrams_send_bin(sender_worker *w, stream *s, uint32_t length);
+void datagrams_flush(sender_worker *w, stream *s);
+bool datagrams_send_control(stream *s, const char *message, uint32_t len);
 /* lines.c: TCP, TLS, file */
 void lines_put(sender_worker *w, const char *line, uint32_t len);
 void lines_flush(sender_worker *w, stream *s);

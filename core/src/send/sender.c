@@ -115,7 +115,7 @@ static int open_stream(hx_sender *s, stream *to, hx_error *err)
     if (rc)
         return rc;
     if (c->transport == HX_UDP)
-        return udp_open(to, &address, len, err);
+        return udp_connect(to, &address, len, err);
     hx_outlet_config outlet = {
         .transport = c->transport,
         .framing = c->framing,

@@ -34,9 +34,9 @@ timeline_run timeline_next(timeline *t, uint32_t events)
     run.time_ns = ramp_time(t, t->done);
     int64_t span_ns = ramp_time(t, t->done + n) - run.time_ns;
     run.events = (uint32_t)n;
-    run.eps_milli = span_ns > 0 ? (uint64_t)((double)n * 1e12 / (double)span_ns) : t->eps_milli;
-    if (run.eps_milli < 1)
-        run.eps_milli = 1;
+    /* Rounded up: the last one must not be due behind the next run's first one. */
+    double eps_milli = span_ns > 0 ? ceil((double)n * 1e12 / (double)span_ns) : 1e12;
+    run.eps_milli = (uint64_t)fmin(eps_milli, 1e12); /* an event a nanosecond is the most */
     t->done += n;
     return run;
 }

@@ -221,7 +221,7 @@ static stream *turn_stream(const sender_worker *w)
 static void flush(sender_worker *w)
 {
     if (is_udp(w))
-        udp_flush(w, turn_stream(w));
+        datagrams_flush(w, turn_stream(w));
     else
         lines_flush(w, turn_stream(w));
 }
@@ -255,7 +255,7 @@ static void compose_udp(sender_worker *w, uint32_t events)
         if (--w->until_probe == 0)
             probe_udp(w, length, composed.time_ns);
         if (full)
-            udp_send_bin(w, turn_stream(w), length);
+            datagrams_send_bin(w, turn_stream(w), length);
     }
     w->last_time_ns = composed.time_ns;
 }

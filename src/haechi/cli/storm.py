@@ -43,6 +43,7 @@ _FLAG: dict[str, Any] = {"is_flag": True, "default": None}
     option("--account", **_FLAG, help="Keep account with a haechi sink: probes and end marks."),
     option("--no-gso", "gso", flag_value=False, default=None, help="A send for each datagram."),
     option("--allow-target", multiple=True, metavar="ADDRESS", help="Allow this target beyond private nets."),
+    option("--allow-ports", **_FLAG, help="Allow ports below 514, or more than 100."),
     option("-o", "--output", metavar="FILE", help="Write lines instead; - for standard output."),
     option("--paced", **_FLAG, help="With -o: write at the rate, not at once."),
 )
@@ -181,6 +182,8 @@ def _write(settings: StormConfig, as_json: bool) -> None:
         sessions=settings.sessions,
         truth=settings.truth,
         start=settings.start or START,
+        ports=settings.file_ports,
+        burst_us=settings.burst_us,
     )
     # Standard output may be the log itself.
     if as_json:

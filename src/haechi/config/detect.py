@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from haechi.config.values import read_ports
 
-_PORTS_MAX = 100  # of one place
+_PORTS_MAX = 1024  # of one place
 
 
 def read_place(text: Any) -> str:

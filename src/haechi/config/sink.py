@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from haechi.config.values import Ports, Processors, Quantity, Seconds, read_ports
 
-PORTS_MAX = 100
+PORTS_MAX = 1024
 
 # What is for haechi and not for the tool.
 _OURS = {"snapshot", "summary"}

@@ -39,8 +39,8 @@ KINDS = (
 
 # What is for haechi and not for the tool.
 _OURS = {"profile", "snapshot", "summary"}
-# What a file has none of.
-_OF_NETWORK = {"target", "ports", "allow_target", "account"}
+# What a file has none of; ports only where they were named, for the lines that a storm would send there.
+_OF_NETWORK = {"target", "allow_target", "allow_ports", "account"}
 
 
 class StormConfig(BaseModel):
@@ -64,6 +64,7 @@ class StormConfig(BaseModel):
     target: Texts = Field(default=(), max_length=16)
     ports: Ports = PORTS
     allow_target: Texts = ()
+    allow_ports: bool = False
     transport: Literal["udp", "tcp", "tls"] = "udp"
     framing: Literal["octets", "newline"] = "octets"
     gso: bool = True
@@ -144,11 +145,18 @@ class StormConfig(BaseModel):
             return max(1, round(self.duration * self.eps))
         return FILE_COUNT
 
+    @property
+    def file_ports(self) -> str | None:
+        """The ports that a file's lines are made for; None: for none."""
+        return self.ports if "ports" in self.model_fields_set else None
+
     def tool_config(self, profile: str) -> dict[str, Any]:
         """The JSON object that haechi-storm reads; profile names the rendered profile."""
         config = self.model_dump(mode="json", exclude_none=True, exclude=_OURS)
         if self.output is not None:
             config = {key: value for key, value in config.items() if key not in _OF_NETWORK}
+            if self.file_ports is None:
+                del config["ports"]
         # As texts: a JSON number is not exact beyond 2^53, and neither has a rate more than three places.
         config |= {key: str(config[key]) for key in ("seed", "count", "disturbance_events") if key in config}
         if self.eps != "max":

@@ -44,14 +44,17 @@ def make(
     sessions: int = 0,
     truth: Path | None = None,
     start: str = START,
+    ports: str | None = None,
+    burst_us: int = 850,
 ) -> MakeResult:
     """Writes `count` lines to `output` ("-": standard output) at `eps` lines a second of log time.
 
     profile is a name ("system") or a YAML file; form is iso, rfc3164 or rfc5424; start is the UTC time of
     the first line; anomaly_rate is the share of sessions made anomalous, of the named kinds; on average one
     in disturbance_events lines begins a burst or a silence (0: none). All are listed in truth as JSON lines.
-    sessions are live at once (0: by the rate). The same arguments give the same bytes. Raises ProfileError
-    for the profile, MakeError for the rest.
+    sessions are live at once (0: by the rate). With ports the lines are those that a storm of one worker
+    sends to them with these settings, in turns of burst_us. The same arguments give the same bytes. Raises
+    ProfileError for the profile, MakeError for the rest.
     """
     rendered = profiles.render(profiles.load(profile))
     settings = {
@@ -66,6 +69,8 @@ def make(
         "sessions": str(sessions),
         "truth": None if truth is None else str(truth),
         "output": str(output),
+        "ports": ports,
+        "burst_us": str(burst_us),
     }
     with ExitStack() as opened:
         profile_fd = opened.enter_context(text_in_memory(rendered))

@@ -86,17 +86,19 @@ def _address(text: str) -> Address | None:
 
 def _of_ports(config: StormConfig) -> Iterator[str]:
     ports = read_ports(config.ports)
+    if config.allow_ports:
+        return
     low = [port for port in ports if port < PORT_MIN]
     if low:
         others = f" and {len(low) - 1} more" if len(low) > 1 else ""
         yield (
             f"ports: {low[0]}{others} below {PORT_MIN}, where other services live; ports from {PORT_MIN} on "
-            "are allowed: let the receiver listen there, as in --ports 5514-5553"
+            "are free to use, as in --ports 5514-5553; --allow-ports (allow_ports) allows lower ones"
         )
     if len(ports) > PORTS_MAX:
         yield (
             f"ports: {len(ports)} are more than the {PORTS_MAX} that one storm sends to; "
-            f"name at most {PORTS_MAX}, and run another storm for the others"
+            "--allow-ports (allow_ports) allows them"
         )
 
 

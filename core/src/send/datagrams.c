@@ -30,7 +30,7 @@ typedef struct outgoing {
     uint32_t count, probes;
 } outgoing;
 
-int udp_open(stream *s, const struct sockaddr_storage *address, socklen_t len, hx_error *err)
+int udp_connect(stream *s, const struct sockaddr_storage *address, socklen_t len, hx_error *err)
 {
     const int room = SEND_BUFFER;
 
@@ -243,7 +243,7 @@ static int64_t timeline_now(const sender_worker *w)
     return sender_now_ns() - w->sender->zero_ns + w->sender->config.composer.start_ns;
 }
 
-void udp_send_bin(sender_worker *w, stream *s, uint32_t length)
+void datagrams_send_bin(sender_worker *w, stream *s, uint32_t length)
 {
     static _Thread_local outgoing o;
 
@@ -333,7 +333,7 @@ static void flush_bins(sender_worker *w, stream *s, outgoing *o, riders *r, bool
     }
 }
 
-void udp_flush(sender_worker *w, stream *s)
+void datagrams_flush(sender_worker *w, stream *s)
 {
     static _Thread_local outgoing o;
     riders r;
@@ -346,7 +346,7 @@ void udp_flush(sender_worker *w, stream *s)
     w->pending = 0;
 }
 
-bool udp_send_control(stream *s, const char *message, uint32_t len)
+bool datagrams_send_control(stream *s, const char *message, uint32_t len)
 {
     for (int tries = 0; tries < 3; tries++) {
         if (send(s->fd, message, len, MSG_NOSIGNAL) == (ssize_t)len) {
