@@ -149,8 +149,11 @@ static size_t times_of(const drain *d, int64_t **out)
     for (size_t at = 0; at < d->lines.len;) {
         const char *line = d->lines.ptr + at, *t = memchr(line, 'T', 40);
         unsigned minute, second, us;
+        char text[13] = ""; /* scanf would look for the end of all lines */
 
-        CHECK(t && sscanf(t + 4, "%2u:%2u.%6u", &minute, &second, &us) == 3);
+        CHECK(t && d->lines.ptr + d->lines.len - t > 16);
+        memcpy(text, t + 4, 12);
+        CHECK_INT(sscanf(text, "%2u:%2u.%6u", &minute, &second, &us), 3);
         times[count++] = (minute * 60 + second) * INT64_C(1000000) + us;
         at += (size_t)((const char *)memchr(line, '\n', d->lines.len - at) - line) + 1;
     }
