@@ -69,6 +69,18 @@ void hx_match_scratch_destroy(hx_match_scratch *scratch);
  * a rest. No allocation, no lock. A scratch serves one matcher. */
 uint32_t hx_matcher_match(const hx_matcher *matcher, hx_match_scratch *scratch, hx_slice message);
 
+/* The same in two steps. What a scratch remembers of a message lies in memory that is mostly far
+ * away: hx_matcher_look says where and fetches it, and hx_matcher_match_at, a few messages later,
+ * need not wait. The place is the scratch's, good for this message until it is destroyed. */
+typedef struct hx_match_place {
+    void *form;
+    uint64_t hash;
+} hx_match_place;
+
+hx_match_place hx_matcher_look(const hx_match_scratch *scratch, hx_slice message);
+uint32_t hx_matcher_match_at(const hx_matcher *matcher, hx_match_scratch *scratch, hx_slice message,
+                             hx_match_place place);
+
 /* A hash of the message's shape (its tokens, values masked by type), the same for two messages that
  * differ only in values: what groups messages that fit no template. */
 uint64_t hx_template_shape(hx_match_scratch *scratch, hx_slice message);

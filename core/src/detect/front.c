@@ -293,19 +293,64 @@ static void begin_event(hx_event *event, uint32_t line, uint32_t length, int64_t
     memset(event->name, 0, sizeof event->name);
 }
 
-/* The events of one line; 0 where it is malformed. */
-static uint32_t read_line(hx_front *f, hx_slice line, hx_event *events, uint32_t capacity)
-{
-    hx_record record;
+/* The next lines, their headers read and what the matcher remembers of their messages fetched: its
+ * memory is waited for once for all of them. */
+#define LINES_AHEAD 8
 
+typedef struct front_line {
+    hx_record record;
+    hx_match_place place;
+    uint32_t at, length;
+    bool good; /* has the format */
+} front_line;
+
+static inline void look_ahead(hx_front *f, const char *buffer, front_line *l)
+{
+    if (!f->format || !l->length)
+        return;
+    l->good = hx_format_parse(f->format, hx_slice_make(buffer + l->at, l->length), &f->header,
+                              &l->record) == 0;
+    if (l->good)
+        l->place = hx_matcher_look(f->match, l->record.message);
+}
+
+/* The lines from *at on, as many as there is certainly room for, but for the first one: that is
+ * taken where its own events have room. Moves *at past them. */
+static uint32_t gather_lines(hx_front *f, const char *buffer, uint32_t length, uint32_t *at,
+                             uint32_t room, front_line *lines)
+{
+    uint32_t count = 0, needed = 0;
+
+    while (count < LINES_AHEAD && *at < length) {
+        const char *newline = memchr(buffer + *at, '\n', length - *at);
+        uint32_t end = newline ? (uint32_t)(newline - buffer) : length;
+        front_line *l = &lines[count];
+
+        l->at = *at;
+        l->length = end - *at;
+        l->length -= l->length && buffer[end - 1] == '\r';
+        needed += hx_front_capacity(l->length);
+        if (needed > room)
+            break;
+        look_ahead(f, buffer, l);
+        *at = end + (newline != NULL);
+        count++;
+    }
+    return count;
+}
+
+/* The events of one line; 0 where it is malformed. */
+static uint32_t read_line(hx_front *f, const char *buffer, const front_line *l, hx_event *events,
+                          uint32_t capacity)
+{
     if (!f->format)
-        return events_of_keys(f, line, events);
-    if (hx_format_parse(f->format, line, &f->header, &record) < 0)
+        return events_of_keys(f, hx_slice_make(buffer + l->at, l->length), events);
+    if (!l->good)
         return 0;
-    events->time_us = record.time_us;
-    events->severity = record.severity;
-    events->key = hx_matcher_match(f->matcher, f->match, record.message);
-    return events_of_record(f, &record, events, capacity);
+    events->time_us = l->record.time_us;
+    events->severity = l->record.severity;
+    events->key = hx_matcher_match_at(f->matcher, f->match, l->record.message, l->place);
+    return events_of_record(f, &l->record, events, capacity);
 }
 
 uint32_t hx_front_read(hx_front *front, const char *buffer, uint32_t length, int64_t now_us,
@@ -313,32 +358,27 @@ uint32_t hx_front_read(hx_front *front, const char *buffer, uint32_t length, int
                        hx_front_counters *counters)
 {
     int64_t latest_us = HX_TIME_NONE;
-    uint32_t n = 0, at = 0;
+    front_line lines[LINES_AHEAD];
+    uint32_t n = 0, at = 0, count;
 
     front->header.now_us = now_us;
-    while (at < length) {
-        const char *newline = memchr(buffer + at, '\n', length - at);
-        uint32_t end = newline ? (uint32_t)(newline - buffer) : length, made;
-        hx_slice line = {buffer + at, end - at};
+    while ((count = gather_lines(front, buffer, length, &at, capacity - n, lines)) > 0)
+        for (const front_line *l = lines; l < lines + count; l++) {
+            uint32_t made;
 
-        if (line.len && line.ptr[line.len - 1] == '\r')
-            line.len--;
-        if (capacity - n < hx_front_capacity(line.len))
-            break;
-        if (line.len) {
-            begin_event(&events[n], at, line.len, latest_us);
-            made = read_line(front, line, events + n, capacity - n);
+            if (!l->length) {
+                counters->empty++;
+                continue;
+            }
+            begin_event(&events[n], l->at, l->length, latest_us);
+            made = read_line(front, buffer, l, events + n, capacity - n);
             counters->lines++;
             counters->malformed += made == 0;
             counters->unseen += made && events[n].key == HX_KEY_UNSEEN;
             if (made && events[n].time_us > latest_us)
                 latest_us = events[n].time_us;
             n += made;
-        } else {
-            counters->empty++;
         }
-        at = end + (newline != NULL);
-    }
     *consumed = at;
     return n;
 }

@@ -30,13 +30,18 @@ void hx_form_keep(hx_form_place place, hx_slice message, uint32_t key)
     memset(form->bytes + message.len, 0, HX_FORM_BYTES - message.len);
 }
 
-/* Forms of the same hash are compared whole: anyone can make two. */
-INLINE bool set_place(const hx_forms *forms, hx_slice message, uint64_t hash, hx_form_place *place)
+INLINE hx_form_place fetch_place(const hx_forms *forms, uint64_t hash, uint32_t length)
 {
     hx_form *form = &forms->items[hash >> 32 & (HX_FORMS - 1)];
 
-    *place = (hx_form_place){form, hash | 1};
-    return form->hash == (hash | 1) && form->length == message.len;
+    for (uint32_t at = 0; at < offsetof(hx_form, bytes) + length; at += 64)
+        __builtin_prefetch((const char *)form + at);
+    return (hx_form_place){form, hash | 1};
+}
+
+INLINE bool is_named(hx_form_place place, uint32_t length)
+{
+    return place.form && place.form->hash == place.hash && place.form->length == length;
 }
 
 /* Eight bytes with their digits made zeros. No carry goes from byte to byte: the high bits are
@@ -59,23 +64,31 @@ INLINE uint64_t load_eight(hx_slice message, uint32_t at)
     return blank_eight(eight);
 }
 
-bool hx_forms_find_plain(const hx_forms *forms, hx_slice message, hx_form_place *place)
+static hx_form_place place_plain(const hx_forms *forms, hx_slice message)
 {
-    uint64_t hash = HX_HASH_SEED ^ message.len, differ = 0, eight;
+    uint64_t hash = HX_HASH_SEED ^ message.len;
 
-    place->form = NULL;
     if (message.len > HX_FORM_BYTES)
-        return false;
+        return (hx_form_place){NULL, 1};
     for (uint32_t at = 0; at < message.len; at += 8)
         hash = hx_hash_u64(hash, load_eight(message, at));
-    if (!set_place(forms, message, hash, place))
+    return fetch_place(forms, hash, message.len);
+}
+
+static bool holds_plain(hx_form_place place, hx_slice message)
+{
+    uint64_t differ = 0, eight;
+
+    if (!is_named(place, message.len))
         return false;
     for (uint32_t at = 0; at < message.len; at += 8) {
-        memcpy(&eight, place->form->bytes + at, 8);
+        memcpy(&eight, place.form->bytes + at, 8);
         differ |= eight ^ load_eight(message, at);
     }
     return !differ;
 }
+
+const hx_forms_way hx_forms_way_plain = {place_plain, holds_plain};
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -105,68 +118,91 @@ AVX2 INLINE __m256i load_blanked(hx_slice message, uint32_t step)
 }
 
 /* length: what the message had before it was padded. */
-AVX2 INLINE bool find_steps(const hx_forms *forms, hx_slice message, uint32_t length,
-                            uint32_t steps, hx_form_place *place)
+AVX2 INLINE hx_form_place place_steps(const hx_forms *forms, hx_slice message, uint32_t length,
+                                      uint32_t steps)
 {
-    __m256i blanked[LONG_STEPS], sum = _mm256_setzero_si256(), differ = sum;
+    __m256i sum = _mm256_setzero_si256();
     __m128i half;
 
 #pragma GCC unroll 8
     for (uint32_t i = 0; i < steps; i++) {
-        __m256i mixed;
+        __m256i mixed =
+            _mm256_xor_si256(load_blanked(message, i),
+                             _mm256_loadu_si256((const __m256i *)(const void *)(keys + i)));
 
-        blanked[i] = load_blanked(message, i);
-        mixed = _mm256_xor_si256(blanked[i],
-                                 _mm256_loadu_si256((const __m256i *)(const void *)(keys + i)));
         sum = _mm256_add_epi64(sum, _mm256_mul_epu32(mixed, _mm256_srli_epi64(mixed, 32)));
     }
     half = _mm_add_epi64(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-    if (!set_place(forms, hx_slice_make(message.ptr, length),
-                   hx_hash_mix((uint64_t)_mm_cvtsi128_si64(half) ^ length,
-                               (uint64_t)_mm_extract_epi64(half, 1) ^ HX_HASH_SEED),
-                   place))
-        return false;
+    return fetch_place(forms,
+                       hx_hash_mix((uint64_t)_mm_cvtsi128_si64(half) ^ length,
+                                   (uint64_t)_mm_extract_epi64(half, 1) ^ HX_HASH_SEED),
+                       length);
+}
+
+AVX2 INLINE bool holds_steps(const hx_form *form, hx_slice message, uint32_t steps)
+{
+    __m256i differ = _mm256_setzero_si256();
+
 #pragma GCC unroll 8
     for (uint32_t i = 0; i < steps; i++) {
         uint32_t at = i * 32 < message.len - 32 ? i * 32 : message.len - 32;
+        __m256i have = _mm256_loadu_si256((const __m256i *)(const void *)(form->bytes + at));
 
-        differ = _mm256_or_si256(
-            differ, _mm256_xor_si256(
-                        blanked[i], _mm256_loadu_si256(
-                                        (const __m256i *)(const void *)(place->form->bytes + at))));
+        differ = _mm256_or_si256(differ, _mm256_xor_si256(load_blanked(message, i), have));
     }
     return _mm256_testz_si256(differ, differ);
 }
 
-AVX2 static __attribute__((noinline)) bool find_short(const hx_forms *forms, hx_slice message,
-                                                      hx_form_place *place)
+INLINE hx_slice pad(hx_slice message, char padded[static 32])
 {
-    char padded[32] = {0};
-
+    memset(padded, 0, 32);
     if (message.len)
         memcpy(padded, message.ptr, message.len);
-    return find_steps(forms, hx_slice_make(padded, sizeof padded), message.len, 1, place);
+    return hx_slice_make(padded, 32);
+}
+
+AVX2 static __attribute__((noinline)) hx_form_place place_short(const hx_forms *forms,
+                                                                hx_slice message)
+{
+    char padded[32];
+
+    return place_steps(forms, pad(message, padded), message.len, 1);
+}
+
+AVX2 static __attribute__((noinline)) bool holds_short(hx_form_place place, hx_slice message)
+{
+    char padded[32];
+
+    return holds_steps(place.form, pad(message, padded), 1);
 }
 
 /* Most messages take the same way, without a loop whose length depends on them. */
-AVX2 static bool find_avx2(const hx_forms *forms, hx_slice message, hx_form_place *place)
+AVX2 static hx_form_place place_avx2(const hx_forms *forms, hx_slice message)
 {
     if (message.len < 32)
-        return find_short(forms, message, place);
+        return place_short(forms, message);
     if (message.len <= 128)
-        return find_steps(forms, message, message.len, 4, place);
+        return place_steps(forms, message, message.len, 4);
     if (message.len <= HX_FORM_BYTES)
-        return find_steps(forms, message, message.len, LONG_STEPS, place);
-    place->form = NULL;
-    return false;
+        return place_steps(forms, message, message.len, LONG_STEPS);
+    return (hx_form_place){NULL, 1};
+}
+
+AVX2 static bool holds_avx2(hx_form_place place, hx_slice message)
+{
+    if (!is_named(place, message.len))
+        return false;
+    if (message.len < 32)
+        return holds_short(place, message);
+    return holds_steps(place.form, message, message.len <= 128 ? 4 : LONG_STEPS);
 }
 #endif
 
-hx_forms_find hx_forms_find_best(void)
+hx_forms_way hx_forms_way_best(void)
 {
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx2"))
-        return find_avx2;
+        return (hx_forms_way){place_avx2, holds_avx2};
 #endif
-    return hx_forms_find_plain;
+    return hx_forms_way_plain;
 }

@@ -38,13 +38,20 @@ typedef struct hx_form_place {
 int hx_forms_init(hx_forms *forms);
 void hx_forms_free(hx_forms *forms);
 
-/* True where the message's form is at place. Reads message and nothing around it. */
-typedef bool (*hx_forms_find)(const hx_forms *forms, hx_slice message, hx_form_place *place);
+/* How forms are looked for, in two steps, so that the memory access between them can be waited for
+ * while other messages are looked at. Both read the message and nothing around it. */
+typedef struct hx_forms_way {
+    /* Where the message's form is, or would be, which is fetched. */
+    hx_form_place (*place)(const hx_forms *forms, hx_slice message);
+    /* True where the message's form is there. Forms of the same hash are compared whole: anyone can
+     * make two. False where the message is too long. */
+    bool (*holds)(hx_form_place place, hx_slice message);
+} hx_forms_way;
 
-/* The ways to find one: in plain C, and the best that this machine has. They hash differently, so a
- * table is for one of them. */
-bool hx_forms_find_plain(const hx_forms *forms, hx_slice message, hx_form_place *place);
-hx_forms_find hx_forms_find_best(void);
+/* In plain C, and the best that this machine has. They hash differently, so a table is for one of
+ * them. */
+extern const hx_forms_way hx_forms_way_plain;
+hx_forms_way hx_forms_way_best(void);
 
 /* Keeps the answer for a message that was not found at place. */
 void hx_form_keep(hx_form_place place, hx_slice message, uint32_t key);

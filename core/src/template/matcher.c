@@ -15,7 +15,7 @@ struct hx_matcher {
 
 struct hx_match_scratch {
     hx_tree_branch *branches;
-    hx_forms_find find_form;
+    hx_forms_way way;
     hx_forms forms;
     hx_outline_write write_outline; /* or NULL: every message takes the long way */
     hx_answers answers;
@@ -85,7 +85,7 @@ int hx_match_scratch_create(const hx_matcher *matcher, hx_match_scratch **out)
         hx_match_scratch_destroy(scratch);
         return HX_ENOMEM;
     }
-    scratch->find_form = hx_forms_find_best();
+    scratch->way = hx_forms_way_best();
     scratch->write_outline = hx_outline_best();
     hx_tokenizer_init(&scratch->tokenizer, max_tokens);
     *out = scratch;
@@ -125,17 +125,30 @@ static uint32_t match_outline(const hx_matcher *matcher, hx_match_scratch *scrat
     return key;
 }
 
-uint32_t hx_matcher_match(const hx_matcher *matcher, hx_match_scratch *scratch, hx_slice message)
+hx_match_place hx_matcher_look(const hx_match_scratch *scratch, hx_slice message)
 {
-    hx_form_place place;
+    hx_form_place place = scratch->way.place(&scratch->forms, message);
+
+    return (hx_match_place){place.form, place.hash};
+}
+
+uint32_t hx_matcher_match_at(const hx_matcher *matcher, hx_match_scratch *scratch, hx_slice message,
+                             hx_match_place at)
+{
+    hx_form_place place = {at.form, at.hash};
     uint32_t key;
 
-    if (scratch->find_form(&scratch->forms, message, &place))
+    if (scratch->way.holds(place, message))
         return place.form->key;
     key = match_outline(matcher, scratch, message);
     if (place.form)
         hx_form_keep(place, message, key);
     return key;
+}
+
+uint32_t hx_matcher_match(const hx_matcher *matcher, hx_match_scratch *scratch, hx_slice message)
+{
+    return hx_matcher_match_at(matcher, scratch, message, hx_matcher_look(scratch, message));
 }
 
 uint64_t hx_template_shape(hx_match_scratch *scratch, hx_slice message)

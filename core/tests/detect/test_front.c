@@ -215,31 +215,49 @@ static void test_keys_known_already(const hx_matcher *matcher)
     }
 }
 
-/* However few events there is room for, the same events come out. */
+/* However few events there is room for, and so however few lines are looked at together, the same
+ * events come out. */
 static void test_small_room(const hx_matcher *matcher)
 {
-    static const char text[] =
-        "copy blk_1 to blk_2\nblk_3 alone\nno value\nblk_4 blk_5 blk_6 blk_7\n";
+    static const char *const lines[] = {"copy blk_1 to blk_2\n", "blk_3 alone\r\n", "\n",
+                                        "no value\n", "blk_4 blk_5 blk_6 blk_7\n"};
+    static const uint32_t rooms[] = {80, 81, 150, 250, 600, 4096};
     const hx_session_rule rule = {.by = HX_SESSION_BY_VALUE, .prefix = "blk_"};
+    char text[2000] = "";
     hx_format *format = NULL;
     hx_front *front = NULL;
     hx_error err = {{0}};
-    static hx_event events[128];
-    hx_front_counters counters = {0};
-    uint32_t at = 0, total = 0;
+    static hx_event events[4096];
+    uint64_t all = 0;
 
+    for (uint32_t i = 0; i < 60; i++)
+        strcat(text, lines[(i * i + i / 5) % 5]);
     CHECK_INT(hx_format_create("plain", &format, &err), 0);
     CHECK_INT(hx_front_create(format, matcher, &rule, &front, &err), 0);
-    while (at < sizeof text - 1) {
-        uint32_t consumed;
+    for (size_t room = 0; room < sizeof rooms / sizeof rooms[0]; room++) {
+        hx_front_counters counters = {0};
+        uint32_t at = 0, total = 0, length = (uint32_t)strlen(text);
+        uint64_t seen = 0;
 
-        total += hx_front_read(front, text + at, (uint32_t)(sizeof text - 1) - at, 0, events, 80,
-                               &consumed, &counters);
-        CHECK(consumed > 0);
-        at += consumed;
+        while (at < length) {
+            uint32_t consumed, n = hx_front_read(front, text + at, length - at, 0, events,
+                                                 rooms[room], &consumed, &counters);
+
+            CHECK(consumed > 0);
+            for (uint32_t i = 0; i < n; i++) {
+                seen = hx_hash_u64(seen, events[i].session);
+                seen = hx_hash_u64(seen, at + events[i].line + events[i].first_of_line);
+                seen = hx_hash_u64(seen, events[i].key);
+            }
+            at += consumed;
+            total += n;
+        }
+        CHECK_INT(total, 97);
+        CHECK_INT(counters.empty, 12);
+        CHECK_INT(counters.lines, 60 - 12);
+        all = room ? all : seen;
+        CHECK(seen == all);
     }
-    CHECK_INT(total, 8);
-    CHECK_INT(counters.lines, 4);
     hx_front_destroy(front);
     hx_format_destroy(format);
 }
