@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from haechi.bench.machine import both_ends, free_ports
+from haechi.bench.machine import both_ends
 from haechi.config.detect import DetectConfig
 from haechi.config.storm import StormConfig
 from haechi.live.meter import Cost
@@ -109,9 +109,9 @@ class Follower:
 
 
 def fire(
-    bundle: Path, storm: Mapping[str, Any], folder: Path, ports: int, detect: Mapping[str, Any] | None = None
+    bundle: Path, storm: Mapping[str, Any], folder: Path, ports: str, detect: Mapping[str, Any] | None = None
 ) -> Fire:
-    """Starts a detector on so many ports, storms it with these settings (of a StormConfig, without place,
+    """Starts a detector on these ports, storms it with these settings (of a StormConfig, without place,
     account and start), and ends it when the storm has ended. Alerts are in folder/alerts.jsonl, truth in
     folder/truth.jsonl. detect has settings of the detector's that are to be others. ToolError."""
     alerts, page = folder / "alerts.jsonl", folder / "detect.stats"
@@ -119,7 +119,6 @@ def fire(
         path.unlink(missing_ok=True)
     alerts.touch()
     storm_pin, detect_pin = both_ends()
-    names = free_ports(ports)
     begun = datetime.now(UTC)
     storm_config = StormConfig.model_validate(
         {
@@ -127,7 +126,7 @@ def fire(
             "pin": storm_pin,
             **storm,
             "target": "127.0.0.1",
-            "ports": names,
+            "ports": ports,
             "account": True,
             "start": begun.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "truth": folder / "truth.jsonl",
@@ -135,7 +134,7 @@ def fire(
     )
     settings = {
         "bundle": bundle,
-        "udp": f"127.0.0.1:{names}",
+        "udp": f"127.0.0.1:{ports}",
         "alerts": str(alerts),
         "stats_page": page,
         "pin": detect_pin,

@@ -1,18 +1,22 @@
 """`haechi bench loop`: a storm with labelled anomalies at a detector over UDP on this machine, and its score.
 
 The bundle learns from a log of the same storm without anomalies: the same profile, form and ports, at a
-quieter rate, since a faster storm has more sessions and each of them speaks about as often (40 ports
-that take turns of 0.85 ms: every 34 ms). Its settings are what anyone would choose for such traffic; none of
-them looks at a label:
+quieter rate, since a faster storm has more sessions and each of them speaks as often: four of five have their
+say whenever it is their port's turn, and ten ports that take turns of 0.85 ms are through in 8.5 ms. Its
+settings are what anyone would choose for such traffic; none of them looks at a label:
 
     session.by: fields [host, process, pid]   what a syslog line has
-    session.idle_s: 1                         the least there is; thirty times what a session pauses
-    session.max_open: a second's events       four of ten lines begin a session, each is held for idle_s more
+    session.idle_s: 12 times round            0.1 s; a session that pauses for longer is over (0.2^12 are not)
+    session.max_open: idle_s' worth of events four of ten lines begin a session, each is held for idle_s more
 
 Then the storm: first 3 s of it at the rate asked for. Where that loses an event, or the detector falls
 behind, the highest rate that does neither is searched by bisection (NDR), and the highest at which at most
 0.5 % are lost (PDR). The scored run is at the rate asked for where that was carried, else at 95 % of the NDR
 (--at).
+
+Two times are given. time_to_detect is from when an episode's first event was due until its first alert stands
+in the alerts file; most of it is the episode itself, whose events come when it is their port's turn. alert_delay
+is from when the line was due that the alert is on.
 
 Scored are the episodes that detectors exist for. Values, bursts and silences are made too and left out of the
 score, with the alerts that they raise, and so are episodes that had no time to show before the storm ended.
@@ -24,7 +28,6 @@ import json
 import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -33,32 +36,31 @@ import click
 
 from haechi.bench.ending import term_interrupts
 from haechi.bench.fire import Fire, fire
+from haechi.bench.machine import free_ports, ports_from
 from haechi.bench.spread import Number
-from haechi.config.storm import StormConfig
 from haechi.config.training import SessionConfig, TrainingConfig
-from haechi.native.running import text_in_memory
-from haechi.native.tools import Process
-from haechi.storm import profile as profiles
+from haechi.storm.maker import make
 from haechi.train import TrainResult
 from haechi.train import run as train
 from haechi.trial.records import Alert, Episode, read_alerts, read_episodes
 from haechi.trial.score import Score, Truth, score
 
 PROFILE, FORM = "system", "iso"
-TRAIN_LINES, TRAIN_EPS = 2_000_000, 500_000
+TRAIN_LINES, TRAIN_EPS = 600_000, 500_000
 TRAINING = TrainingConfig()
-IDLE_S = 1
+TURN_S, TURN_EVENTS_MIN = 0.00085, 64  # of a port, as the storm takes them
+SESSIONS_PER_TURN_EVENT = 1.25
+IDLE_ROUNDS = 12
 ANOMALY_RATE = 0.001  # of sessions
 UNSCORED_KINDS = ("value_out_of_range", "message_burst", "host_silence")
-GRACE_S = IDLE_S + 1.0  # an alert may be of the time at which a session was given up
+GRACE_S = 1.5  # an alert may be of the time at which a session was given up
 PDR_LOSS_RATIO = 0.005
 BEHIND_S = 0.25  # a detector that is further behind does not carry the rate: buffers hide it for a while
 RATE_ERROR_RATIO = 0.01
 CLOSE_ENOUGH = 1.05  # a search ends when what is carried and what is not are as near as this
 TRIES = 6
 OF_NDR = 0.95
-TRAIN_PORTS = "20000"  # names that nobody listens to: a log has lanes for ports, and no network
-TRAIN_END_S = 300.0
+TRAIN_PORT = 20_000  # a name that nobody listens to: a log has lanes for ports, and no network
 
 At = Literal["auto", "asked", "ndr"]
 
@@ -69,9 +71,25 @@ class LoopSettings:
     seconds: float
     trial_seconds: float
     at: At = "auto"
-    ports: int = 40
+    ports: int = 10
     workers: int = 1  # of the detector
     seed: int = 1
+    first_port: int | None = None  # None: any that are free
+
+    def idle_s(self) -> float:
+        """How long a session of this storm, or of the log that is learned from, may pause."""
+        turn_s = max(TURN_S, TURN_EVENTS_MIN / min(self.eps, TRAIN_EPS))
+        return round(IDLE_ROUNDS * self.ports * turn_s, 2)
+
+    def place(self) -> str:
+        """Ports for one run."""
+        if self.first_port is None:
+            return free_ports(self.ports)
+        return ports_from(self.first_port, self.ports)
+
+    def sessions(self, eps: float) -> int:
+        """Sessions live at once at such a rate."""
+        return math.ceil(self.ports * max(TURN_EVENTS_MIN, eps * TURN_S) * SESSIONS_PER_TURN_EVENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +111,8 @@ class LoopBench:
     fire: Fire
     score: Score
     undecided: int  # episodes too near the storm's end to have shown
-    delays_s: Sequence[
-        float
-    ]  # wall clock, ascending: an episode's first event is due -> its first alert is there
+    delays_s: Sequence[float]  # of each episode found, as `delays` has it; ascending
+    line_delays_s: Sequence[float]  # the same since the line was due that the first alert is on
 
     def as_json(self) -> dict[str, Number | None]:
         """Plain numbers under the names that documents and graders use; null where nothing was found."""
@@ -120,6 +137,7 @@ class LoopBench:
             "alerts": self.score.alerts,
             "undecided": self.undecided,
             **{f"time_to_detect_p{q}_ms": _rounded_ms(quantile(self.delays_s, q)) for q in (50, 95, 99)},
+            **{f"alert_delay_p{q}_ms": _rounded_ms(quantile(self.line_delays_s, q)) for q in (50, 95, 99)},
             "detect_cpu_cores": round(self.fire.detect_cpu_cores, 3),
             "storm_cpu_cores": round(sent.cpu_cores, 3),
             "rss_mb": round(self.fire.rss_mb, 1),
@@ -169,7 +187,7 @@ def bench(folder: Path, settings: LoopSettings, say: Callable[[str], None]) -> L
             training.bundle,
             storm_settings(settings, eps, seconds),
             folder,
-            settings.ports,
+            settings.place(),
             {"workers": settings.workers, **({} if settings.workers == 1 else {"pin": ()})},
         )
 
@@ -195,42 +213,36 @@ def learn(folder: Path, settings: LoopSettings, say: Callable[[str], None]) -> T
     say(f"making {TRAIN_LINES:,} normal lines to learn from")
     write_log(log, settings)
     say("training")
-    result = train([log], folder / "bundles", training_config(settings.eps))
+    result = train([log], folder / "bundles", training_config(settings))
     log.unlink()
     say(f"learned {result.log_keys} log keys from {result.sessions:,} sessions in {result.seconds:.0f} s")
     return result
 
 
-def training_config(eps: float) -> TrainingConfig:
+def training_config(settings: LoopSettings) -> TrainingConfig:
     """TRAINING with sessions as they are at such a rate."""
-    open_at_once = 1 << math.ceil(math.log2(max(131_072.0, eps * IDLE_S)))
+    open_at_once = settings.sessions(settings.eps) + settings.eps * settings.idle_s()
     session = SessionConfig(
-        by="fields", fields=("host", "process", "pid"), idle_s=IDLE_S, max_open=open_at_once
+        by="fields",
+        fields=("host", "process", "pid"),
+        idle_s=settings.idle_s(),
+        max_open=1 << math.ceil(math.log2(max(131_072.0, open_at_once))),
     )
     return TRAINING.model_copy(update={"session": session})
 
 
 def write_log(log: Path, settings: LoopSettings) -> None:
-    """What a storm to as many ports would send, at once and into a file. ToolError."""
-    first = int(TRAIN_PORTS)
-    config = StormConfig.model_validate(
-        {
-            "profile": PROFILE,
-            "form": FORM,
-            "seed": settings.seed + 1_000_000,
-            "eps": TRAIN_EPS,
-            "count": TRAIN_LINES,
-            "workers": 1,
-            "output": log,
-        }
+    """What a storm to as many ports would send, at once and into a file. MakeError."""
+    make(
+        log,
+        count=TRAIN_LINES,
+        eps=TRAIN_EPS,
+        seed=settings.seed + 1_000_000,
+        form=FORM,
+        profile=PROFILE,
+        sessions=settings.sessions(TRAIN_EPS),
+        ports=f"{TRAIN_PORT}-{TRAIN_PORT + settings.ports - 1}",
     )
-    with ExitStack() as opened:
-        fd = opened.enter_context(text_in_memory(profiles.render(profiles.load(PROFILE))))
-        # A file has no ports by the configuration, but the tool makes its sessions as it does for these.
-        ports = f"{first}-{first + settings.ports - 1}"
-        tool = {**config.tool_config(f"/dev/fd/{fd}"), "ports": ports, "summary": "-"}
-        process = opened.enter_context(Process.start("haechi-storm", tool, pass_fds=(fd,)))
-        process.finish(TRAIN_END_S)
 
 
 def storm_settings(settings: LoopSettings, eps: float, seconds: float) -> dict[str, Any]:
@@ -239,6 +251,7 @@ def storm_settings(settings: LoopSettings, eps: float, seconds: float) -> dict[s
         "form": FORM,
         "seed": settings.seed,
         "eps": eps,
+        "sessions": settings.sessions(eps),
         "duration": seconds,
         "anomaly_rate": ANOMALY_RATE,
         "anomaly_kinds": "all",
@@ -311,6 +324,7 @@ def judged(
     episodes = with_undecided(read_episodes(folder / "truth.jsonl"), ended_s - GRACE_S)
     result = score(alerts, episodes, GRACE_S, (*UNSCORED_KINDS, UNDECIDED))
     undecided = result.ignored.get(UNDECIDED, 0)
+    first_alerts = delays(alerts, storm.seen_s, episodes, storm.log_ahead_s)
     return LoopBench(
         training=training,
         asked_eps=settings.eps,
@@ -319,7 +333,8 @@ def judged(
         fire=storm,
         score=replace(result, ignored={k: n for k, n in result.ignored.items() if k != UNDECIDED}),
         undecided=undecided,
-        delays_s=delays(alerts, storm.seen_s, episodes, storm.log_ahead_s),
+        delays_s=sorted(since_first for since_first, _ in first_alerts),
+        line_delays_s=sorted(since_line for _, since_line in first_alerts),
     )
 
 
@@ -341,16 +356,19 @@ def with_undecided(episodes: Sequence[Episode], until_s: float) -> list[Episode]
 
 def delays(
     alerts: Sequence[Alert], seen_s: Sequence[float], episodes: Sequence[Episode], log_ahead_s: float
-) -> list[float]:
-    """Seconds by the wall clock from when an episode's first event was due until its first alert could be
-    read, of every episode that was found and counts; ascending."""
+) -> list[tuple[float, float]]:
+    """Of every episode that was found and counts, seconds by the wall clock until its first alert could be read:
+    since its first event was due, and since the line was due that the alert is on. log_ahead_s: by how much
+    events are due after the time that their lines say."""
     truth = Truth(episodes, GRACE_S)
-    first: dict[str, float] = {}
-    for (_, explaining), at_s in zip(truth.explained(alerts), seen_s, strict=False):
+    first: dict[str, tuple[float, float]] = {}
+    for (alert, explaining), at_s in zip(truth.explained(alerts), seen_s, strict=False):
         for episode in explaining:
             if episode.kind not in (*UNSCORED_KINDS, UNDECIDED):
-                first.setdefault(episode.id, at_s - (episode.first_time_s + log_ahead_s))
-    return sorted(first.values())
+                line_s = episode.first_time_s if alert.time_s is None else alert.time_s
+                since = at_s - log_ahead_s
+                first.setdefault(episode.id, (since - episode.first_time_s, since - line_s))
+    return list(first.values())
 
 
 def quantile(ascending: Sequence[float], percent: int) -> float | None:

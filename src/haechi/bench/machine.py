@@ -39,6 +39,14 @@ def free_ports(count: int, chance: random.Random | None = None) -> str:
     )
 
 
+def ports_from(first: int, count: int) -> str:
+    """The first so many ports in a row, from `first` up, that nobody listens on."""
+    for start in range(first, HIGHEST_PORT - count, count):
+        if all_free(start, count):
+            return show_ports(range(start, start + count))
+    raise MachineError(f"no {count} free UDP ports in a row between {first} and {HIGHEST_PORT}")
+
+
 def all_free(first: int, count: int) -> bool:
     with ExitStack() as opened:
         for port in range(first, first + count):

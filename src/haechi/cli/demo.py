@@ -11,35 +11,43 @@ from typing import TYPE_CHECKING
 import click
 
 from haechi.cli.outcome import print_json, refusals
+from haechi.cli.quantity import Quantity
 
 if TYPE_CHECKING:
-    from haechi.demo.run import LogDemo, MadeDemo
+    from haechi.bench.loop import LoopBench
+    from haechi.demo.run import LogDemo
 
 
 @click.command("demo")
 @click.option(
     "--log",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A log of yours: its first 60 % train, the rest is searched.",
+    help="A log of yours instead of a storm: its first 60 % train, the rest is searched.",
 )
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Of the log that is made."
-)
+@click.option("--eps", type=Quantity(), default="200k", show_default=True, help="The storm's rate.")
+@click.option("--seconds", type=click.FloatRange(min=1), default=20.0, show_default=True, help="The storm's.")
+@click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Of the storm.")
 @click.option(
     "--keep",
     metavar="FOLDER",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Leave logs, truth, bundle and alerts in this folder.",
+    help="Leave truth, bundle and alerts in this folder.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The scorecard as one JSON object.")
-def command(log: Path | None, seed: int, keep: Path | None, as_json: bool) -> None:
-    """Learn from a normal log that is made, search another with labelled anomalies, and print the scorecard.
+def command(
+    log: Path | None, eps: float, seconds: float, seed: int, keep: Path | None, as_json: bool
+) -> None:
+    """Learn a storm's normal traffic, storm a detector over UDP with labelled anomalies, and print the
+    scorecard: what was sent, received, lost and found, how soon, and what it cost.
 
     \b
     haechi demo
+    haechi demo --eps 1M
     haechi demo --log /var/log/auth.log
     """
-    from haechi.demo.run import DemoError, run_log, run_made
+    from haechi.bench.ending import term_interrupts
+    from haechi.bench.machine import MachineError
+    from haechi.demo.run import DemoError, run_log, run_storm
     from haechi.native.tools import ToolError
     from haechi.storm.maker import MakeError
     from haechi.train import TerminalProgress, TrainError
@@ -52,47 +60,46 @@ def command(log: Path | None, seed: int, keep: Path | None, as_json: bool) -> No
         keep.mkdir(parents=True, exist_ok=True)
     place = nullcontext(str(keep)) if keep else tempfile.TemporaryDirectory(prefix="haechi-demo-")
     with (
-        refusals(DemoError, ToolError, MakeError, TrainError, RecordError),
+        refusals(DemoError, ToolError, MakeError, MachineError, TrainError, RecordError),
+        term_interrupts(),
         place as folder,
-        TerminalProgress() as progress,
     ):
-        result = (
-            run_log(log, Path(folder), say, progress) if log else run_made(Path(folder), seed, say, progress)
-        )
+        if log is None:
+            _show_storm(run_storm(Path(folder), eps, seconds, seed, say), as_json)
+            return
+        with TerminalProgress() as progress:
+            result = run_log(log, Path(folder), say, progress)
+        _show_log(result, as_json)
+
+
+def _show_storm(result: LoopBench, as_json: bool) -> None:
+    from haechi.demo import card
+
     if as_json:
-        _print_json(result)
+        print_json(card.as_json(result))
     else:
-        _print(result)
+        card.print_card(result)
 
 
-def _print(result: LogDemo | MadeDemo) -> None:
-    from haechi.demo.run import MadeDemo
-    from haechi.trial.tables import print_alerts, print_score
+def _show_log(result: LogDemo, as_json: bool) -> None:
+    from haechi.trial.tables import print_alerts
 
-    click.echo()
-    if isinstance(result, MadeDemo):
-        print_score(result.score)
-    else:
-        print_alerts(result.detection.alerts)
     summary = result.detection.summary
+    if as_json:
+        print_json(
+            {
+                "training": asdict(result.training) | {"bundle": result.training.bundle.name},
+                "detection": summary,
+                "rss_mb": round(summary["rss_peak_bytes"] / 1e6, 1),
+                "alerts": len(result.detection.alerts),
+            }
+        )
+        return
+    click.echo()
+    print_alerts(result.detection.alerts)
     click.echo(
         f"{summary['lines']:,} lines in {summary['seconds']:.2f} s: "
         f"{summary['lines_per_s']:,.0f} lines a second on one thread; "
-        f"{result.detection.summary['rss_peak_bytes'] / 1e6:.0f} MB of memory; "
+        f"{summary['rss_peak_bytes'] / 1e6:.0f} MB of memory; "
         f"the model was asked about {summary['ml_ratio']:.2%} of the windows"
     )
-
-
-def _print_json(result: LogDemo | MadeDemo) -> None:
-    from haechi.demo.run import MadeDemo
-
-    shown = {
-        "training": asdict(result.training) | {"bundle": result.training.bundle.name},
-        "detection": result.detection.summary,
-        "rss_mb": round(result.detection.summary["rss_peak_bytes"] / 1e6, 1),
-    }
-    if isinstance(result, MadeDemo):
-        shown["score"] = result.score.as_json()
-    else:
-        shown["alerts"] = len(result.detection.alerts)
-    print_json(shown)

@@ -1,4 +1,5 @@
-"""Train on one part of a log, search the other: with labels on a made log, without on a user's."""
+"""The whole way: a storm of labelled anomalies at a detector over UDP; or, with a log of the user's, train on
+one part and search the other."""
 
 from __future__ import annotations
 
@@ -8,18 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from haechi.bench import loop
+from haechi.bench.loop import LoopBench, LoopSettings
 from haechi.config.training import TrainingConfig
 from haechi.native.tools import Process, onnxruntime_library, read_summary
-from haechi.storm.maker import make
 from haechi.train import TrainingProgress, TrainResult
 from haechi.train import run as train
-from haechi.trial.records import Alert, read_alerts, read_episodes
-from haechi.trial.score import Score, score
+from haechi.trial.records import Alert, read_alerts
 
-TRAIN_LINES, SEARCH_LINES = 400_000, 1_000_000
-LOG_EPS = 1000.0  # lines a second of log time
-ANOMALY_RATE = 0.005
-TRAIN_START, SEARCH_START = "2025-08-30T00:00:00Z", "2025-08-31T00:00:00Z"
+EPS, SECONDS, PORTS, FIRST_PORT = 200_000, 20.0, 10, 5514
 TRAIN_SHARE = 0.6  # of a user's log
 CONFIG = TrainingConfig()
 
@@ -37,38 +35,25 @@ class Detection:
 
 
 @dataclass(frozen=True, slots=True)
-class MadeDemo:
-    training: TrainResult
-    detection: Detection
-    score: Score
-
-
-@dataclass(frozen=True, slots=True)
 class LogDemo:
     training: TrainResult
     detection: Detection
     searched_lines: int
 
 
-def run_made(folder: Path, seed: int, say: Callable[[str], None], progress: TrainingProgress) -> MadeDemo:
-    """Makes a normal log and one with anomalies in folder, learns from the first and searches the second."""
-    train_log, search_log, truth = folder / "train.log", folder / "search.log", folder / "truth.jsonl"
-    say(f"making {TRAIN_LINES:,} normal lines to learn from")
-    settings: dict[str, Any] = {"eps": LOG_EPS, "form": "iso", "profile": "system"}
-    make(train_log, count=TRAIN_LINES, seed=seed, start=TRAIN_START, **settings)
-    say(f"making {SEARCH_LINES:,} other lines, {ANOMALY_RATE:.1%} of their sessions anomalous")
-    make(
-        search_log,
-        count=SEARCH_LINES,
-        seed=seed + 1,
-        start=SEARCH_START,
-        anomaly_rate=ANOMALY_RATE,
-        truth=truth,
-        **settings,
+def run_storm(folder: Path, eps: float, seconds: float, seed: int, say: Callable[[str], None]) -> LoopBench:
+    """Learns from a log of a storm's normal traffic, and storms a detector over UDP, from port 5514 up, with
+    labelled anomalies. What is made stays in folder."""
+    settings = LoopSettings(
+        eps=eps,
+        seconds=seconds,
+        trial_seconds=0,
+        at="asked",
+        ports=PORTS,
+        seed=seed,
+        first_port=FIRST_PORT,
     )
-    training = _learn(train_log, folder, CONFIG, say, progress)
-    detection = _search(training.bundle, search_log, folder, say)
-    return MadeDemo(training, detection, score(detection.alerts, read_episodes(truth)))
+    return loop.bench(folder, settings, say)
 
 
 def run_log(log: Path, folder: Path, say: Callable[[str], None], progress: TrainingProgress) -> LogDemo:
