@@ -15,8 +15,8 @@ behind, the highest rate that does neither is searched by bisection (NDR), and t
 (--at).
 
 Two times are given. time_to_detect is from when an episode's first event was due until its first alert stands
-in the alerts file; most of it is the episode itself, whose events come when it is their port's turn. alert_delay
-is from when the line was due that the alert is on.
+in the alerts file; most of it is the episode itself, whose events come when it is their port's turn.
+alert_delay is from when the line was due that the alert is on.
 
 Scored are the episodes that detectors exist for. Values, bursts and silences are made too and left out of the
 score, with the alerts that they raise, and so are episodes that had no time to show before the storm ended.
@@ -357,9 +357,9 @@ def with_undecided(episodes: Sequence[Episode], until_s: float) -> list[Episode]
 def delays(
     alerts: Sequence[Alert], seen_s: Sequence[float], episodes: Sequence[Episode], log_ahead_s: float
 ) -> list[tuple[float, float]]:
-    """Of every episode that was found and counts, seconds by the wall clock until its first alert could be read:
-    since its first event was due, and since the line was due that the alert is on. log_ahead_s: by how much
-    events are due after the time that their lines say."""
+    """Of every episode that was found and counts, seconds by the wall clock until its first alert could be
+    read: since its first event was due, and since the line was due that the alert is on. log_ahead_s: by how
+    much events are due after the time that their lines say."""
     truth = Truth(episodes, GRACE_S)
     first: dict[str, tuple[float, float]] = {}
     for (alert, explaining), at_s in zip(truth.explained(alerts), seen_s, strict=False):
