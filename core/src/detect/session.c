@@ -6,8 +6,9 @@
 
 /* Slots beyond max_open for sessions whose end is not yet judged. */
 #define CLOSING_MAX 2048
-/* How many open sessions a victim is the oldest of. */
-#define VICTIM_AMONG 32
+/* How many open sessions are looked at for a victim, on average. */
+#define VICTIM_STEPS   8
+#define SILENCE_MAX_US (INT64_MAX / 1024)
 
 int hx_sessions_init(hx_sessions *sessions, uint32_t max_open)
 {
@@ -148,22 +149,47 @@ void hx_sessions_release(hx_sessions *sessions, uint32_t slot)
     sessions->free_slots[sessions->free_count++] = slot;
 }
 
-uint32_t hx_sessions_victim(hx_sessions *sessions)
+/* Sessions without a time have been silent for ever: nothing else ends them. */
+static inline int64_t silent_us(const hx_session *s, int64_t watermark_us)
+{
+    if (s->watermark_us == HX_TIME_NONE)
+        return SILENCE_MAX_US;
+    return watermark_us > s->watermark_us ? watermark_us - s->watermark_us : 0;
+}
+
+/* Rises by a little after few steps and falls by much after many, so that it rests where
+ * VICTIM_STEPS are taken on average, however the sessions' silences are spread. */
+static int64_t adapt(int64_t us, uint32_t steps)
+{
+    us += (us / 256 + 1) * (VICTIM_STEPS - (int64_t)steps);
+    return us < 1 ? 1 : us < SILENCE_MAX_US ? us : SILENCE_MAX_US;
+}
+
+uint32_t hx_sessions_victim(hx_sessions *sessions, int64_t watermark_us)
 {
     uint32_t victim = HX_SESSION_NONE, seen = 0;
+    int64_t longest_us = INT64_MIN;
 
-    for (uint32_t step = 0; step < sessions->touched && seen < VICTIM_AMONG; step++) {
-        const hx_session *s;
+    for (uint32_t step = 0; step < sessions->touched && seen < HX_VICTIM_AMONG; step++) {
+        uint32_t slot = sessions->hand < sessions->touched ? sessions->hand : 0;
+        const hx_session *s = &sessions->slots[slot];
+        int64_t us = silent_us(s, watermark_us);
 
-        if (sessions->hand >= sessions->touched)
-            sessions->hand = 0;
-        s = &sessions->slots[sessions->hand];
-        if (s->flags & HX_SESSION_OPEN) {
-            seen++;
-            if (victim == HX_SESSION_NONE || s->watermark_us < sessions->slots[victim].watermark_us)
-                victim = sessions->hand;
+        sessions->hand = slot + 1;
+        if (slot + 8 < sessions->touched)
+            __builtin_prefetch(s + 8);
+        if (!(s->flags & HX_SESSION_OPEN))
+            continue;
+        seen++;
+        if (us > longest_us) {
+            longest_us = us;
+            victim = slot;
         }
-        sessions->hand++;
+        if (us >= sessions->victim_us && sessions->victim_us > 0)
+            break;
     }
+    if (sessions->victim_us == 0)
+        sessions->victim_us = longest_us;
+    sessions->victim_us = adapt(sessions->victim_us, seen);
     return victim;
 }

@@ -51,7 +51,8 @@ typedef struct hx_sessions {
     uint32_t slot_count, free_count, touched; /* slots below touched have been in use */
     uint32_t index_mask;
     uint32_t open, max_open, closing;
-    uint32_t hand; /* where the search for a victim goes on */
+    uint32_t hand;     /* where the search for a victim goes on */
+    int64_t victim_us; /* how long a session must have been silent to be one */
 } hx_sessions;
 
 int hx_sessions_init(hx_sessions *sessions, uint32_t max_open);
@@ -62,13 +63,15 @@ static inline void hx_sessions_prefetch_index(const hx_sessions *s, uint64_t has
     __builtin_prefetch(&s->index[(uint32_t)hash & s->index_mask]);
 }
 
-/* Prefetches the slot that the index names first for this hash: mostly the right one. */
+/* Prefetches the slot that the index names for this hash; the index must be near by now. */
 static inline void hx_sessions_prefetch_slot(const hx_sessions *s, uint64_t hash)
 {
-    uint32_t slot = s->index[(uint32_t)hash & s->index_mask].slot;
+    uint32_t at = (uint32_t)hash & s->index_mask;
 
-    if (slot) {
-        const char *line = (const char *)&s->slots[slot - 1];
+    while (s->index[at].slot && s->index[at].hash != (uint32_t)hash)
+        at = (at + 1) & s->index_mask;
+    if (s->index[at].slot) {
+        const char *line = (const char *)&s->slots[s->index[at].slot - 1];
 
         __builtin_prefetch(line, 1);
         __builtin_prefetch(line + 64, 1);
@@ -104,8 +107,11 @@ uint32_t hx_sessions_restore(hx_sessions *sessions, const hx_session *saved);
 void hx_sessions_unlink(hx_sessions *sessions, uint32_t slot);
 void hx_sessions_release(hx_sessions *sessions, uint32_t slot);
 
-/* The open session to close when the bound is reached: the least recently active of the next ones
- * around the table (an approximation of LRU that costs an event nothing). */
-uint32_t hx_sessions_victim(hx_sessions *sessions);
+/* The open session to close when the bound is reached: the next one around the table that has been
+ * silent for long at this watermark. How long that is follows from how many had to be looked at
+ * before: eight on average, HX_VICTIM_AMONG at most, of which the most silent goes then. So about
+ * the oldest tenth goes, and one that still speaks is safe while a tenth of the table does not. */
+uint32_t hx_sessions_victim(hx_sessions *sessions, int64_t watermark_us);
+#define HX_VICTIM_AMONG 64
 
 #endif

@@ -7,6 +7,8 @@
  * behind the work on the events between. */
 #define AHEAD_INDEX 24
 #define AHEAD_SLOT  12
+/* How many slots a search for idle sessions is ahead of itself. */
+#define AHEAD_SWEEP 24
 
 const hx_stat_def hx_worker_stat_defs[HX_WORKER_STATS] = {
     [HX_STAT_LINES] = {"lines", HX_STAT_COUNTER},
@@ -243,10 +245,22 @@ static inline bool is_idle(const hx_worker *w, const hx_session *s, int64_t wate
            watermark_us - s->watermark_us > w->bundle->idle_us;
 }
 
+static void end_sessions(hx_worker *w, const uint32_t *slots, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        close_session(w, slots[i], HX_ITEM_END);
+        /* The closing ones hold slots until they are judged. */
+        if (w->sessions.closing >= HX_ITEMS_MAX / 4)
+            hx_judge_settle(w);
+    }
+}
+
 /* Ends every session that is idle at this watermark. When it runs changes nothing but when an alert
  * is written: an event that comes after the idle time opens a new session in any case. */
 static void sweep(hx_worker *w, int64_t watermark_us)
 {
+    uint32_t idle[AHEAD_SLOT], count = 0;
+
     if (watermark_us == HX_TIME_NONE ||
         (w->swept_us != HX_TIME_NONE && watermark_us - w->swept_us < w->bundle->idle_us / 4))
         return;
@@ -254,20 +268,24 @@ static void sweep(hx_worker *w, int64_t watermark_us)
     for (uint32_t slot = 0; slot < w->sessions.touched; slot++) {
         const hx_session *s = &w->sessions.slots[slot];
 
-        if (slot + AHEAD_SLOT < w->sessions.touched)
-            hx_sessions_prefetch_end(&w->sessions, slot + AHEAD_SLOT);
-        if ((s->flags & HX_SESSION_OPEN) && is_idle(w, s, watermark_us))
-            close_session(w, slot, HX_ITEM_END);
-        /* The closing ones hold slots until they are judged. */
-        if (w->sessions.closing >= HX_ITEMS_MAX / 4)
-            hx_judge_settle(w);
+        if (slot + AHEAD_SWEEP < w->sessions.touched)
+            __builtin_prefetch(s + AHEAD_SWEEP);
+        if (!(s->flags & HX_SESSION_OPEN) || !is_idle(w, s, watermark_us))
+            continue;
+        hx_sessions_prefetch_end(&w->sessions, slot);
+        idle[count++] = slot;
+        if (count == AHEAD_SLOT) {
+            end_sessions(w, idle, count);
+            count = 0;
+        }
     }
+    end_sessions(w, idle, count);
 }
 
-static uint32_t open_session(hx_worker *w, const hx_event *e)
+static uint32_t open_session(hx_worker *w, const hx_event *e, int64_t before_us)
 {
     if (w->sessions.open == w->sessions.max_open) {
-        uint32_t victim = hx_sessions_victim(&w->sessions);
+        uint32_t victim = hx_sessions_victim(&w->sessions, before_us);
 
         w->count[HX_STAT_SESSIONS_EVICTED]++;
         w->count[HX_STAT_SESSIONS_CUT]--;
@@ -293,7 +311,7 @@ static void take_event(hx_worker *w, const hx_event *e, uint32_t index, int64_t 
         slot = HX_SESSION_NONE;
     }
     if (slot == HX_SESSION_NONE)
-        slot = open_session(w, e);
+        slot = open_session(w, e, before_us);
     s = &w->sessions.slots[slot];
     s->watermark_us = e->time_us > before_us ? e->time_us : before_us;
     s->last_us = e->time_us;

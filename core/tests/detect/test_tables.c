@@ -194,8 +194,79 @@ static void test_victim_is_old(void)
         hx_event e = event_named(name);
         s.slots[hx_sessions_open(&s, &e, 3, 0)].watermark_us = 1000 + (i * 7) % 16;
     }
-    CHECK_INT(s.slots[hx_sessions_victim(&s)].watermark_us, 1000);
+    CHECK_INT(s.slots[hx_sessions_victim(&s, 2000)].watermark_us, 1000);
     hx_sessions_free(&s);
+}
+
+/* A full table, half of whose sessions go on speaking while new ones, which speak once, push each
+ * other out: those that speak stay, the ones that go are old, and few are looked at for each. */
+static void test_victims_spare_the_living(void)
+{
+    enum { OPEN = 4000, LIVING = 2000, ROUNDS = 40000 };
+    static uint32_t living[LIVING];
+    uint64_t looked = 0, lost = 0, young = 0;
+    int64_t now_us = 1;
+    hx_sessions s;
+    char name[32];
+
+    CHECK_INT(hx_sessions_init(&s, OPEN), 0);
+    for (uint32_t i = 0; i < OPEN + ROUNDS; i++, now_us += 10) {
+        uint32_t slot, hand = s.hand, steps;
+
+        snprintf(name, sizeof name, "s%u", i);
+        hx_event e = event_named(name);
+        if (s.open == OPEN) {
+            slot = hx_sessions_victim(&s, now_us);
+            steps = (s.hand + s.touched - hand) % s.touched;
+            CHECK(steps <= HX_VICTIM_AMONG);
+            if (i > OPEN + ROUNDS / 10) {
+                looked += steps;
+                for (uint32_t n = 0; n < LIVING; n++)
+                    lost += living[n] == slot;
+                young += now_us - s.slots[slot].watermark_us < 10 * LIVING / 2;
+            }
+            hx_sessions_unlink(&s, slot);
+            hx_sessions_release(&s, slot);
+        }
+        slot = hx_sessions_open(&s, &e, 3, 0);
+        s.slots[slot].watermark_us = now_us;
+        if (i % 2 == 0 && i < OPEN)
+            living[i / 2] = slot;
+        if (i >= OPEN) { /* each living one speaks every 100 events */
+            for (uint32_t n = i % 100; n < LIVING; n += 100)
+                s.slots[living[n]].watermark_us = now_us;
+        }
+    }
+    CHECK_INT(lost, 0);
+    CHECK(young < ROUNDS / 100);
+    CHECK(looked < ROUNDS * 9 / 10 * 10);
+    CHECK_INT(s.open, OPEN);
+    hx_sessions_free(&s);
+}
+
+/* Sessions without a time, and times that stand still: always one, and never more looks. */
+static void test_victims_without_time(void)
+{
+    static const int64_t watermarks[] = {HX_TIME_NONE, 5000};
+    hx_sessions s;
+    char name[32];
+
+    for (size_t w = 0; w < sizeof watermarks / sizeof watermarks[0]; w++) {
+        CHECK_INT(hx_sessions_init(&s, 200), 0);
+        for (uint32_t i = 0; i < 200; i++) {
+            snprintf(name, sizeof name, "s%u", i);
+            hx_event e = event_named(name);
+            s.slots[hx_sessions_open(&s, &e, 3, 0)].watermark_us = watermarks[w];
+        }
+        for (uint32_t i = 0; i < 150; i++) {
+            uint32_t slot = hx_sessions_victim(&s, watermarks[w]);
+
+            CHECK(s.slots[slot].flags & HX_SESSION_OPEN);
+            hx_sessions_unlink(&s, slot);
+            hx_sessions_release(&s, slot);
+        }
+        hx_sessions_free(&s);
+    }
 }
 
 /* --- novelties ---------------------------------------------------------------------------------
@@ -252,6 +323,8 @@ int main(void)
     test_sessions_open_and_close();
     test_sessions_compare_names();
     test_victim_is_old();
+    test_victims_spare_the_living();
+    test_victims_without_time();
     test_novelty_once_then_limited();
     test_novelty_is_bounded();
     return 0;
