@@ -243,6 +243,17 @@ def test_tcp_sink_killed_and_started_again(tmp_path: Path) -> None:
     assert taken["closed"] and balance(taken) == 0 and taken["received"] > 0
 
 
+def test_slow_tcp_sink(tmp_path: Path) -> None:
+    """It gets everything: what is on its way when the last event is sent is waited for."""
+    listen = {"transport": "tcp", "max_eps": 15_000}
+    sent, taken = storm_to_sink(
+        tmp_path, free_ports(2), listen, transport="tcp", eps="max", count=40_000, workers=2
+    )
+    assert sent["errors"] == sent["reconnects"] == 0
+    assert taken["closed"] and taken["received"] == taken["sent"] == 40_000
+    assert sent["reported"] and sent["lost"] == 0
+
+
 # --- the rate
 
 

@@ -6,7 +6,8 @@
 enum {
     MARK_EVERY_MS = 1000,
     END_EVERY_MS = 50, /* an end mark that is not answered is sent again */
-    ANSWER_MS = 1500,  /* in which one is answered */
+    ANSWER_MS = 1500,  /* in which one is answered; over TCP there may be much before it */
+    ANSWERS_MS = 60000,
 };
 
 static void send_mark(sender_worker *w, stream *s, hx_mark_kind kind)
@@ -35,6 +36,7 @@ static void take_report(sender_worker *w, stream *s, hx_slice text)
     if (hx_mark_parse(text, &report) != HX_MARK_REPORT || report.run != w->sender->run ||
         report.stream != s->index)
         return;
+    w->heard_ns = sender_now_ns();
     hx_stat_set(s->stat[SENDER_RECEIVED], report.events);
     hx_stat_set(s->stat[SENDER_DROPPED], report.dropped);
     hx_stat_set(s->stat[SENDER_REPORTED], 1);
@@ -113,30 +115,46 @@ void account_turn(sender_worker *w)
     }
 }
 
+/* Whether answers may still come: over TCP from a receiver that takes slowly, but goes on. */
+static bool may_answer(const sender_worker *w, int64_t begun_ns)
+{
+    bool slow = w->streams[0]->outlet && !atomic_load(&w->sender->stopping);
+    int64_t now_ns = sender_now_ns(), wait_ms = slow ? SILENCE_MS : ANSWER_MS;
+
+    return now_ns - (slow ? w->heard_ns : begun_ns) < wait_ms * NS_PER_MS &&
+           now_ns - begun_ns < (int64_t)ANSWERS_MS * NS_PER_MS;
+}
+
+static bool is_open(const stream *s)
+{
+    return !s->ended && !s->cut;
+}
+
 void account_end(sender_worker *w)
 {
     const struct timespec nap = {0, NS_PER_MS};
+    /* A connection loses no mark: there it is said again only because another may carry it. */
+    int64_t every_ns = (w->streams[0]->outlet ? MARK_EVERY_MS : END_EVERY_MS) * (int64_t)NS_PER_MS;
     int64_t begun_ns = sender_now_ns(), again_ns = begun_ns;
     uint32_t open = w->stream_count;
 
+    w->heard_ns = begun_ns;
     for (uint32_t i = 0; i < w->stream_count; i++)
         w->streams[i]->end_sequence = w->streams[i]->sequence;
-    if (!w->patience_ns)
-        w->patience_ns = begun_ns + (int64_t)ANSWER_MS * NS_PER_MS;
-    while (open && sender_now_ns() - begun_ns < (int64_t)ANSWER_MS * NS_PER_MS) {
+    while (open && may_answer(w, begun_ns)) {
         bool again = sender_now_ns() >= again_ns;
 
         open = 0;
         for (uint32_t i = 0; i < w->stream_count; i++) {
             stream *s = w->streams[i];
 
-            if (again && !s->ended)
+            if (again && is_open(s))
                 send_mark(w, s, HX_MARK_END);
             read_reports(w, s);
-            open += !s->ended;
+            open += is_open(s);
         }
         if (again)
-            again_ns = sender_now_ns() + (int64_t)END_EVERY_MS * NS_PER_MS;
+            again_ns = sender_now_ns() + every_ns;
         nanosleep(&nap, NULL);
     }
 }

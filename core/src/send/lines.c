@@ -77,28 +77,32 @@ static size_t file_write(sender_worker *w, stream *s)
 /* --- connections -------------------------------------------------------------------------------
  */
 
-/* The storm is to end, and a receiver that takes nothing was waited for long enough. */
-static bool is_over(sender_worker *w)
+/* A receiver that has taken nothing since then was waited for long enough: a slow one is waited for
+ * until the storm is told to end, a silent one not for long once its time is over. */
+static bool is_over(sender_worker *w, int64_t since_ns)
 {
     const struct hx_sender *s = w->sender;
     int64_t now_ns = sender_now_ns(), duration_ns = s->config.duration_ns;
 
-    if (!w->patience_ns) {
-        if (!atomic_load(&s->stopping) && !(duration_ns && now_ns - s->zero_ns >= duration_ns))
-            return false;
-        w->patience_ns = now_ns + (int64_t)PATIENCE_MS * NS_PER_MS;
+    if (atomic_load(&s->stopping)) {
+        if (!w->patience_ns)
+            w->patience_ns = now_ns + (int64_t)PATIENCE_MS * NS_PER_MS;
+        return now_ns > w->patience_ns;
     }
-    return now_ns > w->patience_ns;
+    if (!w->ending && !(duration_ns && now_ns - s->zero_ns >= duration_ns))
+        return false;
+    return now_ns - since_ns > (int64_t)SILENCE_MS * NS_PER_MS;
 }
 
 static void reconnect(sender_worker *w, stream *s)
 {
+    int64_t since_ns = sender_now_ns();
     hx_error err = {""};
 
     s->cut = true;
     fprintf(stderr, "haechi-storm: port %u: %s; connecting again\n", s->port,
             hx_outlet_reason(s->outlet));
-    while (!is_over(w)) {
+    while (!is_over(w, since_ns)) {
         if (hx_outlet_reconnect(s->outlet, WAIT_MS, &err) == 0) {
             hx_stat_add(s->stat[SENDER_RECONNECTS], 1);
             s->said_len = 0;
@@ -112,13 +116,16 @@ static void reconnect(sender_worker *w, stream *s)
  * events leave late, which is counted; nothing is thrown away. */
 static size_t outlet_write(sender_worker *w, stream *s)
 {
+    int64_t since_ns = sender_now_ns();
     size_t done = 0, n;
     int rc = 0;
 
     while (done < w->out.len) {
         rc = hx_outlet_write(s->outlet, w->out.ptr + done, w->out.len - done, &n, WAIT_MS);
         done += n;
-        if (rc == HX_EIO || (rc == HX_EAGAIN && is_over(w)))
+        if (n)
+            since_ns = sender_now_ns();
+        if (rc == HX_EIO || (rc == HX_EAGAIN && is_over(w, since_ns)))
             break;
     }
     if (rc == HX_EIO)

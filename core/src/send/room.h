@@ -14,7 +14,10 @@
 #include <sys/socket.h>
 
 enum { NS_PER_US = 1000, NS_PER_MS = 1000000 };
-enum { PATIENCE_MS = 2000 }; /* at the end, with a receiver that takes nothing or does not answer */
+enum {
+    PATIENCE_MS = 2000, /* with connections, once the storm is told to end */
+    SILENCE_MS = 5000,  /* once its time is over: of a receiver that takes or says nothing at all */
+};
 #define NS_PER_S INT64_C(1000000000)
 
 /* A row of the stats page for each stream. */
@@ -80,7 +83,9 @@ typedef struct sender_worker {
     uint32_t *line_ends; /* of the lines in out */
     int64_t pending_since_ns; /* when the oldest of them was due, by the timeline */
     int64_t last_time_ns;     /* of the event composed last */
-    int64_t patience_ns; /* monotonic: until then it waits for a receiver; 0: as long as it takes */
+    int64_t patience_ns;      /* monotonic: when patience ends; 0: nobody has told it to end */
+    int64_t heard_ns;         /* monotonic: when a sink last reported */
+    bool ending;              /* all that there is to send is composed */
     uint64_t rate_epoch;
     bool gso;
     uint32_t segments_max;

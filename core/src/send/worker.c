@@ -485,6 +485,7 @@ void *worker_run(void *worker)
     }
     storm(w);
     flush(w);
+    w->ending = true;
     hx_composer_finish(w->composer);
     truth_write(w);
     int64_t now_ns = sender_now_ns(), before_ns = atomic_load(&w->sender->stopped_ns);
