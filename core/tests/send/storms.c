@@ -95,6 +95,18 @@ const char *storm_refused(hx_sender_config config)
     return err.text;
 }
 
+void storm_fails(hx_sender_config config)
+{
+    hx_profile *profile = profile_make();
+    hx_error err = {""};
+    hx_sender *sender;
+
+    config.composer.profile = profile;
+    CHECK(hx_sender_create(&config, &sender, &err) < 0);
+    CHECK(err.text[0]);
+    hx_profile_destroy(profile);
+}
+
 uint64_t storm_total(const storm_test *t, enum sender_stat what)
 {
     return hx_stats_total(t->sender->stats, what);

@@ -24,6 +24,9 @@ cJSON *storm_end(storm_test *t, int rc);
 /* What creating one says where it is refused with HX_EINVAL. */
 const char *storm_refused(hx_sender_config config);
 
+/* It cannot be created, for whatever reason. */
+void storm_fails(hx_sender_config config);
+
 /* Until at least so many events were sent. */
 void storm_await(const storm_test *t, uint64_t events);
 uint64_t storm_total(const storm_test *t, enum sender_stat what);

@@ -2,6 +2,7 @@
  * the schedule sets and no clock. */
 #include "storms.h"
 
+#include <dirent.h>
 #include <time.h>
 
 enum { TRIES = 4 };
@@ -480,6 +481,97 @@ static void test_refused(void)
     }
 }
 
+static uint32_t files_open(void)
+{
+    uint32_t count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+
+    CHECK(folder);
+    while (readdir(folder))
+        count++;
+    closedir(folder);
+    return count;
+}
+
+/* Whatever becomes of a storm, it lets go of its sockets and files. */
+static void test_no_file_is_left(void)
+{
+    static const char *const nobody[] = {"127.0.0.1", ""};
+    uint16_t ports[] = {port_of_nobody(), port_of_nobody(), port_of_nobody()};
+    hx_sender_config c = storm_config(ports, 3);
+    uint32_t before = files_open();
+    storm_test t;
+
+    c.truth = "/no/such/folder/truth";
+    for (int transport = HX_UDP; transport <= HX_TLS; transport++) {
+        hx_sender_config wrong = c;
+        wrong.transport = (hx_transport)transport;
+        wrong.framing = HX_FRAMING_OCTETS;
+        storm_fails(wrong);
+        CHECK_INT(files_open(), before);
+    }
+    c.truth = "/dev/null";
+    c.targets = nobody;
+    c.target_count = 2;
+    c.control_socket = "/no/such/folder/control";
+    storm_fails(c);
+    CHECK_INT(files_open(), before);
+    c.control_socket = NULL;
+    c.target_count = 1;
+    c.count = 10;
+    storm_start(&t, c);
+    cJSON_Delete(storm_end(&t, 0));
+    CHECK_INT(files_open(), before);
+}
+
+/* The most that can be asked for: nothing overflows, and it ends when it is told to. */
+static void test_extremes(void)
+{
+    static const struct {
+        uint64_t eps_milli;
+        int64_t ramp_ns;
+        uint32_t burst_us;
+    } cases[] = {
+        {UINT64_C(20000000000), 0, 0},
+        {UINT64_C(20000000000), 0, 1000000},
+        {UINT64_C(1000000000000), 0, 50},
+        {UINT64_C(20000000000), INT64_C(366) * 86400 * NS_PER_S, 0},
+        {1000, 0, 1000000},
+        {1, 0, 0},
+        {0, 0, 0},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        storm_test t;
+        cJSON *totals;
+        drain d;
+
+        drain_start(&d, 2);
+        hx_sender_config c = storm_config(d.ports, 2);
+        c.eps_milli = cases[i].eps_milli;
+        c.ramp_up_ns = cases[i].ramp_ns;
+        c.burst_us = cases[i].burst_us;
+        c.count = UINT64_MAX;
+        c.duration_ns = INT64_C(366) * 86400 * NS_PER_S;
+        c.workers = 3;
+        c.composer.anomaly_rate = 1;
+        c.composer.disturbance_events = UINT64_MAX;
+        storm_start(&t, c);
+        storm_await(&t, 1);
+        nap_ms(20);
+        hx_sender_stop(t.sender);
+        totals = storm_end(&t, 0);
+        uint64_t events = (uint64_t)number_of(totals, "events");
+        CHECK_INT(drain_end(&d) + d.received, events);
+        CHECK_INT(number_of(totals, "errors"), 0);
+        CHECK(number_of(totals, "late_max_us") < 60e6);
+        if (cases[i].eps_milli && cases[i].eps_milli <= 1000)
+            CHECK(events <= 3);
+        cJSON_Delete(totals);
+        drain_free(&d);
+    }
+}
+
 static void test_commands(void)
 {
     static const struct {
@@ -545,6 +637,8 @@ int main(void)
     test_nobody_listens();
     test_account();
     test_refused();
+    test_no_file_is_left();
+    test_extremes();
     test_commands();
     return 0;
 }
