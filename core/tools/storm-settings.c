@@ -210,18 +210,25 @@ static int config_set(storm_settings *s, const char *path, const cJSON *item)
     return HX_EINVAL;
 }
 
-int storm_settings_read_config(storm_settings *s, const char *path)
+int storm_settings_parse(storm_settings *s, const char *name, const char *text, size_t len)
 {
-    size_t len;
-    char *text = storm_file_read(path, &len);
-    cJSON *root = text ? cJSON_ParseWithLength(text, len) : NULL;
+    cJSON *root = cJSON_ParseWithLength(text, len);
     const cJSON *item;
     int rc = cJSON_IsObject(root) ? 0 : HX_EMALFORMED;
 
-    if (text && rc)
-        fprintf(stderr, "haechi-storm: %s: not a JSON object\n", path);
-    cJSON_ArrayForEach(item, root) if (!rc) rc = config_set(s, path, item);
+    if (rc)
+        fprintf(stderr, "haechi-storm: %s: not a JSON object\n", name);
+    cJSON_ArrayForEach(item, root) if (!rc) rc = config_set(s, name, item);
     cJSON_Delete(root);
+    return rc;
+}
+
+static int read_config(storm_settings *s, const char *path)
+{
+    size_t len;
+    char *text = storm_file_read(path, &len);
+    int rc = text ? storm_settings_parse(s, path, text, len) : HX_EIO;
+
     free(text);
     return rc;
 }
@@ -252,7 +259,7 @@ static int take_options(storm_settings *s, int argc, char **argv, bool config_on
         if (letter == '?')
             return HX_EINVAL;
         if (letter == 'c' && config_only) {
-            if (storm_settings_read_config(s, optarg))
+            if (read_config(s, optarg))
                 return HX_EINVAL;
             free(s->config);
             s->config = strdup(optarg);

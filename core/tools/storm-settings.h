@@ -10,7 +10,8 @@ enum { STORM_PINS_MAX = 256 };
 typedef struct storm_settings {
     char *profile, *form, *seed, *start, *eps, *count, *duration, *ramp_up, *sessions;
     char *anomaly_rate, *anomaly_kinds, *disturbance_events, *truth;
-    char *output, *paced, *target, *ports, *transport, *framing, *allow_target, *allow_ports, *max_eps;
+    char *output, *paced, *target, *ports, *transport, *framing, *allow_target, *allow_ports,
+        *max_eps;
     char *workers, *groups, *pin, *burst_us, *gso, *account;
     char *tls_ca, *tls_certificate, *tls_key, *tls_server_name, *tls_insecure;
     char *stats_page, *control_socket, *summary, *snapshot;
@@ -32,8 +33,8 @@ typedef struct storm_plan {
 
 /* 0, HX_EEND after --help was printed, or HX_EINVAL with a sentence on standard error. */
 int storm_settings_read(storm_settings *s, int argc, char **argv);
-/* The JSON alone, over what is there. */
-int storm_settings_read_config(storm_settings *s, const char *path);
+/* JSON text, over what is there; name is the file's, for sentences. */
+int storm_settings_parse(storm_settings *s, const char *name, const char *text, size_t len);
 void storm_settings_free(storm_settings *s);
 
 /* 0, or HX_EINVAL with a sentence on standard error. */
