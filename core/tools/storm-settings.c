@@ -426,6 +426,7 @@ static int read_start(const storm_settings *s, storm_plan *plan)
         return read_time("2025-08-30T10:15:30Z", start_ns);
     clock_gettime(CLOCK_REALTIME, &now);
     *start_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    plan->sender.start_now = true;
     return 0;
 }
 

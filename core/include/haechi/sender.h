@@ -43,6 +43,7 @@ typedef struct hx_sender_config {
     bool tls_insecure;
 
     uint64_t eps_milli;  /* of all workers; 0: as fast as it goes */
+    bool start_now;      /* composer.start_ns is when hx_sender_run begins */
     bool unhurried;      /* output: eps is of log time alone, the file is written at once */
     uint64_t count;      /* events in all; 0: no bound */
     int64_t duration_ns; /* 0: no bound */

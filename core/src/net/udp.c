@@ -24,8 +24,8 @@ enum {
      * the idle ones in between costs little. */
     TURN_MAX = 64,
     /* A question that finds nothing costs 90 ns, as much as taking five messages. */
-    REST_ROUNDS = 8,
-    ROUNDS_MAX = 4, /* of a call that found nothing but control messages */
+    REST_ROUNDS = 2, /* more, and a port that wakes up falls behind the others in event time */
+    ROUNDS_MAX = 4,  /* of a call that found nothing but control messages */
     CONTROL_BYTES = 64,
 };
 

@@ -413,6 +413,8 @@ static int start_workers(hx_sender *s, hx_error *err)
     s->zero_real_ns = (int64_t)real.tv_sec * NS_PER_S + real.tv_nsec + after_ns;
     s->offered_since_ns = s->zero_ns;
     pthread_mutex_unlock(&s->rate_lock);
+    if (s->config.start_now)
+        s->config.composer.start_ns = s->zero_real_ns;
     atomic_store(&s->stopped_ns, s->zero_ns);
     for (uint32_t i = 0; i < s->stream_count; i++)
         s->streams[i].next_mark_ns = s->zero_ns + NS_PER_S * i / s->stream_count;

@@ -332,6 +332,10 @@ static void pace_begin(sender_worker *w, pace *p)
 
     p->eps_milli = share(c->eps_milli, w);
     p->left = UINT32_MAX;
+    if (c->start_now && p->eps_milli) {
+        int64_t gap_ns = (int64_t)(UINT64_C(1000000000000) / c->eps_milli);
+        hx_composer_pace(w->composer, c->composer.start_ns + gap_ns * w->index, p->eps_milli);
+    }
     timeline_start(&w->line, c->composer.start_ns, p->eps_milli, c->ramp_up_ns);
 }
 
