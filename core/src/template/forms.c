@@ -22,8 +22,12 @@ void hx_form_keep(hx_form_place place, hx_slice message, uint32_t key)
 {
     hx_form *form = place.form;
 
+    if (form->used) {
+        form->used = false;
+        return;
+    }
     form->hash = place.hash;
-    form->length = message.len;
+    form->length = (uint16_t)message.len;
     form->key = key;
     for (uint32_t i = 0; i < message.len; i++)
         form->bytes[i] = message.ptr[i] >= '0' && message.ptr[i] <= '9' ? '0' : message.ptr[i];

@@ -3,7 +3,9 @@
  * so messages of one form have the same tokens but for values, and match the same template. Most
  * messages of a log have a form that came shortly before.
  *
- * A bounded number of forms is kept; a new one takes the place of the one that lay there. */
+ * A bounded number of forms is kept; a new one takes the place of the one that lay there, unless
+ * that has been found since another wanted its place: messages that come once, with a name or a key
+ * of their own, do not push out those that come again. */
 #ifndef HAECHI_TEMPLATE_FORMS_H
 #define HAECHI_TEMPLATE_FORMS_H
 
@@ -19,7 +21,8 @@
 
 typedef struct hx_form {
     uint64_t hash; /* 0: free */
-    uint32_t length;
+    uint16_t length;
+    bool used; /* found since another message wanted its place */
     uint32_t key;
     char bytes[HX_FORM_BYTES];
 } hx_form;
@@ -52,6 +55,14 @@ typedef struct hx_forms_way {
  * them. */
 extern const hx_forms_way hx_forms_way_plain;
 hx_forms_way hx_forms_way_best(void);
+
+/* The answer of a form that was found. */
+static inline uint32_t hx_form_use(hx_form_place place)
+{
+    if (!place.form->used) /* most are: nothing is written then */
+        place.form->used = true;
+    return place.form->key;
+}
 
 /* Keeps the answer for a message that was not found at place. */
 void hx_form_keep(hx_form_place place, hx_slice message, uint32_t key);

@@ -139,7 +139,7 @@ uint32_t hx_matcher_match_at(const hx_matcher *matcher, hx_match_scratch *scratc
     uint32_t key;
 
     if (scratch->way.holds(place, message))
-        return place.form->key;
+        return hx_form_use(place);
     key = match_outline(matcher, scratch, message);
     if (place.form)
         hx_form_keep(place, message, key);

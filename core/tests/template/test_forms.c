@@ -82,6 +82,28 @@ static void test_compared(hx_forms_way way)
     hx_forms_free(&forms);
 }
 
+/* A form that was found stays where another message wants its place, once. */
+static void test_used_ones_stay(void)
+{
+    const hx_forms_way way = hx_forms_way_best();
+    hx_slice often = HX_SLICE_LIT("a message that comes often"), rare = HX_SLICE_LIT("another");
+    hx_forms forms;
+    hx_form_place place;
+
+    CHECK_INT(hx_forms_init(&forms), 0);
+    place = way.place(&forms, often);
+    hx_form_keep(place, often, 1);
+    CHECK_INT(hx_form_use(place), 1);
+    for (uint32_t i = 0; i < 3; i++) {
+        hx_form_place other = {place.form, way.place(&forms, rare).hash};
+
+        CHECK_INT(way.holds(place, often), i < 2);
+        CHECK_INT(way.holds(other, rare), i == 2);
+        hx_form_keep(other, rare, 2);
+    }
+    hx_forms_free(&forms);
+}
+
 static const char *const words[] = {"open",   "user",  "from",    "a1",     "10.0.0.1", "/a/b",
                                     "x=5",    "Jun",   "Mon",     "1 KB",   "s",        "ms",
                                     "4 secs", "[]",    "a.b.c",   "-",      "::1",      "12:30:59",
@@ -148,6 +170,7 @@ int main(void)
     test_lengths(hx_forms_way_best());
     test_compared(hx_forms_way_plain);
     test_compared(hx_forms_way_best());
+    test_used_ones_stay();
     test_scratch_changes_nothing();
     return 0;
 }
