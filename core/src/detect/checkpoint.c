@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAGIC        "HXCKPT02"
+#define MAGIC        "HXCKPT03"
 #define SECTIONS_MAX 4096
 
 enum section_kind {
@@ -213,7 +213,9 @@ int hx_checkpoint_read(const char *path, hx_checkpoint *out, hx_error *err)
     memset(out, 0, sizeof *out);
     rc = read_file(path, &file, err);
     if (!rc && (file.len < sizeof MAGIC - 1 + 16 || memcmp(file.ptr, MAGIC, sizeof MAGIC - 1) != 0))
-        rc = hx_error_set(err, HX_EVERSION, "checkpoint: %s is not a checkpoint of this version",
+        rc = hx_error_set(err, HX_EVERSION,
+                          "checkpoint: %s is not a checkpoint of this version: finish with the "
+                          "version that wrote it, or remove it to begin anew",
                           path);
     if (!rc) {
         size_t body = file.len - sizeof hash;

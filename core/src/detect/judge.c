@@ -55,19 +55,6 @@ static bool over_bound(const hx_worker *w)
            (w->shared->max_model_windows && w->model_windows >= w->shared->max_model_windows);
 }
 
-/* All of the room is moved, and the two bytes behind it that are read as well do not matter: four
- * loads and four stores of 16 bytes, where the exact 62 bytes would make the compiler store and
- * load overlapping halves, which the processor cannot forward. */
-static inline void shift_window(hx_session *s, uint32_t h, uint16_t token)
-{
-    unsigned char moved[sizeof s->window];
-
-    memcpy(moved, (const unsigned char *)s + offsetof(hx_session, window) + sizeof token,
-           sizeof moved);
-    memcpy(s->window, moved, sizeof moved);
-    s->window[h - 1] = token;
-}
-
 void hx_judge_event(hx_worker *worker, uint32_t slot, uint16_t token, uint32_t event,
                     hx_item_kind kind)
 {
@@ -101,7 +88,7 @@ void hx_judge_event(hx_worker *worker, uint32_t slot, uint16_t token, uint32_t e
             item->row = pending_row(w, window);
         }
     }
-    shift_window(&w->sessions.slots[slot], h, token);
+    hx_session_push(&w->sessions.slots[slot], h, token);
 }
 
 /* --- the model ---------------------------------------------------------------------------------
@@ -217,7 +204,7 @@ static hx_slice line_again(hx_worker *w, const hx_session *s, const char *source
     count = hx_front_read(w->front, line.ptr, line.len, w->batch->chunk.arrival_us, events, 256,
                           &consumed, &ignored);
     for (uint32_t i = 0; i < count; i++)
-        if (events[i].name_len == s->name_len && memcmp(events[i].name, s->name, s->name_len) == 0)
+        if (hx_session_is(s, &events[i]))
             return whole;
     return (hx_slice){0};
 }
@@ -243,10 +230,10 @@ static void add_expectation(hx_worker *w, const hx_item *item, hx_alert *alert)
 static void emit_deeplog(hx_worker *w, const hx_item *item, hx_session *s, hx_alert_kind kind)
 {
     const hx_batch *batch = w->batch;
-    char buffer[LINE_AGAIN_MAX];
+    char buffer[LINE_AGAIN_MAX], name[HX_SESSION_NAME_MAX];
     hx_alert alert = {
         .kind = kind,
-        .session = hx_slice_make(s->name, s->name_len),
+        .session = hx_session_name(s, name),
         .key = item->token < w->bundle->log_keys ? item->token : HX_KEY_UNSEEN,
         .token = item->token,
         .surprise_q10 = item->surprise.q10,

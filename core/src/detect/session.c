@@ -46,13 +46,8 @@ uint32_t hx_sessions_find(const hx_sessions *sessions, const hx_event *event)
 
         if (!place.slot)
             return HX_SESSION_NONE;
-        if (place.hash == hash) {
-            const hx_session *s = &sessions->slots[place.slot - 1];
-
-            /* Names are zero-padded, so all of the room can be compared: no length, no loop. */
-            if (memcmp(s->name, event->name, sizeof s->name) == 0 && s->name_len == event->name_len)
-                return place.slot - 1;
-        }
+        if (place.hash == hash && hx_session_is(&sessions->slots[place.slot - 1], event))
+            return place.slot - 1;
     }
 }
 
@@ -64,40 +59,51 @@ static void prefetch_next_slot(const hx_sessions *s)
 
     __builtin_prefetch(line, 1);
     __builtin_prefetch(line + 64, 1);
-    __builtin_prefetch(line + 128, 1);
 }
 
-static uint32_t take_slot(hx_sessions *sessions, uint64_t hash)
+static uint32_t take_slot(hx_sessions *sessions, uint32_t hash)
 {
-    uint32_t at = (uint32_t)hash & sessions->index_mask, slot;
+    uint32_t at = hash & sessions->index_mask, slot;
 
     slot =
         sessions->free_count ? sessions->free_slots[--sessions->free_count] : sessions->touched++;
     prefetch_next_slot(sessions);
     while (sessions->index[at].slot)
         at = (at + 1) & sessions->index_mask;
-    sessions->index[at] = (hx_session_place){(uint32_t)hash, slot + 1};
+    sessions->index[at] = (hx_session_place){hash, slot + 1};
     sessions->open++;
     return slot;
+}
+
+static void fill_far_window(hx_sessions *sessions, hx_session *s, uint16_t begin)
+{
+    sessions->wide = true;
+    for (uint32_t i = HX_SESSION_WINDOW_NEAR; i < HX_WINDOW_MAX; i++)
+        s->window[i] = begin;
 }
 
 uint32_t hx_sessions_open(hx_sessions *sessions, const hx_event *event, uint32_t window,
                           uint16_t begin)
 {
-    uint32_t slot = take_slot(sessions, event->session);
+    uint32_t slot = take_slot(sessions, (uint32_t)event->session);
     hx_session *s = &sessions->slots[slot];
 
-    memset(s, 0, offsetof(hx_session, window));
-    s->hash = event->session;
     s->watermark_us = s->last_us = HX_TIME_NONE;
-    s->last_offset = 0;
-    s->last_input = 0;
-    s->last_identity = 0;
+    s->sum_q10 = 0;
+    s->last_offset = s->worst_offset = 0;
+    s->worst_q10 = 0;
+    s->events = s->worst_input = s->last_input = s->last_identity = 0;
+    s->worst_token = 0;
     s->flags = HX_SESSION_OPEN;
     s->name_len = event->name_len;
-    memcpy(s->name, event->name, sizeof s->name);
-    for (uint32_t i = 0; i < window; i++)
+    s->hash = (uint32_t)event->session;
+    memcpy(s->name_near, event->name, sizeof s->name_near);
+    for (uint32_t i = 0; i < HX_SESSION_WINDOW_NEAR; i++)
         s->window[i] = begin;
+    if (window > HX_SESSION_WINDOW_NEAR)
+        fill_far_window(sessions, s, begin);
+    if (s->name_len > sizeof s->name_near)
+        memcpy(s->name_far, event->name + sizeof s->name_near, sizeof s->name_far);
     return slot;
 }
 
@@ -132,7 +138,7 @@ static void index_remove(hx_sessions *sessions, uint32_t hole)
 void hx_sessions_unlink(hx_sessions *sessions, uint32_t slot)
 {
     hx_session *s = &sessions->slots[slot];
-    uint32_t at = (uint32_t)s->hash & sessions->index_mask;
+    uint32_t at = s->hash & sessions->index_mask;
 
     while (sessions->index[at].slot != slot + 1)
         at = (at + 1) & sessions->index_mask;

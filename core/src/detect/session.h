@@ -1,8 +1,9 @@
 /* Open sessions: found by name, bounded in number, closed when idle. One thread's.
  *
- * A slot has three cache lines: what every event changes, the window, and the name. The table's
- * memory is mapped when it is made but costs nothing until a slot is first used; freed slots are
- * used again first, so it stays as small as the load allows. */
+ * A slot has three cache lines: what every event changes; the start of the name and of the window,
+ * which are all of most names and windows; and the rest of both, which few events touch. The
+ * table's memory is mapped when it is made but costs nothing until a slot is first used; freed
+ * slots are used again first, so it stays as small as the load allows. */
 #ifndef HAECHI_DETECT_SESSION_H
 #define HAECHI_DETECT_SESSION_H
 
@@ -18,9 +19,11 @@ enum {
     HX_SESSION_ALERTED = 4, /* has had its alert; further ones are counted as suppressed */
 };
 
+#define HX_SESSION_NAME_NEAR   28
+#define HX_SESSION_WINDOW_NEAR 16
+
 typedef struct hx_session {
-    _Alignas(64) uint64_t hash;
-    int64_t watermark_us; /* at its last event: the largest event time so far, of any line */
+    _Alignas(64) int64_t watermark_us; /* at its last event: the largest event time, of any line */
     int64_t sum_q10;
     int64_t last_us;       /* event time of its last event */
     uint64_t last_offset;  /* of the line of its last event */
@@ -28,16 +31,54 @@ typedef struct hx_session {
     int32_t worst_q10;
     uint32_t events; /* judged */
     uint32_t worst_input;
+    uint32_t last_input;
+    uint32_t last_identity; /* the low half of its generation's */
     uint16_t worst_token;
     uint8_t flags;
     uint8_t name_len;
+    uint32_t hash; /* the low half of the name's: its home in the index */
+    char name_near[HX_SESSION_NAME_NEAR];
     uint16_t window[HX_WINDOW_MAX + 1]; /* the last h tokens, oldest first */
-    char name[HX_SESSION_NAME_MAX];
-    uint32_t last_input;
-    uint32_t last_identity; /* the low half of its generation's */
+    char name_far[HX_SESSION_NAME_MAX - HX_SESSION_NAME_NEAR];
+    char unused[12];
 } hx_session;
 
 _Static_assert(sizeof(hx_session) == 192, "three cache lines");
+_Static_assert(offsetof(hx_session, window[HX_SESSION_WINDOW_NEAR]) == 128, "two of them near");
+
+/* Names are zero-padded, so all of the room can be compared: no loop, and for most no look at the
+ * third line. */
+static inline bool hx_session_is(const hx_session *s, const hx_event *event)
+{
+    return s->name_len == event->name_len &&
+           memcmp(s->name_near, event->name, sizeof s->name_near) == 0 &&
+           (s->name_len <= sizeof s->name_near ||
+            memcmp(s->name_far, event->name + sizeof s->name_near, sizeof s->name_far) == 0);
+}
+
+/* Its whole name, into room for it. */
+static inline hx_slice hx_session_name(const hx_session *s, char room[static HX_SESSION_NAME_MAX])
+{
+    memcpy(room, s->name_near, sizeof s->name_near);
+    memcpy(room + sizeof s->name_near, s->name_far, sizeof s->name_far);
+    return hx_slice_make(room, s->name_len);
+}
+
+/* A token at the end of a window of h. All of the room in a line is moved, whatever h is: a few
+ * loads and stores of 16 bytes, without a loop. */
+static inline void hx_session_push(hx_session *s, uint32_t h, uint16_t token)
+{
+    uint16_t moved[HX_WINDOW_MAX];
+
+    if (h <= HX_SESSION_WINDOW_NEAR) {
+        memcpy(moved, s->window + 1, (HX_SESSION_WINDOW_NEAR - 1) * sizeof token);
+        memcpy(s->window, moved, (HX_SESSION_WINDOW_NEAR - 1) * sizeof token);
+    } else {
+        memcpy(moved, s->window + 1, sizeof moved);
+        memcpy(s->window, moved, sizeof moved);
+    }
+    s->window[h - 1] = token;
+}
 
 typedef struct hx_session_place {
     uint32_t hash; /* its low half: the home place, so that moving an entry touches no slot */
@@ -52,6 +93,7 @@ typedef struct hx_sessions {
     uint32_t index_mask;
     uint32_t open, max_open, closing;
     uint32_t hand;     /* where the search for a victim goes on */
+    bool wide;         /* windows reach into the third line */
     int64_t victim_us; /* how long a session must have been silent to be one */
 } hx_sessions;
 
@@ -75,17 +117,21 @@ static inline void hx_sessions_prefetch_slot(const hx_sessions *s, uint64_t hash
 
         __builtin_prefetch(line, 1);
         __builtin_prefetch(line + 64, 1);
-        __builtin_prefetch(line + 128, 0);
+        if (s->wide)
+            __builtin_prefetch(line + 128, 1);
     }
 }
 
-/* Prefetches what ending the session in this slot will touch. */
+/* Prefetches what ending the session in this slot will touch, in two steps: the second reads what
+ * the first has fetched. */
 static inline void hx_sessions_prefetch_end(const hx_sessions *s, uint32_t slot)
 {
-    const hx_session *session = &s->slots[slot];
+    __builtin_prefetch(&s->slots[slot].hash, 1);
+}
 
-    hx_sessions_prefetch_index(s, session->hash);
-    __builtin_prefetch(session->window, 1);
+static inline void hx_sessions_prefetch_unlink(const hx_sessions *s, uint32_t slot)
+{
+    hx_sessions_prefetch_index(s, s->slots[slot].hash);
 }
 
 /* The slot of an open session, or HX_SESSION_NONE. */

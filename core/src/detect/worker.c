@@ -247,6 +247,8 @@ static inline bool is_idle(const hx_worker *w, const hx_session *s, int64_t wate
 
 static void end_sessions(hx_worker *w, const uint32_t *slots, uint32_t count)
 {
+    for (uint32_t i = 0; i < count; i++)
+        hx_sessions_prefetch_unlink(&w->sessions, slots[i]);
     for (uint32_t i = 0; i < count; i++) {
         close_session(w, slots[i], HX_ITEM_END);
         /* The closing ones hold slots until they are judged. */

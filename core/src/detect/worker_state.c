@@ -29,12 +29,17 @@ void hx_worker_save(const hx_worker *worker, hx_text *out)
 
 static void load_session(hx_worker *w, hx_session *s, const uint16_t *map, uint32_t old_window)
 {
-    if (hx_batch_owner(s->hash, w->shared->workers) != w->index)
+    char name[HX_SESSION_NAME_MAX];
+    hx_slice whole = hx_session_name(s, name);
+    uint64_t hash = hx_hash_bytes(whole.ptr, whole.len, HX_HASH_SEED);
+
+    if (hx_batch_owner(hash, w->shared->workers) != w->index)
         return;
     if (w->sessions.open == w->sessions.max_open) {
         w->count[HX_STAT_SESSIONS_EVICTED]++;
         return;
     }
+    s->hash = (uint32_t)hash;
     hx_worker_translate(s, map, old_window, w->bundle);
     hx_sessions_restore(&w->sessions, s);
 }

@@ -183,6 +183,53 @@ static void test_sessions_compare_names(void)
     hx_sessions_free(&s);
 }
 
+/* Names of any length, and such as differ only in their last byte. */
+static void test_session_names(void)
+{
+    hx_sessions s;
+    char name[HX_SESSION_NAME_MAX], room[HX_SESSION_NAME_MAX];
+
+    CHECK_INT(hx_sessions_init(&s, 200), 0);
+    for (uint32_t len = 0; len < HX_SESSION_NAME_MAX; len++)
+        for (char last = 'a'; last <= (len ? 'c' : 'a'); last++) {
+            memset(name, 'n', len);
+            name[len] = 0;
+            if (len)
+                name[len - 1] = last;
+            hx_event e = event_named(name);
+
+            e.session = 7; /* the same place for all of them */
+            CHECK_INT(hx_sessions_find(&s, &e), HX_SESSION_NONE);
+            uint32_t slot = hx_sessions_open(&s, &e, 10, 0);
+            hx_slice whole = hx_session_name(&s.slots[slot], room);
+
+            CHECK_INT(hx_sessions_find(&s, &e), slot);
+            CHECK_BYTES(whole.ptr, whole.len, name, len);
+        }
+    hx_sessions_free(&s);
+}
+
+static void test_session_windows(void)
+{
+    hx_sessions s;
+
+    CHECK_INT(hx_sessions_init(&s, 64), 0);
+    for (uint32_t h = 1; h <= HX_WINDOW_MAX; h++) {
+        hx_event e = event_named("name");
+        uint32_t slot = hx_sessions_open(&s, &e, h, 500);
+
+        for (uint32_t n = 1; n <= 40; n++) {
+            hx_session_push(&s.slots[slot], h, (uint16_t)n);
+            for (uint32_t i = 0; i < h; i++)
+                CHECK_INT(s.slots[slot].window[i], n + i < h ? 500 : n + i + 1 - h);
+        }
+        hx_sessions_unlink(&s, slot);
+        hx_sessions_release(&s, slot);
+    }
+    CHECK_INT(s.touched, 1);
+    hx_sessions_free(&s);
+}
+
 static void test_victim_is_old(void)
 {
     hx_sessions s;
@@ -322,6 +369,8 @@ int main(void)
     test_memo_grows();
     test_sessions_open_and_close();
     test_sessions_compare_names();
+    test_session_names();
+    test_session_windows();
     test_victim_is_old();
     test_victims_spare_the_living();
     test_victims_without_time();
