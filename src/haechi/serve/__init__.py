@@ -1,0 +1,1 @@
+"""The control plane: storms, sinks and detectors run, watched and steered over HTTP."""

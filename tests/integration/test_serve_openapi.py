@@ -1,0 +1,117 @@
+"""The API against its own description: whatever is asked, the answer is one that is documented."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, cast
+
+import httpx
+import hypothesis
+import pytest
+import schemathesis
+import uvicorn
+from hypothesis import strategies
+from schemathesis import checks
+
+from haechi.config.serve import ServeConfig
+from haechi.config.storm import StormConfig
+from haechi.native.running import RunningTool
+from haechi.serve.fleet import Detector
+from haechi.serve.keys import Keys
+from haechi.serve.run import _uvicorn
+from haechi.sink.run import Sink
+from haechi.storm import targets
+from haechi.storm.run import Storm
+from tests.integration.serve_room import until
+
+CHECKS = [
+    checks.not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_schema_conformance,
+]
+SETTINGS = hypothesis.settings(
+    max_examples=6,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(hypothesis.HealthCheck),
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+)
+
+
+class Idle(RunningTool):
+    """Nothing is begun by tests that ask at random; what would have been checked before is."""
+
+    def __init__(self) -> None:
+        return
+
+    pid = 1
+    running = True
+    page = None
+
+    def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
+        return {}
+
+    def take_rate(self, config: Any) -> None:
+        return
+
+    def stop(self) -> None:
+        return
+
+    def words(self) -> list[str]:
+        return []
+
+    def summary(self, timeout_s: float | None = None) -> dict[str, Any]:
+        return {}
+
+    def close(self) -> None:
+        return
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of a server in this process, so that its tools can be replaced."""
+
+    def start(config: Any, **_: Any) -> Idle:
+        if isinstance(config, StormConfig):
+            targets.check(config, look_up=lambda target: [target])
+        return Idle()
+
+    with pytest.MonkeyPatch.context() as patch:
+        for tool in (Storm, Sink, Detector):
+            patch.setattr(tool, "start", start)
+        patch.setattr("haechi.serve.fleet.RUNNING_MAX", 1_000_000)
+        config = ServeConfig(state=tmp_path_factory.mktemp("state"), port=0, requests_per_second=100_000)
+        server = uvicorn.Server(_uvicorn(config, Keys(None, time.monotonic)))
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        until(lambda: server.started or not thread.is_alive())
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+
+
+def operations(url: str) -> list[Any]:
+    schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    return [cast(Any, operation).ok() for operation in schema.get_all_operations()]
+
+
+def test_every_operation(url: str) -> None:
+    assert httpx.post(f"{url}/storms", json={"target": "127.0.0.1"}).json()["id"] == "storm-1"
+    asked = operations(url)
+    assert len(asked) > 25
+    for operation in asked:
+        cases = strategies.one_of(
+            operation.as_strategy(),
+            operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE),
+        )
+
+        @SETTINGS
+        @hypothesis.given(case=cases)
+        def answers_as_documented(case: Any) -> None:
+            case.call_and_validate(base_url=url, checks=CHECKS)
+
+        answers_as_documented()
