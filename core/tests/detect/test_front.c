@@ -107,6 +107,36 @@ static void test_long_names_are_cut(const hx_matcher *matcher)
     CHECK(memcmp(a.events[0].name, b.events[0].name, HX_SESSION_NAME_MAX) != 0);
 }
 
+/* However a name is put together, at the buffer's end or before more lines, it is the same. */
+static void test_names_are_the_same(const hx_matcher *matcher)
+{
+    static const char *const heads[] = {"%s sshd[77]: m", "%s sshd: m",  "%s  sshd[7]: m",
+                                        "%s\tsshd[7]: m", "%s a:b[1] m", "%s sshd[]: m",
+                                        "%s sshd m",      "%s : m",      "%s cron[123456789]:"};
+    static const char more[] = "\n2025-08-30T10:15:30Z h p[1]: and a line of more than fifty bytes";
+    const hx_session_rule rule = {.by = HX_SESSION_BY_FIELDS,
+                                  .fields = HX_FIELD_HOST | HX_FIELD_PROCESS | HX_FIELD_PID};
+    static reading alone, before;
+
+    for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++)
+        for (uint32_t len = 1; len < 60; len++) {
+            char host[64] = {0}, line[256];
+
+            memset(host, 'h', len);
+            strcpy(line, "2025-08-30T10:15:30Z ");
+            snprintf(line + strlen(line), 128, heads[i], host);
+            read_text("iso", matcher, rule, line, &alone);
+            strcat(line, more);
+            read_text("iso", matcher, rule, line, &before);
+            CHECK_INT(alone.count, 1);
+            CHECK_INT(before.count, 2);
+            check_name(&before.events[1], "h p 1");
+            CHECK_INT(before.events[0].name_len, alone.events[0].name_len);
+            CHECK(memcmp(before.events[0].name, alone.events[0].name, HX_SESSION_NAME_MAX) == 0);
+            CHECK(before.events[0].session == alone.events[0].session);
+        }
+}
+
 static void test_by_value(const hx_matcher *matcher)
 {
     static const struct {
@@ -289,6 +319,7 @@ int main(void)
 
     test_by_fields(matcher);
     test_long_names_are_cut(matcher);
+    test_names_are_the_same(matcher);
     test_by_value(matcher);
     test_by_time(matcher);
     test_watermark_before_each_line(matcher);
