@@ -124,14 +124,15 @@ struct hx_sender {
 
 int64_t sender_now_ns(void); /* CLOCK_MONOTONIC */
 
-/* A command of any bytes from the control socket; hx_control_answer_fn. */
-void sender_answer(void *sender, const char *line, size_t len, hx_text *out);
-
 /* Events that the schedule had due by now_ns. */
 double sender_offered(struct hx_sender *s, int64_t now_ns);
 
 /* The first error ends the run. */
 void sender_fail(struct hx_sender *s, int code, const hx_error *err);
+
+/* --- commands.c */
+/* A command of any bytes from the control socket; hx_control_answer_fn. */
+void sender_answer(void *sender, const char *line, size_t len, hx_text *out);
 
 /* --- worker.c */
 int worker_create(struct hx_sender *s, uint32_t index, hx_error *err);
