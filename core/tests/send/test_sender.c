@@ -84,6 +84,7 @@ static void check_duration(uint64_t eps_milli, int64_t duration_ns, int64_t ramp
         c.eps_milli = eps_milli;
         c.duration_ns = duration_ns;
         c.ramp_up_ns = ramp_ns;
+        c.start_now = duration_ns != 100000000; /* of both kinds one with a ramp */
         storm_start(&t, c);
         totals = storm_end(&t, 0);
         drain_end(&d);
