@@ -171,17 +171,22 @@ def test_one_that_dies_is_named_and_what_was_seen_is_kept(tmp_path: Path, victim
     assert not psutil.Process().children()
 
 
-def test_a_signal_leaves_a_report_of_what_was_seen(tmp_path: Path) -> None:
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_signal_leaves_a_report_of_what_was_seen(tmp_path: Path, terminal: bool) -> None:
+    """TERM to the trial alone, or INT to all its processes, as Ctrl-C does."""
     scenario = written(
         tmp_path,
         "name: x\ntarget: {ports: 2 free}\nstorm: {workers: 1}\nsteps:\n"
         "  - {name: long, rate: 5k, duration: 600s}\n  - {name: never, rate: 5k, duration: 1s}\n"
         "criteria: [loss_ratio < 1]\n",
     )
-    command = [sys.executable, "-m", "haechi.cli.main", "trial", str(scenario), "-o", str(tmp_path / "out")]
-    command[1:3] = ["-c", "import sys; from haechi.cli.main import main; sys.exit(main(sys.argv[1:]))"]
+    program = "import sys; from haechi.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "trial", str(scenario), "-o", str(tmp_path / "out")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as trial:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stderr=pipe, stdout=pipe, env=environment, start_new_session=True
+    ) as trial:
         try:
             deadline = time.monotonic() + WAIT_S
             storm = None
@@ -191,7 +196,10 @@ def test_a_signal_leaves_a_report_of_what_was_seen(tmp_path: Path) -> None:
                 time.sleep(0.02)
             assert storm is not None
             time.sleep(0.5)  # so that something was seen, not more than the begin of it
-            trial.send_signal(signal.SIGTERM)
+            if terminal:
+                os.killpg(trial.pid, signal.SIGINT)
+            else:
+                trial.send_signal(signal.SIGTERM)
             _, said = trial.communicate(timeout=WAIT_S)
         finally:
             trial.kill()

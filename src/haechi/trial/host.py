@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import random
 import re
+import signal
 import socket
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from haechi.config.values import show_ports
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGESIZE")
+_LOWEST_PORT, _HIGHEST_PORT = 20_000, 32_000  # below the range that the kernel takes ports of its own from
+_TRIES = 200
 _IDLE_FIELDS = (3, 4)  # idle and iowait, in /proc/stat
 
 
@@ -47,13 +52,36 @@ def process_memory_bytes(pid: int) -> int | None:
 
 
 def free_ports(count: int, transport: str) -> str:
-    """So many ports of loopback that were free a moment ago, as `ports` is written."""
+    """So many ports of loopback in a row that were free a moment ago, as `ports` is written. OSError where
+    none are found."""
     kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
+    for _ in range(_TRIES):
+        first = random.randrange(_LOWEST_PORT, _HIGHEST_PORT - count)
+        if _all_free(range(first, first + count), kind):
+            return show_ports(range(first, first + count))
+    raise OSError(f"no {count} free ports in a row between {_LOWEST_PORT} and {_HIGHEST_PORT}")
+
+
+def _all_free(ports: Iterable[int], kind: socket.SocketKind) -> bool:
     with ExitStack() as opened:
-        sockets = [opened.enter_context(socket.socket(socket.AF_INET, kind)) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return show_ports(sorted(each.getsockname()[1] for each in sockets))
+        for port in ports:
+            bound = opened.enter_context(socket.socket(socket.AF_INET, kind))
+            try:
+                bound.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+    return True
+
+
+@contextmanager
+def deaf_to_interrupts() -> Iterator[None]:
+    """A process begun within it does not get the terminal's Ctrl-C, which is for the trial alone: it ends its
+    storm first, and its target when the account is closed."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _text(path: str) -> str:

@@ -58,6 +58,7 @@ th, td { text-align: left; padding: 5px 10px 5px 0; border-bottom: 1px solid var
   vertical-align: top; }
 th { color: var(--soft); font-weight: 500; font-size: 13px; }
 th { overflow-wrap: normal; } .whole { white-space: nowrap; }
+.name { display: inline-block; min-width: 9em; }
 figure { margin: 0; break-inside: avoid; } .plots { display: grid; gap: 18px;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 470px), 1fr)); }
 figcaption { font-weight: 600; font-size: 14px; }
@@ -157,7 +158,8 @@ def _verdict(verdict: str) -> str:
 def _steps(steps: Sequence[Json]) -> str:
     rows = []
     for step in steps:
-        name = f"<b>{escape(step['name'])}</b><br><span class='soft'>{escape(step['words'])}</span>"
+        words = f'<span class="soft">{escape(step["words"])}</span>'
+        name = f'<b class="name">{escape(step["name"])}</b><br>{words}'
         if not step["reached"]:
             name += '<br><span class="not_reached">not reached</span>'
         criteria = "<br>".join(f"{escape(c['text'])} {_verdict(c['verdict'])}" for c in step["criteria"])

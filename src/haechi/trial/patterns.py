@@ -12,6 +12,9 @@ from typing import Protocol
 class Pattern(Protocol):
     """Events a second over a step; times count from the step's beginning."""
 
+    def words(self) -> str:
+        """For people."""
+
     @property
     def highest_eps(self) -> float:
         """No moment of the pattern asks for more."""
@@ -23,6 +26,9 @@ class Pattern(Protocol):
 @dataclass(frozen=True, slots=True)
 class Steady:
     eps: float
+
+    def words(self) -> str:
+        return f"{self.eps:,.0f} events/s"
 
     @property
     def highest_eps(self) -> float:
@@ -39,6 +45,9 @@ class Ramp:
     from_eps: float
     to_eps: float
     duration: float
+
+    def words(self) -> str:
+        return f"{self.from_eps:,.0f} to {self.to_eps:,.0f} events/s"
 
     @property
     def highest_eps(self) -> float:
@@ -59,6 +68,10 @@ class Burst:
     period: float
     width: float
 
+    def words(self) -> str:
+        every = f"{self.width:g} s of every {self.period:g} s"
+        return f"{self.eps:,.0f} events/s, {self.peak_eps:,.0f} for {every}"
+
     @property
     def highest_eps(self) -> float:
         return max(self.eps, self.peak_eps)
@@ -76,6 +89,9 @@ class Sine:
     eps: float
     amplitude: float
     period: float
+
+    def words(self) -> str:
+        return f"{self.eps:,.0f} +- {self.amplitude:,.0f} events/s, period {self.period:g} s"
 
     @property
     def highest_eps(self) -> float:

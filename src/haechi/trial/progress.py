@@ -3,7 +3,9 @@ terminal, plain lines."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -20,10 +22,23 @@ from haechi.trial.wording import figure
 STYLES = {"met": "green", "missed": "red", "unknown": "yellow", "not_reached": "dim"}
 MARKS = {"met": "+", "missed": "x", "unknown": "?", "not_reached": "-"}
 LINE_EVERY_S = 10.0
+RECENT = 60  # samples that figures are of while a step runs
+LOOKED_AT = 300  # samples after which a running step's criteria are not looked at with every one of them
+
+
+def recent(run: StepRun) -> StepRun:
+    """The end of a step: what it costs to look at it does not grow with the hours."""
+    return dataclasses.replace(run, samples=run.samples[-RECENT - 1 :])
+
+
+def is_due(samples: int) -> bool:
+    """Whether criteria are looked at again after so many samples: with growing pauses, so that a day of it
+    costs no more for each second than five minutes do."""
+    return samples % max(1, samples // LOOKED_AT) == 0
 
 
 def figures_line(run: StepRun) -> str:
-    """Of a step so far: rate, loss, latency, processors."""
+    """Rate, loss, latency, processors."""
     found = step_figures(run)
     parts = [f"{short(found.get('achieved_eps') or 0)} events/s"]
     if (loss := found.get("loss_ratio")) is not None:
@@ -62,10 +77,10 @@ class LinesView:
         self.says(f"{step.name}: {step.words}, {clock(step.duration)}")
 
     def sampled(self, run: StepRun) -> None:
-        seconds = run.samples[-1].at_s - run.samples[0].at_s
+        seconds = _seconds(run)
         if seconds - self._said_s >= LINE_EVERY_S:
             self._said_s = seconds
-            self.says(f"{run.step.name}: {clock(seconds)} {figures_line(run)}")
+            self.says(f"{run.step.name}: {clock(seconds)} {figures_line(recent(run))}")
 
     def step_ends(self, number: int, run: StepRun) -> None:
         self.says(f"{run.step.name}: {figures_line(run)}")
@@ -76,13 +91,27 @@ class LinesView:
         pass
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A row of the table, made when there was something new."""
+
+    seconds: float
+    line: str
+    criteria: Sequence[Json]
+    ended: bool = False
+
+
+def _seconds(run: StepRun) -> float:
+    return run.samples[-1].at_s - run.samples[0].at_s if run.samples else 0.0
+
+
 class LiveView:
     """All steps as a table that is kept fresh."""
 
     def __init__(self, console: Console) -> None:
         self._live = Live(console=console, auto_refresh=False)
         self._steps: list[Step] = []
-        self._runs: dict[int, StepRun] = {}
+        self._shown: dict[int, _Shown] = {}
         self._at = 0
 
     def says(self, text: str) -> None:
@@ -100,11 +129,13 @@ class LiveView:
         self._show()
 
     def sampled(self, run: StepRun) -> None:
-        self._runs[self._at] = run
+        before = self._shown.get(self._at)
+        criteria = before.criteria if before and not is_due(len(run.samples)) else step_verdicts(run)
+        self._shown[self._at] = _Shown(_seconds(run), figures_line(recent(run)), criteria)
         self._show()
 
     def step_ends(self, number: int, run: StepRun) -> None:
-        self._runs[number] = run
+        self._shown[number] = _Shown(_seconds(run), figures_line(run), step_verdicts(run), ended=run.ended)
         self._show()
 
     def close(self) -> None:
@@ -116,16 +147,13 @@ class LiveView:
     def _render(self) -> RenderableType:
         table = Table("step", "", "time", "figures", "criteria")
         for number, step in enumerate(self._steps):
-            run = self._runs.get(number)
-            seconds = run.samples[-1].at_s - run.samples[0].at_s if run and run.samples else 0.0
-            mark = "*" if number == self._at and not (run and run.ended) else ""
-            criteria = step_verdicts(run if run else StepRun(step))
+            shown = self._shown.get(number) or _Shown(0.0, "", step_verdicts(StepRun(step)))
             table.add_row(
                 Text(step.name),
-                mark,
-                f"{clock(seconds)} / {clock(step.duration)}",
-                Text(figures_line(run)) if run else "",
-                Group(*(criterion_text(criterion) for criterion in criteria)),
+                "*" if number == self._at and not shown.ended else "",
+                f"{clock(shown.seconds)} / {clock(step.duration)}",
+                Text(shown.line),
+                Group(*(criterion_text(criterion) for criterion in shown.criteria)),
             )
         return table
 

@@ -29,7 +29,7 @@ from haechi.trial.target import Ending, Target, TargetFailedError
 
 N = TypeVar("N", int, float)
 
-TICK_S = 0.1
+TICK_S, SHORTEST_TICK_S = 0.1, 0.001
 SAMPLE_S, SHORTEST_SAMPLE_S = 1.0, 0.2
 SAMPLES_OF_A_STEP = 5  # at least, where it is that long
 
@@ -146,7 +146,9 @@ class Runner:
             sampled = begin
             while (now := time.monotonic() - t0) < end and not self._stops(run):
                 sent = self._sender.read().events - sent_before
-                self._sender.set_rate(rate_at(schedule, now, TICK_S, sent))
+                # Not beyond the step: the next one sets its own rate as it begins.
+                tick = min(TICK_S, max(SHORTEST_TICK_S, end - now))
+                self._sender.set_rate(rate_at(schedule, now, tick, sent))
                 if now - sampled >= self._sample_s:
                     sampled = now
                     self._samples.append(self._sample(number, schedule.events(now)))

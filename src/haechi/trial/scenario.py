@@ -269,17 +269,6 @@ class StepSection(_Section):
                 return Sine(eps(self.rate), amplitude, seconds(self.period))
         return Steady(eps(self.rate))
 
-    def in_words(self) -> str:
-        match self.pattern:
-            case "ramp":
-                return f"{self.from_rate:,.0f} to {self.to_rate:,.0f} events/s"
-            case "burst":
-                every = f"{self.width:g} s of every {self.period:g} s"
-                return f"{self.rate:,.0f} events/s, {self.peak:,.0f} for {every}"
-            case "sine":
-                return f"{self.rate:,.0f} +- {self.amplitude:,.0f} events/s, period {self.period:g} s"
-        return f"{self.rate:,.0f} events/s"
-
 
 class SearchSection(_Section):
     """RFC 2544's throughput test: the highest rate that a trial of this length survives."""
@@ -381,16 +370,17 @@ def steps_of(scenario: Scenario, scale_time: float = 1.0, scale_rate: float = 1.
     own = AnomaliesSection(
         rate=storm.anomaly_rate, kinds=storm.anomaly_kinds, disturbance_events=storm.disturbance_events
     )
+    shapes = [step.shape(scale_time, scale_rate) for step in scenario.steps]
     return tuple(
         Step(
             name=step.name or f"step {number}",
-            words=step.in_words(),
+            words=shape.words(),
             duration=step.duration * scale_time,
-            pattern=step.shape(scale_time, scale_rate),
+            pattern=shape,
             anomalies=step.anomalies or own,
             criteria=tuple(parse(text) for text in step.criteria),
         )
-        for number, step in enumerate(scenario.steps, 1)
+        for number, (step, shape) in enumerate(zip(scenario.steps, shapes, strict=True), 1)
     )
 
 

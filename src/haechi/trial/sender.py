@@ -72,7 +72,9 @@ class Sender:
     def start(self, eps: float, anomalies: AnomaliesSection) -> float:
         """The next storm; time.monotonic() of when it began to send. TargetError, ToolError."""
         config = self.config(eps, anomalies)
-        self._storm, self._eps = Storm.start(config), eps
+        with host.deaf_to_interrupts():
+            self._storm = Storm.start(config)
+        self._eps = eps
         self._cpu_s, self._memory = 0.0, 0
         self.truths.append(config.truth)
         at = time.monotonic()

@@ -110,7 +110,8 @@ class SinkTarget:
         )
 
     def __enter__(self) -> Self:
-        self._sink = Sink.start(self._config)
+        with host.deaf_to_interrupts():
+            self._sink = Sink.start(self._config)
         return self
 
     def __exit__(
@@ -180,7 +181,8 @@ class DetectTarget:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as opened:
-            self._process = opened.enter_context(Process.start("haechi-detect", self._config))
+            with host.deaf_to_interrupts():
+                self._process = opened.enter_context(Process.start("haechi-detect", self._config))
             self._page: StatsPage = opened.enter_context(self._process.stats())
             self._opened = opened.pop_all()
         return self
