@@ -33,7 +33,8 @@ FIELDS = set(
 OF_WORKER = set("id port eps total_sent errors cpu_core status".split())
 KPIS = set(
     "achieved_eps target_achievement_percent peak_eps average_eps eps_consistency_score uptime_percentage "
-    "packet_loss_rate error_rate mtbf_hours mttr_minutes cpu_efficiency memory_efficiency".split()
+    "packet_loss_rate error_rate mtbf_hours mttr_minutes cpu_efficiency memory_efficiency "
+    "network_utilization linear_scalability grade".split()
 )
 
 

@@ -222,3 +222,29 @@ def test_a_rule_of_the_plane_reaches_a_channel(monkeypatch: pytest.MonkeyPatch) 
     ]
     assert [note.event for note in plane.notifier.latest(10)] == ["recovered", "fired"]
     assert plane.notifier.latest(1)[0].text == "host: cpu_percent has recovered: 10"
+
+
+def test_a_message_given_up_while_it_is_tried_stays_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notify, "PENDING_MAX", 1)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def fail(*_: str) -> None:
+        begun.set()
+        go_on.wait(PATIENCE_S)
+        raise ValueError("a plugin's own mistake")
+
+    async def scene() -> Notifier:
+        notifier = Notifier((HOOK,), 1, 0.01, asyncio.get_running_loop().time, fail)
+        task = asyncio.create_task(notifier.run())
+        notifier.tell("r", "storm-1", "fired", "high", "first")
+        await until(begun.is_set)
+        notifier.tell("r", "storm-1", "recovered", "high", "second")
+        go_on.set()
+        await until(lambda: notifier.pending == 0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return notifier
+
+    second, first = asyncio.run(scene()).latest(2)
+    assert (first.state, first.error) == ("failed", "more than 1 messages were waiting")
+    assert (second.state, second.error) == ("failed", "ValueError")

@@ -118,12 +118,36 @@ def test_kpis_of_an_outage() -> None:
     assert watch.kpis() == {}
     run(watch, page, [(100, 100)] * 12)
     assert watch.kpis()["mtbf_hours"] is None
+    assert watch.kpis()["uptime_percentage"] == pytest.approx(100)
     run(watch, page, [(0, 0)] * 4, begin=12)
     run(watch, page, [(100, 100)] * 4, begin=16)
     kpis = watch.kpis()
-    assert kpis["uptime_percentage"] == pytest.approx(100 * 14 / 18)
+    judged = 18  # seconds after the first three, of 20
+    assert kpis["uptime_percentage"] == pytest.approx(100 * (judged - 4) / judged)
     assert kpis["mttr_minutes"] == pytest.approx(4 / 60)
-    assert kpis["mtbf_hours"] == pytest.approx(14 / 3600)
+    assert kpis["mtbf_hours"] == pytest.approx((judged - 4) / 3600)
     assert kpis["achieved_eps"] == pytest.approx(200 * 16 / 20)
     assert kpis["target_achievement_percent"] == pytest.approx(80)
     assert 0 < kpis["eps_consistency_score"] < 100
+    assert kpis["network_utilization"] is None
+    assert kpis["grade"] in ("C", "D")  # by how much this very process costs
+
+
+def test_a_ramp_asks_for_less_and_a_pause_for_nothing() -> None:
+    watch, page = watch_of(ramp_up=4, duration=60), Page()
+    run(watch, page, [(25, 25), (50, 50), (75, 75), (100, 100)])
+    assert watch.kpis()["target_achievement_percent"] == pytest.approx(100)
+    run(watch, page, [(100, 100)] * 5, begin=4)
+    page.tool["paused"] = 1
+    run(watch, page, [(0, 0)] * 5, begin=9)
+    kpis = watch.kpis()
+    assert kpis["target_achievement_percent"] == pytest.approx(100)
+    assert kpis["uptime_percentage"] == pytest.approx(100)
+    assert kpis["mtbf_hours"] is None
+
+
+def test_samples_are_bounded() -> None:
+    watch, page = watch_of(), Page()
+    run(watch, page, [(100, 100)] * 700)
+    assert len(watch._samples) == 600
+    assert watch.kpis()["achieved_eps"] == pytest.approx(200)

@@ -80,7 +80,9 @@ class Mute(BaseModel):
 
 
 class Health(BaseModel):
-    status: Literal["ok"]
+    """stalled, with status 503: it answers, but its figures are old."""
+
+    status: Literal["ok", "stalled"]
     version: str
     uptime_seconds: float
 
@@ -178,11 +180,12 @@ _general, _jobs = APIRouter(tags=["general"]), APIRouter(tags=["jobs"])
 _alerts, _messages = APIRouter(tags=["alerts"]), APIRouter(tags=["messages"])
 
 
-@_general.get("/health")
-async def health(plane: ThePlane) -> Health:
-    """Whether it answers. Needs no token."""
+@_general.get("/health", responses={503: {"model": Health}})
+async def health(plane: ThePlane, answer: Response) -> Health:
+    """Whether it works. Needs no token."""
+    answer.status_code = 503 if plane.stalled else 200
     uptime = plane.clock() - plane.started_s
-    return Health(status="ok", version=__version__, uptime_seconds=uptime)
+    return Health(status="stalled" if plane.stalled else "ok", version=__version__, uptime_seconds=uptime)
 
 
 @_general.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

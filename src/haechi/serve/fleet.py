@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
+import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -71,12 +71,15 @@ class Job:
     ended_s: float | None = None
     error: str | None = None
     result: Mapping[str, Any] | None = None
-    alerts: Path | None = None
     words: deque[str] = field(default_factory=lambda: deque(maxlen=_WORDS_KEPT))
 
     @property
     def alive(self) -> bool:
         return self.state not in ("done", "failed")
+
+    @property
+    def alerts(self) -> Path | None:
+        return Path(self.settings.alerts) if isinstance(self.settings, DetectConfig) else None
 
     def view(self, *, whole: bool = True) -> dict[str, Any]:
         """Without what costs much to send where it is one of a list."""
@@ -127,14 +130,11 @@ class Fleet:
         return await self._start("sink", settings, partial(Sink.start, settings, ready_s=READY_S))
 
     async def start_detector(self, wish: Mapping[str, Any]) -> Job:
-        number = self._numbers["detector"] + 1
-        # Of this run of the server: alerts of an earlier one are not taken for new ones.
-        name = f"detector-{number}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.jsonl"
+        # A file of its own: alerts of an earlier run are not taken for new ones.
+        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}.jsonl"
         alerts = self._config.state / "alerts" / name
         settings = await asyncio.to_thread(wishes.detect_settings, wish, self._config, alerts)
-        job = await self._start("detector", settings, partial(Detector.start, settings))
-        job.alerts = alerts
-        return job
+        return await self._start("detector", settings, partial(Detector.start, settings))
 
     async def stop(self, job: Job) -> None:
         """Asks it to end; its totals come when it has."""

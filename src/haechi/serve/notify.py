@@ -129,8 +129,10 @@ class Notifier:
         note.attempts += 1
         try:
             await asyncio.to_thread(self._deliver, channel.url, title, note.text, kind)
-        except DeliveryError as error:
-            note.error = str(error)
+        except Exception as error:  # whatever it is, the message is tried again or given up aloud
+            if note.state != "pending":
+                return
+            note.error = str(error) if isinstance(error, DeliveryError) else type(error).__name__
             if note.attempts >= self._attempts:
                 self._give_up(note, note.error)
             else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -22,6 +23,8 @@ from haechi.serve.rules import Standing
 from haechi.serve.watch import StormWatch
 
 TICK_S = 1.0
+STALLED_S = 5.0
+ALERT_READS = 4  # pieces of a second, of each detector
 ALERTS_WINDOW_S = 60.0
 FAILED_SHOWN_S = 60.0
 EVENTS_KEPT = 1000
@@ -41,8 +44,11 @@ class Plane:
         self.standings: dict[tuple[str, str], Standing] = {}
         self.events: deque[dict[str, Any]] = deque(maxlen=EVENTS_KEPT)
         self.host: dict[str, float] = {}
-        self.started_s = clock()
-        self.metrics_text = self.kpis_text = "{}"
+        self.started_s = self._ticked_s = clock()
+        self.failures = 0
+        self.metrics_text = "{}"
+        self._stamp = ""
+        self._kpis_text: tuple[str, str] = ("", "{}")  # of which tick, and the text
         self._ticked = asyncio.Event()
         self._followed: set[str] = set()
         self._self = psutil.Process()
@@ -63,6 +69,11 @@ class Plane:
             await self.fleet.close()
             await self.notifier.close()
 
+    @property
+    def stalled(self) -> bool:
+        """Whether its figures are old."""
+        return self.clock() - self._ticked_s > STALLED_S
+
     async def next_tick(self) -> None:
         await self._ticked.wait()
 
@@ -72,13 +83,23 @@ class Plane:
         self._read_host()
         self.fleet.read(at)
         self._follow_alerts()
-        self.alerts.read()
+        for _ in range(ALERT_READS):
+            if not self.alerts.read():
+                break
         self._evaluate(at)
-        stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        self.metrics_text = json.dumps({"time": stamp, **self._metrics()}, separators=(",", ":"))
-        self.kpis_text = json.dumps({"time": stamp, "storms": self.kpis()}, separators=(",", ":"))
+        self._stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        self.metrics_text = json.dumps({"time": self._stamp, **self._metrics()}, separators=(",", ":"))
+        self._ticked_s = at
         ticked, self._ticked = self._ticked, asyncio.Event()
         ticked.set()
+
+    @property
+    def kpis_text(self) -> str:
+        """The message of this second; made where somebody wants it, and once for all."""
+        if self._kpis_text[0] != self._stamp:
+            whole = {"time": self._stamp, "storms": self.kpis()}
+            self._kpis_text = (self._stamp, json.dumps(whole, separators=(",", ":")))
+        return self._kpis_text[1]
 
     def kpis(self) -> list[dict[str, Any]]:
         return [
@@ -93,7 +114,11 @@ class Plane:
     async def _tick_for_ever(self) -> None:
         due = self.clock()
         while True:
-            self.tick()
+            try:
+                self.tick()
+            except Exception:  # a mistake of ours in one second must not end the watch over all others
+                self.failures += 1
+                logging.exception("a second's work failed")
             due = max(due + TICK_S, self.clock())
             await asyncio.sleep(due - self.clock())
 

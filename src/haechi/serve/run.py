@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import ssl
 import sys
@@ -68,6 +69,7 @@ class ImpatientProtocol(H11Protocol):
 def serve(config: ServeConfig) -> None:
     """Until TERM or INT. ServeError where it cannot be begun; TokenError for the token's file."""
     logging.basicConfig(stream=sys.stderr, format="haechi: %(message)s", level=logging.WARNING)
+    os.umask(0o077)  # what the tools write is for this user alone
     _check_channels(config)
     config.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     keys = _keys(config)

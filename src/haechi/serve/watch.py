@@ -1,21 +1,27 @@
-"""Figures of a running tool, out of its stats page, once a second; rates of the last minutes only."""
+"""Figures of a running tool, out of its stats page, once a second; samples of the last minutes only."""
 
 from __future__ import annotations
 
-import statistics
+import os
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
+
+import psutil
 
 from haechi.config.storm import StormConfig
 from haechi.config.values import read_ports
 from haechi.live.meter import Cost, Meter
 from haechi.native.stats import StatsPage
+from haechi.trial.figures import Sample
+from haechi.trial.grade import grade
+from haechi.trial.kpi import Counts, kpis
 
 SETTLE_S = 3.0  # after its start a storm has no rate yet
 STUCK_S = 3.0  # a stream that sends nothing for so long, though it should
 _STUCK_EPS = 5.0  # below that a second without an event is nothing special
-_MINUTES = 5
+_SAMPLES = 600  # a second each: what the figures of steadiness and outages are taken over
+_NOT_JUDGED = -1  # the step of a sample whose second is not measured against the target
 GAUGES = {
     "target_eps",
     "paused",
@@ -68,11 +74,10 @@ class StormWatch:
         self._places = max(1, len(config.target)) * len(read_ports(config.ports))
         self._errors: list[int] = []
         self._moved: list[tuple[int, float]] = []  # of each stream: its events, and when they last grew
-        self._rates: deque[float] = deque(maxlen=60 * _MINUTES)
-        self._down_since: float | None = None
-        self.outages: list[float] = []  # seconds in which nothing was sent though it should have been
+        self._samples: deque[Sample] = deque(maxlen=_SAMPLES)
+        self._asked = 0.0
         self._last_at = at
-        self._up_s = self._watched_s = 0.0
+        self._process = psutil.Process(pid)
         self._cpu_s = 0.0
         self.counters: dict[str, int] = {}
         self.figures: dict[str, Any] = {}
@@ -90,8 +95,10 @@ class StormWatch:
         workers = self._workers(rows, paused, at)
         self.workers_down = sum(worker["status"] == "error" for worker in workers)
         events, errors = self._meter.total, sum(row["errors"] for row in rows)
-        self.loss_percent = self._loss(rows)
-        self._keep_rate(paused, at)
+        self.loss_percent = None
+        if (reported := self._reported(rows)) is not None:
+            received, dropped = reported
+            self.loss_percent = 100 * dropped / (received + dropped) if received + dropped else 0.0
         names = {name for row in rows for name in row} - _NAMES - {"received", "dropped"}
         self.counters = {name: sum(row[name] for row in rows) for name in sorted(names)} | tool
         controls = self.counters["controls"]
@@ -114,35 +121,30 @@ class StormWatch:
             "paused": paused,
             "worker_metrics": workers,
         }
+        self._judge(rows, paused, at)
 
     def kpis(self) -> dict[str, Any]:
-        """What can be said of the storm so far out of its counts; None where it cannot."""
-        figures = self.figures
-        if not figures:
+        """What the storm so far is summed up by, and its grade; None where it cannot be known."""
+        if not self._samples:
             return {}
-        average, target = figures["average_eps"], self.target_eps
-        rates = list(self._rates)
-        mean = statistics.fmean(rates) if rates else 0.0
-        consistency = max(0.0, 1 - statistics.pstdev(rates) / mean) * 100 if mean else None
-        uptime = 100 * self._up_s / self._watched_s if self._watched_s else None
-        cpu, gigabytes = figures["cpu_usage"], figures["memory_usage_bytes"] / 1e9
-        outages = [*self.outages, *([self._last_at - self._down_since] if self._down_since else [])]
-        efficiency = figures["current_eps"] / cpu if cpu else None
-        achieved = 100 * average / target if target else None
-        return {
-            "achieved_eps": average,
-            "target_achievement_percent": achieved,
-            "peak_eps": figures["peak_eps"],
-            "average_eps": average,
-            "eps_consistency_score": consistency,
-            "uptime_percentage": uptime,
-            "packet_loss_rate": None if self.loss_percent is None else self.loss_percent / 100,
-            "error_rate": figures["error_rate"],
-            "mtbf_hours": self._up_s / 3600 / len(outages) if outages else None,
-            "mttr_minutes": statistics.fmean(outages) / 60 if outages else None,
-            "cpu_efficiency": efficiency,
-            "memory_efficiency": figures["current_eps"] / gigabytes if gigabytes else None,
-        }
+        last, average = self._samples[-1], self.figures["average_eps"]
+        counts = Counts(
+            asked=self._asked,
+            sent=last.sent,
+            errors=last.errors,
+            bytes=last.bytes,
+            lost=last.lost,
+            seconds=last.sent / average if average else 0.0,
+            storm_cpu_s=last.storm_cpu_s,
+            processors=len(os.sched_getaffinity(0)),
+            storm_memory_bytes=last.storm_memory_bytes,
+            samples=list(self._samples),
+        )
+        found = kpis(counts)
+        given = grade(found)
+        # Peak and average are of the whole storm, not of the samples that are kept.
+        whole = {"peak_eps": self.figures["peak_eps"], "average_eps": average}
+        return found | whole | {"grade": given.letter, "points": given.points}
 
     def _workers(self, rows: Sequence[dict[str, int]], paused: bool, at: float) -> list[dict[str, Any]]:
         """A stream is a worker here: one socket, one port."""
@@ -177,9 +179,9 @@ class StormWatch:
         pin = self._config.pin
         return pin[worker % len(pin)] if pin and pin != "auto" else None
 
-    def _loss(self, rows: Sequence[dict[str, int]]) -> float | None:
-        """Of what a sink says that came or was dropped. Each stream to a port is told what came to the port
-        in all, so the largest report is the port's."""
+    def _reported(self, rows: Sequence[dict[str, int]]) -> tuple[int, int] | None:
+        """Received and dropped, as a sink says. Each stream to a port is told what came to the port in all,
+        so the largest report is the port's."""
         if not any(row["reported"] for row in rows):
             return None
         received = dropped = 0
@@ -187,24 +189,44 @@ class StormWatch:
             streams = rows[place :: self._places]
             received += max(row["received"] for row in streams)
             dropped += max(row["dropped"] for row in streams)
-        return 100 * dropped / (received + dropped) if received + dropped else 0.0
+        return received, dropped
 
-    def _keep_rate(self, paused: bool, at: float) -> None:
-        """A storm that is paused, warms up or has no target is not measured against one."""
-        warm = self._meter.elapsed >= self._config.ramp_up + SETTLE_S
+    def _judge(self, rows: Sequence[dict[str, int]], paused: bool, at: float) -> None:
+        """Against the target: not while the storm warms up, is paused or has none."""
         since, self._last_at = self._last_at, at
-        self.rate_percent = None
-        if paused or not warm:
-            return
-        rate = self._meter.now
-        self._rates.append(rate)
-        self._watched_s += at - since
-        if rate > 0:
-            self._up_s += at - since
-            if self._down_since is not None:
-                self.outages = [*self.outages, at - self._down_since][-100:]
-                self._down_since = None
-        elif self._down_since is None:
-            self._down_since = at
-        if self.target_eps > 0:
-            self.rate_percent = 100 * rate / self.target_eps
+        elapsed, ramp_up = self._meter.elapsed, self._config.ramp_up
+        if not paused:
+            self._asked += self.target_eps * (at - since) * min(1.0, elapsed / ramp_up if ramp_up else 1.0)
+        judged = not paused and elapsed >= ramp_up + SETTLE_S
+        self.rate_percent = 100 * self._meter.now / self.target_eps if judged and self.target_eps else None
+        reported = self._reported(rows)
+        self._samples.append(
+            Sample(
+                at_s=at,
+                step=0 if judged else _NOT_JUDGED,
+                asked=self._asked,
+                sent=self._meter.total,
+                errors=sum(row["errors"] for row in rows),
+                late=self.counters["late_events"],
+                bytes=self.counters["bytes"],
+                received=reported[0] if reported else None,
+                lost=reported[1] if reported else None,
+                storm_cpu_s=self._cpu_seconds(),
+                target_cpu_s=None,
+                busy_s=0.0,
+                processors_s=0.0,
+                memory_bytes=0,
+                storm_memory_bytes=self._cost.rss_bytes,
+                target_memory_bytes=None,
+                latency_s={},
+            )
+        )
+
+    def _cpu_seconds(self) -> float:
+        """Keeps the last value where the process is gone."""
+        try:
+            times = self._process.cpu_times()
+        except psutil.Error:
+            return self._cpu_s
+        self._cpu_s = times.user + times.system
+        return self._cpu_s
