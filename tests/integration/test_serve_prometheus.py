@@ -44,7 +44,11 @@ def plane(tmp_path_factory: pytest.TempPathFactory, engine_bundle: Path) -> Iter
         wish = {"bundle": str(engine_bundle), "sources": ["app.log"], "follow": True}
         running.post("/detectors", wish)
         until(lambda: running.get("/alerts")["kept"])
-        shown = ("log_generator_packet_loss_percent{", "haechi_sink_current_eps{", "haechi_detect_current_eps{")
+        shown = (
+            "log_generator_packet_loss_percent{",
+            "haechi_sink_current_eps{",
+            "haechi_detect_current_eps{",
+        )
         until(lambda: all(name in running.client.get("/metrics").text for name in shown))
         yield running
 
