@@ -14,7 +14,7 @@ from haechi.config.serve import SEVERITIES
 
 READ_BYTES = 1 << 20  # at a time, so that a flood does not hold up everything else
 LINE_BYTES = 64 << 10
-BACKLOG_BYTES = 16 << 20  # what lies further behind is counted and not read
+BACKLOG_BYTES = 32 << 20  # where more lies behind, all but the last three quarters is counted and not read
 KEPT_BYTES = 24 << 20
 MUTES_MAX = 1000
 RECENT_S = 600  # seconds whose alerts are counted one by one
@@ -156,7 +156,7 @@ class AlertLog:
                 if size < tail.offset:
                     tail.offset, tail.rest, tail.skipping = 0, b"", False
                 if size - tail.offset > BACKLOG_BYTES:
-                    self._skip(file.fileno(), job, tail, size - BACKLOG_BYTES // 2)
+                    self._skip(file.fileno(), job, tail, size - BACKLOG_BYTES * 3 // 4)
                 data = os.pread(file.fileno(), READ_BYTES, tail.offset)
         except FileNotFoundError:
             return False

@@ -39,6 +39,10 @@ def storm_settings(wish: Mapping[str, Any], serve: ServeConfig) -> StormConfig:
     """With the limits of this server in place of those that a command line could lift."""
     options = dict(wish)
     name, in_classic = options.pop("preset", None), options.pop("classic", False)
+    if not isinstance(name, str | None):
+        raise WishError("preset: is not a text such as 100k or 4m-classic")
+    if not isinstance(in_classic, bool):
+        raise WishError("classic: is not true or false")
     try:
         options = {**(preset(name) if name else {}), **options}
         checked = _checked(options, StormConfig, serve)
