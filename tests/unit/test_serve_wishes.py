@@ -24,6 +24,7 @@ def serve(tmp_path: Path) -> ServeConfig:
     (tmp_path / "logs" / "day").mkdir(parents=True)
     (tmp_path / "logs" / "app.log").write_text("x\n")
     (tmp_path / "logs" / "out").symlink_to("/etc")
+    (tmp_path / "logs" / "ring").symlink_to("ring")
     (tmp_path / "secret").write_text("x\n")
     return ServeConfig(state=tmp_path / "state", read=(tmp_path / "logs",), max_eps=1_000_000.0)
 
@@ -50,6 +51,11 @@ def serve(tmp_path: Path) -> ServeConfig:
         ({**LOCAL, "truth": ".hidden"}, "is not a plain file name"),
         ({**LOCAL, "profile": "/etc/passwd"}, "is no file in the folders"),
         ({**LOCAL, "tls_ca": "../secret"}, "is no file in the folders"),
+        ({**LOCAL, "tls_ca": "x" * 300}, "is no file in the folders"),
+        ({**LOCAL, "tls_ca": "x/" * 3000}, "is no file in the folders"),
+        ({**LOCAL, "tls_ca": "ring"}, "is no file in the folders"),
+        ({**LOCAL, "tls_ca": {"x": 1}}, "is no file in the folders"),
+        ({**LOCAL, "truth": ["t"]}, "is not a plain file name"),
         ({**LOCAL, "tls_ca": "a\0b"}, "is no file in the folders"),
         ({**LOCAL, "tls_ca": ["x"]}, "is no file in the folders"),
         ({**LOCAL, "tls_ca": "out/passwd"}, "is no file in the folders"),

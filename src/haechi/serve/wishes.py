@@ -3,6 +3,7 @@ that cannot leave the folders given for them."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -67,14 +68,16 @@ def detect_settings(wish: Mapping[str, Any], serve: ServeConfig, alerts: Path) -
 def readable(name: object, folders: Iterable[Path]) -> Path:
     """The file that a client names, where it lies in one of the folders, links followed. A name that is not
     absolute is looked for in each of them. WishError otherwise, which does not say whether there is one."""
-    text = str(name)
-    if text and "\0" not in text and len(text) <= 4096:
+    text = name if isinstance(name, str) else ""
+    if text and "\0" not in text:
         for folder in folders:
-            root = folder.resolve()
-            path = (root / text).resolve()
-            if path.is_relative_to(root) and path.exists():
-                return path
-    raise WishError(f"{text[:100]!r} is no file in the folders that this server may read (read)")
+            # A name that is too long, a ring of links, a folder that is closed to us: there is no such file.
+            with contextlib.suppress(OSError, RuntimeError):
+                root = folder.resolve()
+                path = (root / text).resolve()
+                if path.is_relative_to(root) and path.exists():
+                    return path
+    raise WishError(f"{str(name)[:100]!r} is no file in the folders that this server may read (read)")
 
 
 def writable(name: object, folder: Path) -> Path:
