@@ -51,7 +51,7 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--ports", "600-700"], "ports: 101 are too many"),
+        (["--ports", "600-1624"], "ports: 1025 are too many"),
         (["--transport", "tls"], "tls needs tls_certificate and tls_key"),
         (["--transport", "sctp"], "'sctp' is not one of"),
         (["--duration", "ten"], "command line: duration: 'ten' is not a time"),

@@ -202,7 +202,7 @@ def test_every_burst_occurs_and_is_short_and_of_one_host(tmp_path: Path, name: s
     truth = tmp_path / "truth.jsonl"
     make(
         tmp_path / "a.log",
-        count=6 * LINES,
+        count=24 * LINES,
         eps=50_000,
         seed=5,
         form="iso",

@@ -53,7 +53,7 @@ def test_run_without_corrected_labels(tmp_path: Path) -> None:
 
 def test_run_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert parsing.run(tmp_path, as_json=False) == 1
-    assert "loghub_2k" in capsys.readouterr().err
+    assert "loghub_2k" in capsys.readouterr().err.replace("\n", "")
     folder = tmp_path / "loghub_2k" / "Bad"
     folder.mkdir(parents=True)
     (folder / "Bad_2k.log_structured.csv").write_text("a,b\n1,2\n")
