@@ -116,9 +116,9 @@ def test_ndr_and_pdr_share_their_trials() -> None:
     [
         ("asked", None, 4e6),
         ("auto", Found(4e6, 4e6, at_least=True), 4e6),
-        ("auto", Found(2e6, 3e6, at_least=False), 1.8e6),
-        ("ndr", Found(4e6, 4e6, at_least=True), 3.6e6),
-        ("ndr", Found(2e6, 3e6, at_least=False), 1.8e6),
+        ("auto", Found(2e6, 3e6, at_least=False), loop.OF_NDR * 2e6),
+        ("ndr", Found(4e6, 4e6, at_least=True), loop.OF_NDR * 4e6),
+        ("ndr", Found(2e6, 3e6, at_least=False), loop.OF_NDR * 2e6),
         ("auto", Found(0.0, 0.0, at_least=False), 4e6),  # nothing was carried: at least it is seen how
     ],
 )
