@@ -182,22 +182,4 @@ int hx_composer_pace(hx_composer *composer, int64_t time_ns, uint64_t eps_milli)
 /* Reports the episodes that are still open, as incomplete. Call once, after the last event. */
 void hx_composer_finish(hx_composer *composer);
 
-/* --- maker: composer to file -------------------------------------------------------------------
- */
-
-typedef struct hx_maker_config {
-    hx_composer_config composer; /* on_episode and context are the maker's own */
-    uint64_t count;              /* lines to write */
-    const char *output;          /* path, or "-" for standard output */
-    const char *truth;           /* path for the episodes, or NULL */
-    const volatile int *stop;    /* set to end early: whole lines, truth complete; may be NULL */
-} hx_maker_config;
-
-typedef struct hx_maker_result {
-    uint64_t events, bytes, episodes;
-} hx_maker_result;
-
-/* 0, also when stopped early; HX_EIO with a sentence in err naming the path. */
-int hx_maker_run(const hx_maker_config *config, hx_maker_result *result, hx_error *err);
-
 #endif

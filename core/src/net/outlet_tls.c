@@ -1,5 +1,7 @@
 #include "net/outlet_tls.h"
 
+#include "net/socket_bio.h"
+
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -18,53 +20,6 @@ struct hx_outlet_tls {
     size_t kept; /* bytes of `record` that OpenSSL has begun to write */
     char record[RECORD_MAX];
 };
-
-/* --- the socket, as OpenSSL sees it ------------------------------------------------------------
- * Its own BIO writes with write(2), which raises SIGPIPE when the receiver has gone. */
-
-static int fd_of(BIO *bio)
-{
-    return (int)(intptr_t)BIO_get_data(bio);
-}
-
-static int bio_write(BIO *bio, const char *bytes, int len)
-{
-    ssize_t n = send(fd_of(bio), bytes, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-    BIO_clear_retry_flags(bio);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        BIO_set_retry_write(bio);
-    return (int)n;
-}
-
-static int bio_read(BIO *bio, char *out, int room)
-{
-    ssize_t n = recv(fd_of(bio), out, (size_t)room, MSG_DONTWAIT);
-
-    BIO_clear_retry_flags(bio);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        BIO_set_retry_read(bio);
-    return (int)n;
-}
-
-static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
-{
-    (void)bio;
-    (void)number;
-    (void)pointer;
-    return command == BIO_CTRL_FLUSH;
-}
-
-static BIO_METHOD *bio_method_make(void)
-{
-    BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "haechi outlet");
-
-    if (method && BIO_meth_set_write(method, bio_write) && BIO_meth_set_read(method, bio_read) &&
-        BIO_meth_set_ctrl(method, bio_ctrl))
-        return method;
-    BIO_meth_free(method);
-    return NULL;
-}
 
 /* --- context -----------------------------------------------------------------------------------
  */
@@ -156,7 +111,7 @@ int hx_outlet_tls_create(const hx_outlet_config *config, const char *name, const
     ERR_clear_error();
     tls->name = strdup(name);
     tls->peer = strdup(peer);
-    tls->method = bio_method_make();
+    tls->method = socket_bio_method();
     tls->context = SSL_CTX_new(TLS_client_method());
     if (tls->name && tls->peer && tls->method && tls->context)
         rc = set_up(tls, config, err);

@@ -1,5 +1,7 @@
 #include "tls.h"
 
+#include "net/socket_bio.h"
+
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -10,42 +12,6 @@ struct tls {
     SSL_CTX *context;
     BIO_METHOD *method;
 };
-
-/* --- the socket, as OpenSSL sees it ------------------------------------------------------------
- * Its own BIO writes with write(2), which raises SIGPIPE when the sender has gone. */
-
-static int fd_of(BIO *bio)
-{
-    return (int)(intptr_t)BIO_get_data(bio);
-}
-
-static int bio_write(BIO *bio, const char *bytes, int len)
-{
-    ssize_t n = send(fd_of(bio), bytes, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-    BIO_clear_retry_flags(bio);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        BIO_set_retry_write(bio);
-    return (int)n;
-}
-
-static int bio_read(BIO *bio, char *out, int room)
-{
-    ssize_t n = recv(fd_of(bio), out, (size_t)room, MSG_DONTWAIT);
-
-    BIO_clear_retry_flags(bio);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        BIO_set_retry_read(bio);
-    return (int)n;
-}
-
-static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
-{
-    (void)bio;
-    (void)number;
-    (void)pointer;
-    return command == BIO_CTRL_FLUSH;
-}
 
 /* --- context ---------------------------------------------------------------------------------- */
 
@@ -111,10 +77,8 @@ static int set_up(tls *t, const hx_listen_config *config, hx_error *err)
     int rc;
 
     t->context = SSL_CTX_new(TLS_server_method());
-    t->method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "haechi listener");
-    if (!t->context || !t->method || !BIO_meth_set_write(t->method, bio_write) ||
-        !BIO_meth_set_read(t->method, bio_read) || !BIO_meth_set_ctrl(t->method, bio_ctrl) ||
-        SSL_CTX_set_min_proto_version(t->context, TLS1_2_VERSION) != 1)
+    t->method = socket_bio_method();
+    if (!t->context || !t->method || SSL_CTX_set_min_proto_version(t->context, TLS1_2_VERSION) != 1)
         return hx_error_set(err, HX_ENOMEM, "TLS cannot be set up (%s)", why());
     SSL_CTX_set_default_passwd_cb(t->context, no_passphrase);
     /* Connections last: nothing is gained by resuming one, and tickets would be written to senders
