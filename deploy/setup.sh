@@ -31,6 +31,11 @@ find_python() {
     done
 }
 
+# Vectorscan is Hyperscan for other processors: the same library to whoever calls it.
+hyperscan() {
+    [ "$(uname -m)" = x86_64 ] && echo libhyperscan-dev || echo libvectorscan-dev
+}
+
 # The Debian packages that are missing, judged by what they bring and not by their names, so that a
 # compiler or a Python from elsewhere will do.
 missing_packages() {
@@ -40,8 +45,10 @@ missing_packages() {
     if command -v pkg-config >/dev/null; then
         pkg-config --exists libcjson || echo libcjson-dev
         pkg-config --exists libcrypto libssl || echo libssl-dev
+        pkg-config --exists libhs || hyperscan
     else
         echo pkg-config libcjson-dev libssl-dev
+        hyperscan
     fi
     if [ -z "$python" ]; then
         if apt-cache show python3.11 >/dev/null 2>&1; then
