@@ -1,0 +1,119 @@
+"""Routes of alerts: read in pages, acknowledged, muted."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, HTTPException, Query
+from pydantic import BaseModel, Field, StringConstraints
+
+from haechi.config.serve import Severity
+from haechi.serve.alertlog import Alert, Filter
+from haechi.serve.plane import Plane
+from haechi.serve.routes import Count, ThePlane, Word
+
+Moment = Annotated[
+    str, StringConstraints(max_length=40, pattern=r"^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d+)?Z?)?$")
+]
+
+routes = APIRouter(tags=["alerts"])
+
+
+class Mute(BaseModel):
+    seconds: float = Field(default=3600, gt=0, le=31_536_000)
+
+
+class AlertView(BaseModel):
+    """An alert of a detector; docs/alert.schema.json has the fields of `alert`."""
+
+    number: int = Field(description="Grows; the `before` of the next page.")
+    job: str
+    acknowledged: bool
+    muted: bool
+    alert: dict[str, Any]
+
+
+class AlertPage(BaseModel):
+    """The newest first. `next` is the next page's `before`; null: there is none."""
+
+    alerts: list[AlertView]
+    next: int | None
+    kept: int
+    older: int = Field(description="That are not kept any more; only counted.")
+    unreadable: int
+    counts: dict[str, int] = Field(description="Of all that came, by severity.")
+
+
+@routes.get("/alerts")
+async def list_alerts(
+    plane: ThePlane,
+    severity: Annotated[Severity | None, Query(description="This or a higher one.")] = None,
+    detector: Word | None = None,
+    session: Word | None = None,
+    job: Word | None = None,
+    since: Annotated[Moment | None, Query(description="Of the event's time.")] = None,
+    until: Moment | None = None,
+    acknowledged: bool | None = None,
+    limit: Count = 100,
+    before: Annotated[int | None, Query(ge=1)] = None,
+) -> AlertPage:
+    log = plane.alerts
+    wanted = Filter(severity, detector, session, job, since, until, acknowledged)
+    found = log.find(wanted, limit + 1, before)
+    counts: dict[str, int] = {}
+    for (_, of), count in log.counts.items():
+        counts[of] = counts.get(of, 0) + count
+    return AlertPage(
+        alerts=[_alert_view(plane, alert) for alert in found[:limit]],
+        next=found[limit - 1].number if len(found) > limit else None,
+        kept=len(log),
+        older=log.older,
+        unreadable=log.unreadable,
+        counts=counts,
+    )
+
+
+def _alert(plane: ThePlane, number: int) -> Alert:
+    alert = plane.alerts.get(number)
+    if alert is None:
+        raise HTTPException(404, f"alert {number} is not kept")
+    return alert
+
+
+TheAlert = Annotated[Alert, Depends(_alert)]
+
+
+def _alert_view(plane: Plane, alert: Alert) -> AlertView:
+    return AlertView.model_validate(alert.view(plane.alerts.is_muted(alert.kind)))
+
+
+@routes.get("/alerts/{number}")
+async def one_alert(plane: ThePlane, alert: TheAlert) -> AlertView:
+    return _alert_view(plane, alert)
+
+
+@routes.post("/alerts/{number}/acknowledge")
+async def acknowledge(plane: ThePlane, alert: TheAlert) -> AlertView:
+    alert.acknowledged = True
+    return _alert_view(plane, alert)
+
+
+@routes.post("/alerts/{number}/mute")
+async def mute(plane: ThePlane, alert: TheAlert, said: Mute) -> AlertView:
+    """Alerts of the same detector, rule and template are still listed; no message is sent for them."""
+    plane.alerts.mute(alert, said.seconds)
+    return _alert_view(plane, alert)
+
+
+@routes.delete("/alerts/{number}/mute")
+async def unmute(plane: ThePlane, alert: TheAlert) -> AlertView:
+    plane.alerts.unmute(alert)
+    return _alert_view(plane, alert)
+
+
+@routes.get("/mutes")
+async def mutes(plane: ThePlane) -> list[dict[str, Any]]:
+    return [
+        {"detector": kind[0], "rule": kind[1], "template": kind[2], "seconds": seconds}
+        for kind, seconds in plane.alerts.mutes()
+    ]
