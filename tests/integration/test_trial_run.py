@@ -21,6 +21,7 @@ import pytest
 
 from haechi.native.tools import ToolError, tool_path
 from haechi.trial.conduct import Conditions, conduct
+from haechi.trial.ndr import Attempt
 from haechi.trial.runner import StepRun
 from haechi.trial.scenario import Scenario, Step, load
 from tests.conftest import Ran
@@ -66,6 +67,9 @@ class Onlooker:
             self._act()
 
     def step_ends(self, number: int, run: StepRun) -> None:
+        pass
+
+    def tried(self, attempt: Attempt) -> None:
         pass
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -24,9 +25,21 @@ _SCALE = click.FloatRange(min=0, min_open=True, max=1000)
 @click.option("--scale-time", type=_SCALE, default=1.0, metavar="FACTOR", help="Multiply durations. [1]")
 @click.option("--scale-rate", type=_SCALE, default=1.0, metavar="FACTOR", help="Multiply rates. [1]")
 @click.option("--json", "as_json", is_flag=True, help="report.json as one line on standard output.")
+@click.option(
+    "--progress-fd",
+    type=click.IntRange(min=3),
+    metavar="FD",
+    help="Write how it goes as JSON lines to this open file descriptor.",
+)
 @click.option("--quiet", is_flag=True, help="Say nothing while it runs.")
 def command(
-    scenario: Path, output: Path | None, scale_time: float, scale_rate: float, as_json: bool, quiet: bool
+    scenario: Path,
+    output: Path | None,
+    scale_time: float,
+    scale_rate: float,
+    as_json: bool,
+    progress_fd: int | None,
+    quiet: bool,
 ) -> int:
     """Run the steps of SCENARIO (YAML) and say whether its criteria are met.
 
@@ -51,10 +64,11 @@ def command(
     from haechi.storm.document import ProfileError
     from haechi.storm.targets import TargetError
     from haechi.train.error import TrainError
-    from haechi.trial.conduct import Conditions, conduct
+    from haechi.trial.conduct import Conditions, Onlookers, conduct
     from haechi.trial.progress import LinesView, LiveView, print_result
     from haechi.trial.scenario import load
     from haechi.trial.target import TargetFailedError
+    from haechi.trial.ticker import Ticker
     from haechi.trial.writing import write_reports
 
     console = Console(stderr=True, quiet=quiet)
@@ -72,13 +86,17 @@ def command(
         tempfile.TemporaryDirectory(prefix="haechi-trial-") as folder,
         ended_by_signal() as ended,
     ):
+        ticker = None if progress_fd is None else Ticker(os.fdopen(progress_fd, "w", encoding="utf-8"))
         read = load(scenario)
+        conditions = Conditions(Path(folder), facts(), ended, scale_time, scale_rate)
         try:
-            report = conduct(read, Conditions(Path(folder), facts(), ended, scale_time, scale_rate), view)
+            report = conduct(read, conditions, view if ticker is None else Onlookers(view, ticker))
         finally:
             view.close()
         if output is not None:
             write_reports(report, output)
+        if ticker is not None:
+            ticker.ends(report)
     print_result(report, Console(stderr=as_json))
     if as_json:
         print_json(report)

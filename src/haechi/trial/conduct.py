@@ -41,6 +41,39 @@ class Onlooker(Protocol):
 
     def step_ends(self, number: int, run: StepRun) -> None: ...
 
+    def tried(self, attempt: Attempt) -> None: ...
+
+
+class Onlookers:
+    """Several, each told everything."""
+
+    def __init__(self, *onlookers: Onlooker) -> None:
+        self._onlookers = onlookers
+
+    def says(self, text: str) -> None:
+        for each in self._onlookers:
+            each.says(text)
+
+    def begins(self, scenario: Scenario, steps: tuple[Step, ...]) -> None:
+        for each in self._onlookers:
+            each.begins(scenario, steps)
+
+    def step_begins(self, number: int, step: Step) -> None:
+        for each in self._onlookers:
+            each.step_begins(number, step)
+
+    def sampled(self, run: StepRun) -> None:
+        for each in self._onlookers:
+            each.sampled(run)
+
+    def step_ends(self, number: int, run: StepRun) -> None:
+        for each in self._onlookers:
+            each.step_ends(number, run)
+
+    def tried(self, attempt: Attempt) -> None:
+        for each in self._onlookers:
+            each.tried(attempt)
+
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
@@ -141,6 +174,7 @@ def _searched(scenario: Scenario, wanted: SearchSection, conditions: Conditions,
     def said(attempt: Attempt) -> None:
         rate = "" if attempt.offered(limits.rate_error) else f", of which {attempt.sent_eps:,.0f} were sent"
         onlooker.says(f"at {attempt.eps:>12,.0f} events/s{rate}: {attempt.lost:,} of {attempt.sent:,} lost")
+        onlooker.tried(attempt)
 
     onlooker.begins(scenario, ())
     search = Search(limits, attempt, said)

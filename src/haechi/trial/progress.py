@@ -14,6 +14,7 @@ from rich.text import Text
 
 from haechi.live.meter import clock, short
 from haechi.trial.difference import Change
+from haechi.trial.ndr import Attempt
 from haechi.trial.report import Json, step_figures, step_verdicts
 from haechi.trial.runner import StepRun
 from haechi.trial.scenario import Scenario, Step
@@ -87,6 +88,9 @@ class LinesView:
         for criterion in step_verdicts(run):
             self._console.print(Text("  ") + criterion_text(criterion), soft_wrap=True)
 
+    def tried(self, attempt: Attempt) -> None:
+        pass  # it was said
+
     def close(self) -> None:
         pass
 
@@ -137,6 +141,9 @@ class LiveView:
     def step_ends(self, number: int, run: StepRun) -> None:
         self._shown[number] = _Shown(_seconds(run), figures_line(run), step_verdicts(run), ended=run.ended)
         self._show()
+
+    def tried(self, attempt: Attempt) -> None:
+        pass  # it was said
 
     def close(self) -> None:
         self._live.stop()
