@@ -66,6 +66,54 @@ RULES = (
 )
 
 
+class HealingConfig(_Section):
+    """When a tool is unwell, and how often it is begun anew."""
+
+    enabled: bool = True
+    stuck_after: Seconds = 1.0
+    silent_after: Seconds = 3.0
+    failing_after: Seconds = 10.0
+    grace: Seconds = 1.0
+    settle: Seconds = 5.0
+    most_restarts: int = Field(default=5, ge=0, le=1_000_000)
+    window: Seconds = 60.0
+    restart_backoff: Seconds = 0.5
+    restart_backoff_most: Seconds = 30.0
+    port_wait: Seconds = 3600.0
+    emergency_above: int = Field(default=3, ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        for name in ("stuck_after", "silent_after", "failing_after", "window"):
+            if getattr(self, name) < 0.2:
+                raise ValueError(f"{name}: {getattr(self, name):g} s is less than 0.2 s, two looks at a tool")
+        if self.settle >= self.window:
+            raise ValueError(f"settle: {self.settle:g} s is not below the window, {self.window:g} s")
+        return self
+
+
+class TuningConfig(_Section):
+    """When settings are changed, and how far."""
+
+    enabled: bool = True
+    interval: Seconds = 5.0
+    below_percent: float = Field(default=95.0, ge=0, le=100)
+    loss_above_percent: float = Field(default=0.3, ge=0, le=100)
+    burst_us_most: int = Field(default=10_000, ge=850, le=1_000_000)
+    workers_most: int = Field(default=0, ge=0, le=64)
+    buffer_bytes_most: int = Field(default=64 << 20, ge=4096, le=1 << 30)
+    storm_gb: float = Field(default=4.0, gt=0)
+    sink_gb: float = Field(default=4.0, gt=0)
+    detector_gb: float = Field(default=4.0, gt=0)
+    serve_gb: float = Field(default=0.5, gt=0)
+
+    @model_validator(mode="after")
+    def _has_an_interval(self) -> Self:
+        if self.interval < 1:
+            raise ValueError(f"interval: {self.interval:g} s is less than a second, which figures are of")
+        return self
+
+
 class ServeConfig(_Section):
     """configs/serve.yaml as a whole. Frozen: what was validated is what is used."""
 
@@ -94,6 +142,9 @@ class ServeConfig(_Section):
     channels: tuple[ChannelConfig, ...] = ()
     attempts: int = Field(default=6, ge=1, le=20)
     backoff: Seconds = 2.0
+
+    healing: HealingConfig = HealingConfig()
+    tuning: TuningConfig = TuningConfig()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
