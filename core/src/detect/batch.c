@@ -67,9 +67,28 @@ static void note_novel(hx_batch *batch, hx_front *front, uint32_t i)
     batch->novel[batch->novel_count++] = (hx_novel){id, i};
 }
 
-void hx_batch_read(hx_batch *batch, hx_front *front, uint32_t workers)
+static void show(const hx_batch *batch, const hx_event *e)
+{
+    const hx_line_place place = {
+        .at_us = batch->chunk.arrival_us,
+        .offset = batch->chunk.offset + e->line,
+        .input = batch->chunk.input,
+    };
+
+    hx_tally_show(batch->bundle->tally, e->key, &place,
+                  hx_slice_make(batch->buffer + e->line, e->length));
+}
+
+static void show_all(const hx_batch *batch)
+{
+    for (uint32_t i = 0; i < batch->event_count; i++)
+        show(batch, &batch->events[i]);
+}
+
+void hx_batch_read(hx_batch *batch, hx_front *front, uint32_t reader, uint32_t workers)
 {
     const hx_bundle *bundle = batch->bundle;
+    _Atomic uint64_t *counts = bundle->tally ? hx_tally_counts(bundle->tally, reader) : NULL;
     const size_t room = hx_front_capacity(batch->capacity);
     int64_t earlier_us = HX_TIME_NONE;
     uint32_t consumed;
@@ -86,13 +105,19 @@ void hx_batch_read(hx_batch *batch, hx_front *front, uint32_t workers)
         hx_event *e = &batch->events[i];
 
         bound_times(batch, e, &earlier_us);
-        if ((e->first_of_line || !bundle->format) &&
-            hx_bundle_token(bundle, e->key) == bundle->deeplog.unseen)
-            note_novel(batch, front, i);
+        if (e->first_of_line || !bundle->format) {
+            if (counts && hx_tally_count(counts, bundle->log_keys, e->key))
+                show(batch, e);
+            if (hx_bundle_token(bundle, e->key) == bundle->deeplog.unseen)
+                note_novel(batch, front, i);
+        }
         if (workers > 1) {
             uint32_t owner = hx_batch_owner(e->session, workers);
 
             batch->owned[owner * room + batch->owned_count[owner]++] = i;
         }
     }
+    if (counts && batch->event_count &&
+        hx_tally_due(bundle->tally, reader, batch->chunk.arrival_us))
+        show_all(batch);
 }

@@ -48,8 +48,9 @@ typedef struct hx_batch {
 int hx_batch_init(hx_batch *batch, uint32_t capacity, uint32_t workers);
 void hx_batch_free(hx_batch *batch, uint32_t workers);
 
-/* Events, novelties and owners from the buffer, with the front of one worker. */
-void hx_batch_read(hx_batch *batch, hx_front *front, uint32_t workers);
+/* Events, novelties and owners from the buffer, with the front of one worker, the reader, who
+ * counts the lines. */
+void hx_batch_read(hx_batch *batch, hx_front *front, uint32_t reader, uint32_t workers);
 
 /* The worker a session or a novelty belongs to. */
 static inline uint32_t hx_batch_owner(uint64_t hash, uint32_t workers)

@@ -182,6 +182,8 @@ int hx_bundle_load(const char *directory, const hx_bundle_options *options, hx_b
         rc = try_front(b, err);
     if (!rc)
         rc = load_model(b, directory, manifest, options, err);
+    if (!rc && options->workers && hx_tally_create(b->log_keys, options->workers, &b->tally))
+        rc = hx_error_set(err, HX_ENOMEM, "bundle: no memory to count %u log keys", b->log_keys);
     if (rc)
         goto fail;
     hx_manifest_destroy(manifest);
@@ -199,6 +201,7 @@ void hx_bundle_destroy(hx_bundle *bundle)
 {
     if (!bundle)
         return;
+    hx_tally_destroy(bundle->tally);
     hx_model_destroy(bundle->deeplog.model);
     hx_matcher_destroy(bundle->matcher);
     hx_format_destroy(bundle->format);

@@ -5,6 +5,7 @@
 
 #include "detect/memo.h"
 #include "detect/model.h"
+#include "detect/tally.h"
 
 #include <haechi/front.h>
 
@@ -39,11 +40,13 @@ typedef struct hx_bundle {
     uint64_t *key_hash;     /* [log_keys]; of the template's text: the same key in another bundle */
     int64_t repeat_us;      /* new_event: how soon the same novelty is reported again */
     hx_deeplog deeplog;
+    hx_tally *tally; /* of the lines read with it; NULL where nobody counts */
 } hx_bundle;
 
 typedef struct hx_bundle_options {
     const char *library; /* ONNX Runtime, or NULL for the loader's search path */
     const char *format;  /* instead of the bundle's, or NULL */
+    uint32_t workers;    /* that count the lines of each log key; 0: nobody does */
 } hx_bundle_options;
 
 /* Reads and verifies the directory. 0, HX_ENOTFOUND, HX_ECORRUPT, HX_EVERSION, HX_EMALFORMED,

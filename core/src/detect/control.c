@@ -44,6 +44,10 @@ static void execute(hx_engine *e, const char *name, const cJSON *command, hx_tex
         do_load_bundle(e, command, out);
         return;
     }
+    if (strcmp(name, "templates") == 0) {
+        hx_engine_templates(e, command, out);
+        return;
+    }
     if (strcmp(name, "pause") == 0)
         hx_engine_pause(e, true);
     else if (strcmp(name, "resume") == 0)
@@ -54,7 +58,8 @@ static void execute(hx_engine *e, const char *name, const cJSON *command, hx_tex
         hx_engine_stop(e);
     else
         rc = hx_error_set(&err, HX_EINVAL,
-                          "\"%.40s\" is not stats, load_bundle, pause, resume, checkpoint or stop",
+                          "\"%.40s\" is not stats, templates, load_bundle, pause, resume, "
+                          "checkpoint or stop",
                           name);
     hx_control_put_result(out, rc, &err);
 }

@@ -177,7 +177,7 @@ int hx_engine_create(const hx_engine_config *config, hx_engine **out, hx_error *
     if (!e)
         return hx_error_set(err, HX_ENOMEM, "engine: out of memory");
     e->config = *config;
-    e->bundle_options = (hx_bundle_options){config->onnxruntime, config->format};
+    e->bundle_options = (hx_bundle_options){config->onnxruntime, config->format, config->workers};
     e->checkpoint_lock = -1;
     atomic_store(&e->latest_us, HX_TIME_NONE);
     pthread_mutex_init(&e->bundle_lock, NULL);

@@ -131,6 +131,16 @@ void hx_network_publish(hx_engine *engine, int64_t now_us, bool now);
 /* "network": {...}, where one is configured. From any thread. */
 void hx_network_summary(hx_engine *engine, hx_text *out);
 
+/* templates.c: the command "templates". Answers with the lines counted since the current bundle was
+ * loaded, and of as many log keys as are asked for: how often it came and the line it came in last.
+ *
+ *   "sort": "key" (also where it is not given) or "count", the most frequent first
+ *   "offset", "limit": which of them; limit is 100 where it is not given, 500 at most
+ *   "keys": [3, 17, null]: these instead, at most 500; null is what fits no template
+ *   "counts": true: the counts of all log keys beside that, an array in their order */
+struct cJSON;
+void hx_engine_templates(hx_engine *engine, const struct cJSON *command, hx_text *out);
+
 /* control.c: an hx_control_answer_fn whose context is the engine. */
 void hx_engine_answer(void *engine, const char *line, size_t len, hx_text *out);
 

@@ -393,7 +393,7 @@ int hx_worker_read(hx_worker *worker, hx_batch *batch, hx_error *err)
 
     if (rc)
         return rc;
-    hx_batch_read(batch, worker->front, worker->shared->workers);
+    hx_batch_read(batch, worker->front, worker->index, worker->shared->workers);
     worker->count[HX_STAT_LINES] += batch->counted.lines;
     worker->count[HX_STAT_EMPTY] += batch->counted.empty;
     worker->count[HX_STAT_MALFORMED] += batch->counted.malformed;

@@ -1,4 +1,5 @@
 /* The whole engine with several workers, while others swap bundles, pause it and ask it things. */
+#include "detect/engine_parts.h"
 #include "made.h"
 
 #include <haechi/engine.h>
@@ -110,6 +111,24 @@ static void *run(void *arg)
     return (void *)(intptr_t)rc;
 }
 
+/* What the command "templates" has counted, while the workers count on. */
+static uint64_t lines_of_templates(hx_engine *engine)
+{
+    static const char command[] = "{\"command\": \"templates\", \"counts\": true}";
+    static const char want[] = "\"lines\": ";
+    hx_text out = {0};
+    const char *at;
+    uint64_t lines;
+
+    hx_engine_answer(engine, command, sizeof command - 1, &out);
+    hx_text_bytes(&out, "", 1);
+    at = strstr(out.ptr, want);
+    CHECK(at != NULL);
+    lines = strtoull(at + strlen(want), NULL, 10);
+    hx_text_free(&out);
+    return lines;
+}
+
 static void *pester(void *arg)
 {
     hx_engine *engine = arg;
@@ -121,6 +140,7 @@ static void *pester(void *arg)
         hx_engine_pause(engine, i % 2);
         CHECK_INT(hx_engine_checkpoint(engine, &err), 0);
         CHECK(summary_count(engine, "lines") <= LINES);
+        CHECK(lines_of_templates(engine) <= LINES);
     }
     hx_engine_pause(engine, false);
     return NULL;
