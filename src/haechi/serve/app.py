@@ -17,7 +17,7 @@ from haechi import __version__
 from haechi.config.serve import ServeConfig
 from haechi.native.control import ControlError
 from haechi.native.tools import ToolError, ToolRefusedError
-from haechi.serve import routes_alerts, routes_general, routes_jobs, routes_messages, wishes
+from haechi.serve import page, routes_alerts, routes_general, routes_jobs, routes_messages, wishes
 from haechi.serve.fleet import FleetError
 from haechi.serve.guard import Guard
 from haechi.serve.keys import Keys
@@ -68,6 +68,7 @@ def make_app(config: ServeConfig, keys: Keys, clock: Callable[[], float] = time.
     app.include_router(routes_jobs.routes)
     app.include_router(routes_alerts.routes)
     app.include_router(routes_messages.routes)
+    app.include_router(page.make_router())
     if config.origins:
         app.add_middleware(
             CORSMiddleware,

@@ -26,10 +26,11 @@ _HEADERS = [
     (b"content-security-policy", POLICY.encode()),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
-    (b"cache-control", b"no-store"),
 ]
+_NOT_KEPT = (b"cache-control", b"no-store")  # what says nothing of it itself
 _STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 _OPEN = {("GET", "/health"), ("HEAD", "/health"), ("POST", "/session")}
+_OPEN_PAGES, _OPEN_FOLDERS = {"/", "/docs"}, ("/page/", "/docs/")  # files that hold no secrets
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 
 Refused = tuple[int, str]
@@ -126,7 +127,7 @@ class Guard:
             return refused
         if (method, scope["path"]) == ("POST", "/session") and not self._logins.take(client):
             return 429, f"too many tokens were tried from {client}; wait some seconds"
-        if not self._keys.demanded or (method, scope["path"]) in _OPEN or self._has_key(headers):
+        if not self._keys.demanded or _is_open(method, scope["path"]) or self._has_key(headers):
             return None
         return 401, "a token is needed: Authorization: Bearer TOKEN, or POST /session from a browser"
 
@@ -178,8 +179,17 @@ class _Answer:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.begun = True
-            message = {**message, "headers": [*message.get("headers", []), *self._headers]}
+            own = list(message.get("headers", []))
+            if not any(name.lower() == b"cache-control" for name, _ in own):
+                own.append(_NOT_KEPT)
+            message = {**message, "headers": [*own, *self._headers]}
         await self._send(message)
+
+
+def _is_open(method: str, path: str) -> bool:
+    if (method, path) in _OPEN:
+        return True
+    return method in ("GET", "HEAD") and (path in _OPEN_PAGES or path.startswith(_OPEN_FOLDERS))
 
 
 def session_of(cookies: str) -> str:
