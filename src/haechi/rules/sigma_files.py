@@ -1,0 +1,195 @@
+"""Sigma's files to rules: read, converted one by one, and what cannot be is listed with its reason."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from sigma.collection import SigmaCollection
+from sigma.correlations import SigmaCorrelationRule
+from sigma.exceptions import SigmaError, SigmaFeatureNotSupportedByBackendError, SigmaTransformationError
+from sigma.filters import SigmaFilter
+from sigma.rule import SigmaLevel, SigmaRule
+
+from haechi.rules.expression import Action, Rule, RuleError, Severity, check_rule, join_any
+from haechi.rules.refusal import Refusal
+from haechi.rules.sigma_backend import POLICY, HaechiBackend
+from haechi.rules.sigma_pipeline import pipeline
+
+DOCUMENT_DEPTH = 32
+CORRELATION = "correlations count or join events over time; a rule here sees one line"
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SEVERITY: dict[SigmaLevel | None, Severity] = {
+    None: "medium",
+    SigmaLevel.INFORMATIONAL: "low",
+    SigmaLevel.LOW: "low",
+    SigmaLevel.MEDIUM: "medium",
+    SigmaLevel.HIGH: "high",
+    SigmaLevel.CRITICAL: "critical",
+}
+
+
+@dataclass
+class _Pile:
+    """What was read from all files, before filters and correlations can be looked at."""
+
+    rules: list[tuple[str, SigmaRule]] = field(default_factory=list)
+    filters: list[SigmaFilter] = field(default_factory=list)
+    in_correlations: dict[str, str] = field(default_factory=dict)  # a rule's id or name -> who counts it
+    refused: list[Refusal] = field(default_factory=list)
+
+
+def looks_like_sigma(document: Any) -> bool:
+    """Whether a YAML document is one of Sigma's."""
+    return isinstance(document, Mapping) and any(
+        key in document for key in ("detection", "logsource", "correlation", "filter", "action")
+    )
+
+
+def read_documents(text: str, name: str) -> list[Any]:
+    """The documents of a YAML text. RuleError where it is not YAML; name stands for the file."""
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=_LOADER):
+            # LibYAML composes nodes by recursion and has no bound of its own.
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > DOCUMENT_DEPTH:
+                raise RuleError(f"{name}: not YAML: nested deeper than {DOCUMENT_DEPTH}")
+        return list(yaml.load_all(text, Loader=_LOADER))
+    except RuleError:
+        raise
+    except Exception as error:  # besides YAMLError, PyYAML lets escape whatever its converters meet
+        mark = getattr(error, "problem_mark", None)
+        where = f":{mark.line + 1}" if mark else ""
+        raise RuleError(f"{name}{where}: not YAML: {getattr(error, 'problem', None) or error}") from None
+
+
+def convert(
+    files: Iterable[tuple[str, Sequence[Any]]], wishes: Mapping[str, str], action: Action = "deny"
+) -> tuple[list[Rule], list[Refusal]]:
+    """The rules of files (name, documents), in their order, and those that are refused. wishes maps fields
+    of Sigma to a line's (sigma_pipeline.read_map)."""
+    pile = _Pile()
+    for name, documents in files:
+        _read(name, documents, pile)
+    backend = HaechiBackend(pipeline(wishes))
+    rules = []
+    for name, sigma in pile.rules:
+        if counted_by := _counted_by(sigma, pile):
+            why = f"is only a part of the correlation {counted_by!r}, which is refused"
+            pile.refused.append(_refusal(name, sigma, why))
+            continue
+        try:
+            rules.append(_convert(backend, name, sigma, pile.filters, action))
+        except (SigmaFeatureNotSupportedByBackendError, SigmaTransformationError) as error:
+            pile.refused.append(_refusal(name, sigma, _words(error)))
+        except RuleError as error:  # Sigma has no bounds
+            pile.refused.append(_refusal(name, sigma, _words(error)))
+        except SigmaError as error:
+            pile.refused.append(_refusal(name, sigma, _words(error), mistake=True))
+    return rules, pile.refused
+
+
+def _read(name: str, documents: Sequence[Any], pile: _Pile) -> None:
+    """Documents with an action (global, repeat) are about each other; others stand and fall alone."""
+    present = [document for document in documents if document is not None]
+    linked = any(isinstance(document, Mapping) and "action" in document for document in present)
+    for group in [present] if linked else [[document] for document in present]:
+        for document in group:
+            if not isinstance(document, Mapping):
+                pile.refused.append(Refusal(name, "", "", "a document that is no mapping of keys", True))
+                break
+        else:
+            _read_group(name, group, pile)
+
+
+def _read_group(name: str, group: list[Any], pile: _Pile) -> None:
+    first: Mapping[str, Any] = group[0]
+    who = (str(first.get("id", "")), str(first.get("title", "")))
+    try:
+        read = SigmaCollection.from_dicts(
+            group, collect_errors=True, collect_filters=True, resolve_references=False, policy=POLICY
+        )
+    except Exception as error:  # pySigma means to collect errors, and lets those of odd types escape
+        pile.refused.append(Refusal(name, *who, f"is no rule of Sigma: {_words(error)}", True))
+        return
+    of_rules = [error for rule in (*read.rules, *read.filters) for error in rule.errors]
+    for mistake in read.errors:
+        if not any(mistake is other for other in of_rules):
+            pile.refused.append(Refusal(name, *who, _words(mistake), True))
+    for rule in (*read.rules, *read.filters):
+        if rule.errors:
+            reason = "; ".join(dict.fromkeys(_words(each) for each in rule.errors))
+            pile.refused.append(_refusal(name, rule, reason, mistake=_is_mistake(rule.errors)))
+        elif isinstance(rule, SigmaCorrelationRule):
+            pile.refused.append(_refusal(name, rule, CORRELATION))
+        elif isinstance(rule, SigmaFilter):
+            pile.filters.append(rule)
+        else:
+            pile.rules.append((name, rule))
+        if isinstance(rule, SigmaCorrelationRule) and not rule.generate:
+            counted = {reference.reference: rule.title for reference in rule.rules or ()}
+            pile.in_correlations.update(counted)
+
+
+def _is_mistake(errors: Sequence[SigmaError]) -> bool:
+    """Whether the rule is wrong by Sigma's own rules, and not merely more than this engine can."""
+    return not all("Regular expression" in str(error) for error in errors)
+
+
+def _counted_by(rule: SigmaRule, pile: _Pile) -> str | None:
+    by_id = pile.in_correlations.get(str(rule.id)) if rule.id else None
+    return by_id or (pile.in_correlations.get(rule.name) if rule.name else None)
+
+
+def _convert(
+    backend: HaechiBackend, name: str, sigma: SigmaRule, filters: Sequence[SigmaFilter], action: Action
+) -> Rule:
+    filtered: Any = sigma
+    for rule_filter in filters:
+        filtered = rule_filter.apply_on_rule(filtered)
+    try:
+        conditions = backend.convert_rule(filtered)
+    except SigmaError:
+        raise
+    except Exception as error:  # a rule of odd types gets as far as this
+        raise SigmaError(f"cannot be converted: {_words(error)}") from None
+    if not conditions:
+        raise SigmaError("has no condition")
+    rule = Rule(
+        id=str(sigma.id) if sigma.id else _made_id(name, sigma.title),
+        title=" ".join(sigma.title.split()),
+        action=action,
+        severity=_SEVERITY[sigma.level],
+        tags=_tags(sigma),
+        condition=join_any(conditions),
+    )
+    check_rule(rule)
+    return rule
+
+
+def _tags(sigma: SigmaRule) -> tuple[str, ...]:
+    status = (f"status.{sigma.status.name.lower()}",) if sigma.status else ()
+    return (*(str(tag) for tag in sigma.tags), *status)
+
+
+def _made_id(name: str, title: str) -> str:
+    """For a rule without an id: the same for the same file's name and title."""
+    digest = hashlib.sha256(f"{Path(name).name}\n{title}".encode()).hexdigest()
+    return f"sigma-{digest[:16]}"
+
+
+def _refusal(name: str, rule: Any, reason: str, mistake: bool = False) -> Refusal:
+    return Refusal(name, str(rule.id or ""), rule.title or "", reason, mistake)
+
+
+def _words(error: Exception) -> str:
+    """One line, without the place that pySigma appends to it: the refusal names the file already."""
+    text = str(error.args[0]) if error.args else type(error).__name__
+    return " ".join(text.split())[:500]
