@@ -17,12 +17,22 @@ from haechi import __version__
 from haechi.config.serve import ServeConfig
 from haechi.native.control import ControlError
 from haechi.native.tools import ToolError, ToolRefusedError
-from haechi.serve import page, routes_alerts, routes_general, routes_jobs, routes_messages, wishes
+from haechi.serve import (
+    page,
+    routes_alerts,
+    routes_general,
+    routes_history,
+    routes_jobs,
+    routes_messages,
+    routes_trials,
+    wishes,
+)
 from haechi.serve.fleet import FleetError
 from haechi.serve.guard import Guard
 from haechi.serve.keys import Keys
 from haechi.serve.plane import Plane
 from haechi.serve.routes import Refusal
+from haechi.serve.scenarios import NoScenarioError, ShippedError
 from haechi.serve.streams import Streams
 from haechi.storm.profile import ProfileError
 from haechi.storm.targets import TargetError
@@ -38,6 +48,8 @@ _STATUS: dict[type[Exception], int] = {
     FleetError: 409,
     ControlError: 409,
     ToolError: 409,
+    ShippedError: 409,
+    NoScenarioError: 404,
 }
 
 
@@ -68,6 +80,8 @@ def make_app(config: ServeConfig, keys: Keys, clock: Callable[[], float] = time.
     app.include_router(routes_jobs.routes)
     app.include_router(routes_alerts.routes)
     app.include_router(routes_messages.routes)
+    app.include_router(routes_trials.routes)
+    app.include_router(routes_history.routes)
     app.include_router(page.make_router())
     if config.origins:
         app.add_middleware(
