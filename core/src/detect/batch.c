@@ -106,7 +106,7 @@ void hx_batch_read(hx_batch *batch, hx_front *front, uint32_t reader, uint32_t w
 
         bound_times(batch, e, &earlier_us);
         if (e->first_of_line || !bundle->format) {
-            if (counts && hx_tally_count(counts, bundle->log_keys, e->key))
+            if (counts && hx_tally_count(counts, e->key))
                 show(batch, e);
             if (hx_bundle_token(bundle, e->key) == bundle->deeplog.unseen)
                 note_novel(batch, front, i);

@@ -132,11 +132,13 @@ void hx_network_publish(hx_engine *engine, int64_t now_us, bool now);
 void hx_network_summary(hx_engine *engine, hx_text *out);
 
 /* templates.c: the command "templates". Answers with the lines counted since the current bundle was
- * loaded, and of as many log keys as are asked for: how often it came and the line it came in last.
+ * loaded, and of as many log keys as are asked for: its template, how often it came, and a line
+ * that it came in lately.
  *
  *   "sort": "key" (also where it is not given) or "count", the most frequent first
  *   "offset", "limit": which of them; limit is 100 where it is not given, 500 at most
  *   "keys": [3, 17, null]: these instead, at most 500; null is what fits no template
+ *   "examples": false: without the lines
  *   "counts": true: the counts of all log keys beside that, an array in their order */
 struct cJSON;
 void hx_engine_templates(hx_engine *engine, const struct cJSON *command, hx_text *out);

@@ -27,10 +27,10 @@ typedef struct turn {
 struct hx_tally {
     uint32_t keys, workers;
     int64_t since_us;
-    size_t stride; /* in counts, a whole number of cache lines */
-    _Atomic uint64_t *counts;
+    size_t stride;            /* in counts, a whole number of cache lines */
+    _Atomic uint64_t *counts; /* [workers][stride]; a key's is at key + 1 */
     turn *turns;
-    slot *slots; /* [keys + 1] */
+    slot *slots; /* [keys + 1]; a key's is at key + 1 */
 };
 
 static void *on_lines_of_its_own(size_t bytes)
@@ -108,7 +108,7 @@ static void put_text(slot *s, hx_slice line)
 
 void hx_tally_show(hx_tally *tally, uint32_t key, const hx_line_place *place, hx_slice line)
 {
-    slot *s = &tally->slots[key < tally->keys ? key : tally->keys];
+    slot *s = &tally->slots[(uint32_t)(key + 1)];
     uint32_t version = atomic_load_explicit(&s->version, memory_order_relaxed);
     int64_t have_us = atomic_load_explicit(&s->at_us, memory_order_relaxed);
 
@@ -145,7 +145,8 @@ uint64_t hx_tally_total(hx_tally *tally, uint32_t key)
     uint64_t sum = 0;
 
     for (uint32_t w = 0; w < tally->workers; w++)
-        sum += atomic_load_explicit(&hx_tally_counts(tally, w)[key], memory_order_relaxed);
+        sum += atomic_load_explicit(&hx_tally_counts(tally, w)[(uint32_t)(key + 1)],
+                                    memory_order_relaxed);
     return sum;
 }
 
@@ -170,7 +171,7 @@ static bool take_whole(slot *s, hx_example *out)
 bool hx_tally_example(hx_tally *tally, uint32_t key, hx_example *out)
 {
     for (uint32_t looks = 0; looks < LOOKS_AT_AN_EXAMPLE; looks++) {
-        if (take_whole(&tally->slots[key], out))
+        if (take_whole(&tally->slots[(uint32_t)(key + 1)], out))
             return out->place.at_us != 0;
         sched_yield();
     }

@@ -16,6 +16,7 @@
 
 #include <haechi/error.h>
 #include <haechi/slice.h>
+#include <haechi/template.h>
 
 #include <stdatomic.h>
 
@@ -38,21 +39,21 @@ typedef struct hx_example {
 
 typedef struct hx_tally hx_tally;
 
-/* For the log keys 0 .. keys-1 and the lines that fit none. HX_ENOMEM. */
+/* For the log keys 0 .. keys-1 and HX_KEY_UNSEEN, and no other number. HX_ENOMEM. */
 int hx_tally_create(uint32_t keys, uint32_t workers, hx_tally **out);
 void hx_tally_destroy(hx_tally *tally); /* NULL is fine */
 
 /* --- the worker's side: one thread a worker ----------------------------------------------------
  */
 
-/* A worker's counts: [keys + 1], the last one of lines that fit no template. Counted is a line that
- * makes events, once; of HX_FRONT_KEYS each event. */
+/* Where a worker counts. Counted is a line that makes events, once; of HX_FRONT_KEYS each event. */
 _Atomic uint64_t *hx_tally_counts(hx_tally *tally, uint32_t worker);
 
-/* Counts one line and says whether it is the worker's first with this key. */
-static inline bool hx_tally_count(_Atomic uint64_t *counts, uint32_t keys, uint32_t key)
+/* Counts one line and says whether it is the worker's first with this key. HX_KEY_UNSEEN, the
+ * largest number there is, comes to stand before key 0 without being asked for. */
+static inline bool hx_tally_count(_Atomic uint64_t *counts, uint32_t key)
 {
-    _Atomic uint64_t *count = &counts[key < keys ? key : keys];
+    _Atomic uint64_t *count = &counts[(uint32_t)(key + 1)];
     uint64_t before = atomic_load_explicit(count, memory_order_relaxed);
 
     atomic_store_explicit(count, before + 1, memory_order_relaxed);
@@ -72,7 +73,7 @@ void hx_tally_show(hx_tally *tally, uint32_t key, const hx_line_place *place, hx
 uint32_t hx_tally_keys(const hx_tally *tally);
 int64_t hx_tally_since_us(const hx_tally *tally); /* CLOCK_REALTIME when its bundle was loaded */
 
-/* Of all workers; key == hx_tally_keys: of lines that fit no template. */
+/* Of all workers. */
 uint64_t hx_tally_total(hx_tally *tally, uint32_t key);
 
 /* A whole example, or false where there is none (or, after a thousand looks, none that holds

@@ -7,8 +7,9 @@
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 
-#define SHOWN_MAX     500
-#define SHOWN_USUALLY 100
+#define SHOWN_MAX            500
+#define SHOWN_USUALLY        100
+#define TEMPLATE_BYTES_SHOWN 4096
 
 typedef struct key_count {
     uint64_t count;
@@ -17,7 +18,7 @@ typedef struct key_count {
 
 typedef struct wish {
     uint32_t offset, limit;
-    bool by_count, all_counts;
+    bool by_count, all_counts, no_examples;
     const cJSON *keys; /* NULL: by offset and limit */
 } wish;
 
@@ -82,29 +83,27 @@ static const char *read_wish(const cJSON *command, uint32_t keys, wish *w)
     if (w->keys && !are_keys(w->keys, keys))
         return "templates: \"keys\" is not a list of at most 500 log keys of the bundle, or null";
     w->all_counts = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(command, "counts"));
+    w->no_examples = cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(command, "examples"));
     return NULL;
 }
 
 /* --- the answer --------------------------------------------------------------------------------
  */
 
-/* What is shown of a line: its beginning, without a letter that the cut went through. */
-static hx_slice shown_text(const hx_example *example)
+/* The first bytes of a text, without a letter that the cut went through. */
+static hx_slice cut_text(const char *text, size_t len, uint32_t most)
 {
-    uint32_t len = example->length;
-
-    if (len <= HX_EXAMPLE_BYTES)
-        return hx_slice_make(example->text, len);
-    len = HX_EXAMPLE_BYTES;
+    if (len <= most)
+        return hx_slice_make(text, len);
     for (uint32_t back = 1; back <= 3; back++) {
-        unsigned char c = (unsigned char)example->text[len - back];
+        unsigned char c = (unsigned char)text[most - back];
 
-        if (c >= 0xc0 && !hx_utf8_length((const unsigned char *)example->text + len - back, back))
-            return hx_slice_make(example->text, len - back);
+        if (c >= 0xc0 && !hx_utf8_length((const unsigned char *)text + most - back, back))
+            return hx_slice_make(text, most - back);
         if (c < 0x80 || c >= 0xc0)
             break;
     }
-    return hx_slice_make(example->text, len);
+    return hx_slice_make(text, most);
 }
 
 static void put_example(hx_engine *e, hx_tally *tally, uint32_t key, hx_text *out)
@@ -117,7 +116,7 @@ static void put_example(hx_engine *e, hx_tally *tally, uint32_t key, hx_text *ou
         hx_text_str(out, "null");
         return;
     }
-    hx_text_json_string(out, shown_text(&example));
+    hx_text_json_string(out, cut_text(example.text, example.length, HX_EXAMPLE_BYTES));
     hx_text_json_key(out, "example_cut");
     hx_text_str(out, example.length > HX_EXAMPLE_BYTES ? "true" : "false");
     source = hx_source_input_name(e->source, example.place.input);
@@ -129,17 +128,28 @@ static void put_example(hx_engine *e, hx_tally *tally, uint32_t key, hx_text *ou
     hx_text_json_time(out, example.place.at_us);
 }
 
-static void put_one(hx_engine *e, hx_tally *tally, const key_count *one, hx_text *out)
+static void put_one(hx_engine *e, const hx_bundle *bundle, const wish *w, const key_count *one,
+                    hx_text *out)
 {
+    hx_tally *tally = bundle->tally;
+    hx_slice text = {0};
+
     hx_text_str(out, out->ptr && out->ptr[out->len - 1] == '[' ? "{" : ", {");
     hx_text_json_key(out, "log_key");
-    if (one->key < hx_tally_keys(tally))
+    if (one->key != HX_KEY_UNSEEN) {
+        text = hx_slice_str(hx_matcher_text(bundle->matcher, one->key));
         hx_text_printf(out, "%u", one->key);
-    else
+        hx_text_json_key(out, "template");
+        hx_text_json_string(out, cut_text(text.ptr, text.len, TEMPLATE_BYTES_SHOWN));
+    } else {
         hx_text_str(out, "null");
+        hx_text_json_key(out, "template");
+        hx_text_str(out, "null");
+    }
     hx_text_json_key(out, "count");
     hx_text_printf(out, "%llu", (unsigned long long)one->count);
-    put_example(e, tally, one->key, out);
+    if (!w->no_examples)
+        put_example(e, tally, one->key, out);
     hx_text_str(out, "}");
 }
 
@@ -152,9 +162,10 @@ static void put_all_counts(const key_count *counts, uint32_t keys, hx_text *out)
     hx_text_str(out, "]");
 }
 
-static void put_shown(hx_engine *e, hx_tally *tally, const wish *w, key_count *counts, hx_text *out)
+static void put_shown(hx_engine *e, const hx_bundle *bundle, const wish *w, key_count *counts,
+                      hx_text *out)
 {
-    const uint32_t keys = hx_tally_keys(tally);
+    const uint32_t keys = hx_tally_keys(bundle->tally);
     const cJSON *key;
 
     hx_text_json_key(out, "templates");
@@ -162,13 +173,14 @@ static void put_shown(hx_engine *e, hx_tally *tally, const wish *w, key_count *c
     if (w->keys) {
         cJSON_ArrayForEach(key, w->keys)
         {
-            put_one(e, tally, &counts[cJSON_IsNull(key) ? keys : (uint32_t)key->valuedouble], out);
+            put_one(e, bundle, w, &counts[cJSON_IsNull(key) ? keys : (uint32_t)key->valuedouble],
+                    out);
         }
     } else {
         if (w->by_count)
             qsort(counts, keys, sizeof *counts, compare_counts);
         for (uint32_t i = 0; i < w->limit && w->offset < keys && i < keys - w->offset; i++)
-            put_one(e, tally, &counts[w->offset + i], out);
+            put_one(e, bundle, w, &counts[w->offset + i], out);
     }
     hx_text_str(out, "]");
 }
@@ -181,7 +193,9 @@ static void answer(hx_engine *e, const hx_bundle *bundle, const wish *w, key_cou
     uint64_t lines = 0;
 
     for (uint32_t k = 0; k <= keys; k++) {
-        counts[k] = (key_count){hx_tally_total(tally, k), k};
+        uint32_t key = k < keys ? k : HX_KEY_UNSEEN;
+
+        counts[k] = (key_count){hx_tally_total(tally, key), key};
         lines += counts[k].count;
     }
     hx_text_str(out, "{\"ok\": true");
@@ -197,7 +211,7 @@ static void answer(hx_engine *e, const hx_bundle *bundle, const wish *w, key_cou
     hx_text_printf(out, "%llu", (unsigned long long)counts[keys].count);
     if (w->all_counts)
         put_all_counts(counts, keys, out);
-    put_shown(e, tally, w, counts, out);
+    put_shown(e, bundle, w, counts, out);
     hx_text_str(out, "}");
 }
 

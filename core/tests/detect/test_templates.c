@@ -86,7 +86,7 @@ static void test_which_are_shown(void)
     } cases[] = {
         {"", "012"},
         {", \"sort\": \"key\"", "012"},
-        {", \"sort\": \"count\"", "012"},
+        {", \"sort\": \"count\", \"examples\": false", "012"},
         {", \"offset\": 1", "12"},
         {", \"offset\": 1, \"limit\": 1", "1"},
         {", \"offset\": 3", ""},
@@ -110,6 +110,7 @@ static void test_which_are_shown(void)
             CHECK(strstr(said.ptr, "\"log_keys\": 3, \"lines\": 18, \"unseen\": 4,") != NULL);
             CHECK(strstr(said.ptr, "\"counts\"") == NULL);
             keys_in(said.ptr, keys);
+            CHECK((strstr(said.ptr, "\"example\"") != NULL) == (*keys && i != 2));
             CHECK_BYTES(keys, strlen(keys), cases[i].keys, strlen(cases[i].keys));
             hx_text_free(&said);
         }
@@ -164,13 +165,15 @@ static void test_counts_and_examples(void)
 {
     static const char *const parts[] = {
         "\"counts\": [10,3,1], \"templates\": [",
-        "{\"log_key\": 0, \"count\": 10, \"example\": \"2020-01-01T00:00:00Z h p[1]: open request "
+        "{\"log_key\": 0, \"template\": \"open request <*>\", \"count\": 10, \"example\": "
+        "\"2020-01-01T00:00:00Z h p[1]: open request "
         "0\", "
         "\"example_cut\": false, \"example_source\": \"/",
         "app.log\", \"example_offset\": 0, \"example_time\": \"2",
-        "{\"log_key\": 2, \"count\": 1, ",
+        "{\"log_key\": 2, \"template\": \"retry after error <*> of it\", \"count\": 1, ",
         /* What the terminal or a page might act on comes as text. */
-        "{\"log_key\": null, \"count\": 4, \"example\": \"2020-01-01T00:00:12Z h p[1]: "
+        "{\"log_key\": null, \"template\": null, \"count\": 4, \"example\": \"2020-01-01T00:00:12Z "
+        "h p[1]: "
         "\\u001b[31m<script>\\\"\\\\\\t\\u0001\\ufffd\\ufffd x\", \"example_cut\": false",
     };
     hx_engine *engine = run_engine("app.log", 2);
@@ -255,7 +258,7 @@ static void test_a_loaded_bundle_starts_anew(void)
     CHECK_INT(hx_engine_load_bundle(engine, made_folder(), &err), 0);
     said = ask(engine, "{\"command\": \"templates\", \"keys\": [0, null]}");
     CHECK(strstr(said.ptr, "\"lines\": 0, \"unseen\": 0,") != NULL);
-    CHECK(strstr(said.ptr, "\"log_key\": 0, \"count\": 0, \"example\": null}") != NULL);
+    CHECK(strstr(said.ptr, "\"count\": 0, \"example\": null}") != NULL);
     hx_text_free(&said);
     log = fopen(path, "a");
     CHECK(log && fputs("2020-01-01T00:00:20Z h p[1]: open request 3\n", log) >= 0);
