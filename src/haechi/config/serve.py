@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import shlex
 from pathlib import Path
 from typing import Literal, Self
 
@@ -137,6 +138,9 @@ class ServeConfig(_Section):
     connections: int = Field(default=256, ge=4, le=65_536)
     websockets: int = Field(default=32, ge=1, le=4096)
 
+    trials_kept: int = Field(default=50, ge=1, le=1000)
+    trial_counts: tuple[str, ...] = ()
+
     alerts_kept: int = Field(default=10_000, ge=1, le=1_000_000)
     rules: tuple[RuleConfig, ...] = RULES
     channels: tuple[ChannelConfig, ...] = ()
@@ -156,6 +160,13 @@ class ServeConfig(_Section):
             names = [entry.name for entry in getattr(self, what)]
             if len(set(names)) != len(names):
                 raise ValueError(f"{what}: a name is there twice")
+        for entry in self.trial_counts:
+            try:
+                empty = not shlex.split(entry)
+            except ValueError as error:
+                raise ValueError(f"trial_counts: {entry!r}: {error}") from None
+            if empty:
+                raise ValueError("trial_counts: a command is empty")
         for origin in self.origins:
             if not origin.startswith(("http://", "https://")) or origin.endswith("/"):
                 raise ValueError(f"origins: {origin!r} is not one such as https://console.example")

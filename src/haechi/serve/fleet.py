@@ -1,10 +1,18 @@
-"""The tools that run under this server: begun, watched, steered, and brought to an end with it."""
+"""The tools that run under this server: begun, watched, steered, and brought to an end with it.
+
+A job is what somebody asked for; it may take several processes, one after the other, when one of them is begun
+anew. Who decides that is the healer (healing.py): it is told of a process that ended badly, and orders `put_down`
+and `start_anew`. That a process has ended is seen by its pidfd in the event loop, at once and without a signal's
+handler; where the system has none, by the next look at it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
+import signal
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -15,18 +23,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from haechi.config.detect import DetectConfig
+from haechi.config.detect import CheckpointConfig, DetectConfig
 from haechi.config.load import ConfigError, load_yaml
 from haechi.config.serve import ServeConfig
 from haechi.config.sink import SinkConfig
 from haechi.config.storm import StormConfig
+from haechi.heal import totals
 from haechi.native.control import ControlError
 from haechi.native.running import RunningTool
 from haechi.native.tools import ToolError, onnxruntime_library
 from haechi.serve import wishes
+from haechi.serve.journal import Journal
 from haechi.serve.watch import StormWatch, ToolWatch
 from haechi.sink.run import Sink
 from haechi.storm.run import Storm
+from haechi.storm.targets import TargetError, check_rate
 
 Kind = Literal["storm", "sink", "detector"]
 State = Literal["starting", "running", "paused", "stopping", "done", "failed"]
@@ -35,9 +46,11 @@ Settings = StormConfig | SinkConfig | DetectConfig
 RUNNING_MAX = 16
 ENDED_KEPT = 50
 READY_S = 20.0
+RESTART_READY_S = 10.0
 END_S = 10.0
+CHECKPOINT_S = 1.0
 _WORDS_KEPT = 20
-_SHOWN = {"tls_key", "stats_page", "control_socket", "summary", "snapshot"}
+_SHOWN = {"tls_key", "stats_page", "control_socket", "summary", "snapshot", "checkpoint"}
 
 
 class FleetError(Exception):
@@ -72,6 +85,17 @@ class Job:
     error: str | None = None
     result: Mapping[str, Any] | None = None
     words: deque[str] = field(default_factory=lambda: deque(maxlen=_WORDS_KEPT))
+    paused: bool = False  # as it is wished
+    tuned: dict[str, Any] = field(default_factory=dict)  # settings that tuning has changed
+    past: list[dict[str, Any]] = field(default_factory=list)  # totals of its earlier processes
+    mending: bool = False  # the healer has it: no end of a process is the job's end
+    stop_wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    healing: Mapping[str, Any] = field(default_factory=dict)  # as the healer shows it
+    tuning: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def restarts(self) -> int:
+        return len(self.past)
 
     @property
     def alive(self) -> bool:
@@ -98,6 +122,9 @@ class Job:
             "error": self.error,
             "words": list(self.words),
             "metrics": metrics,
+            "restarts": self.restarts,
+            "healing": dict(self.healing),
+            "tuning": dict(self.tuning),
             "result": dict(self.result) if whole and self.result is not None else None,
         }
 
@@ -106,13 +133,18 @@ class Fleet:
     """Used from the event loop alone. Tools are started by a thread of their own that lives as long as this
     process: the kernel ends a tool with the thread that started it."""
 
-    def __init__(self, config: ServeConfig) -> None:
+    def __init__(self, config: ServeConfig, journal: Journal | None = None) -> None:
         self._config = config
+        self.journal = journal or Journal(config.state)
         self._jobs: dict[str, Job] = {}
         self._numbers = dict.fromkeys(("storm", "sink", "detector"), 0)
         self._starter = ThreadPoolExecutor(1, "haechi-starter")
         self._ending: set[asyncio.Task[None]] = set()
         self.on_end: Callable[[Job], None] = lambda job: None
+        self.on_begin: Callable[[Job], None] = lambda job: None
+        # Whether somebody takes care of a process that ended badly. If not, its job has failed.
+        self.on_failure: Callable[[Job, str], bool] = lambda job, error: False
+        self.others: Callable[[], int] = lambda: 0  # tools that run beside its own
 
     def jobs(self, kind: Kind | None = None) -> list[Job]:
         return [job for job in self._jobs.values() if kind in (None, job.kind)]
@@ -134,27 +166,46 @@ class Fleet:
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}.jsonl"
         alerts = self._config.state / "alerts" / name
         settings = await asyncio.to_thread(wishes.detect_settings, wish, self._config, alerts)
+        if settings.follow or settings.listens:
+            # One that reads on for ever can be begun anew where it stood. One that reads to an end and no
+            # further leaves sessions open in a checkpoint that would otherwise be judged; it has none.
+            path = self._config.state / "checkpoints" / f"{alerts.stem}.checkpoint"
+            checkpoint = CheckpointConfig(path=path, interval_s=CHECKPOINT_S)
+            settings = settings.model_copy(update={"checkpoint": checkpoint})
         return await self._start("detector", settings, partial(Detector.start, settings))
 
     async def stop(self, job: Job) -> None:
         """Asks it to end; its totals come when it has."""
-        if job.tool is None or not job.alive:
+        if not job.alive or (job.tool is None and not job.mending):
             raise FleetError(f"{job.id} does not run")
+        self._note(job, "stop", f"{job.id} is told to stop")
+        self.ask_to_end(job)
+
+    def ask_to_end(self, job: Job) -> None:
         job.state = "stopping"
-        job.tool.stop()
+        job.stop_wanted.set()
+        if job.tool is not None:
+            job.tool.stop()
+            _wake(job.tool)
 
     async def pause(self, job: Job) -> None:
         await self._ask(job, "pause")
-        job.state = "paused"
+        job.paused = True
+        if not job.mending:
+            job.state = "paused"
+        self._note(job, "pause", f"{job.id} is paused")
 
     async def resume(self, job: Job) -> None:
         await self._ask(job, "resume")
-        job.state = "running"
+        job.paused = False
+        if not job.mending:
+            job.state = "running"
+        self._note(job, "resume", f"{job.id} goes on")
 
     async def set_rate(self, job: Job, eps: float | str | None) -> None:
         """Of a storm: events a second. Of a sink: how many it takes at most; None: all. TargetError and
         ControlError where it is refused, WishError where it is no rate."""
-        if job.tool is None or not job.alive:
+        if not job.alive or (job.tool is None and not job.mending):
             raise FleetError(f"{job.id} does not run")
         key = "eps" if job.kind == "storm" else "max_eps"
         said = {**job.settings.model_dump(exclude_unset=True), key: eps}
@@ -162,18 +213,31 @@ class Fleet:
             settings = load_yaml(None, type(job.settings), said)
         except ConfigError as error:
             raise wishes.WishError(str(error).replace("command line: ", "")) from None
-        await asyncio.to_thread(job.tool.take_rate, settings)  # type: ignore[attr-defined]
-        job.settings = settings
+        if job.mending:
+            _check_later_rate(settings)
+        else:
+            await asyncio.to_thread(job.tool.take_rate, settings)  # type: ignore[union-attr]
+        was, job.settings = getattr(job.settings, key), settings
+        self._note(job, "rate", f"{job.id}: {key} is {eps}, was {was}", {"before": was, "after": eps})
 
     async def forget(self, job: Job) -> None:
         if job.alive:
             raise FleetError(f"{job.id} still runs; stop it first")
         self._jobs.pop(job.id, None)
+        self._note(job, "forget", f"{job.id} is forgotten")
+        if isinstance(job.settings, DetectConfig) and job.settings.checkpoint is not None:
+            path = job.settings.checkpoint.path
+            for file in (path, path.with_name(f"{path.name}.lock")):
+                file.unlink(missing_ok=True)
 
     def read(self, at: float) -> None:
         """Takes the figures of all, and notices which have ended."""
         for job in self._jobs.values():
-            if job.tool is None or not job.alive:
+            if not job.alive:
+                continue
+            if job.tool is None:
+                if job.watch is not None:
+                    job.watch.miss(at)
                 continue
             if (page := job.tool.page) is not None and job.watch is not None:
                 job.watch.read(page, at)
@@ -184,20 +248,22 @@ class Fleet:
     async def close(self) -> None:
         """Ends all, gracefully where they do it in time."""
         for job in self._jobs.values():
-            if job.tool is not None and job.alive:
-                job.tool.stop()
+            if job.alive and (job.tool is not None or job.mending):
+                self.ask_to_end(job)
                 self._end(job)
         while self._ending:
             await asyncio.gather(*self._ending)
         self._starter.shutdown(wait=False)
 
     async def _start(self, kind: Kind, settings: Settings, start: Callable[[], RunningTool]) -> Job:
-        if sum(job.alive for job in self._jobs.values()) >= RUNNING_MAX:
+        if sum(job.alive for job in self._jobs.values()) + self.others() >= RUNNING_MAX:
             raise FleetError(f"{RUNNING_MAX} tools run already; stop one first")
         self._numbers[kind] += 1
         job = Job(f"{kind}-{self._numbers[kind]}", kind, settings)
         self._jobs[job.id] = job
         self._drop_oldest()
+        shown = settings.model_dump(mode="json", exclude_defaults=True, exclude=_SHOWN)
+        self._note(job, "start", f"{job.id} is to start", {"settings": shown})
         # Goes on when the request that asked for it does not: no tool runs that nobody knows of.
         return await asyncio.shield(self._launch(job, start))
 
@@ -206,9 +272,12 @@ class Fleet:
             loop = asyncio.get_running_loop()
             try:
                 job.tool = await loop.run_in_executor(self._starter, start)
-            except BaseException:
+            except BaseException as error:
                 self._jobs.pop(job.id, None)
                 job.state = "failed"
+                self.journal.add(
+                    "end", job.id, "refused", f"{job.id} did not start: {error}", outcome="failed"
+                )
                 raise
             at = time.monotonic()
             job.watch = (
@@ -217,41 +286,176 @@ class Fleet:
                 else ToolWatch(job.tool.pid, at, "received" if job.kind == "sink" else "lines")
             )
             job.state = "running"
+            self.on_begin(job)
+            self._await_exit(job, job.tool)
             return job
 
         return asyncio.create_task(launch())
 
+    # --- one process of a job's, and the next
+
+    def settings_now(self, job: Job) -> Settings:
+        """What its next process is given: as the operator says, with what tuning has changed."""
+        return job.settings.model_copy(update=job.tuned)
+
+    async def put_down(self, job: Job, grace_s: float) -> bool:
+        """Ends a process so that another can take its place, and takes its totals. By TERM, and whether it has
+        ended after the grace period; by KILL where that is 0."""
+        tool = job.tool
+        if tool is None:
+            return True
+        if not await asyncio.to_thread(_put_down, tool, grace_s):
+            return False
+        await self._take_totals(job, tool)
+        return True
+
+    async def start_anew(self, job: Job, settings: Settings) -> None:
+        """Another process for the same job. ToolError and TargetError where it does not come up."""
+        of = {"storm": Storm, "sink": Sink, "detector": Detector}[job.kind]
+        begin: Callable[[], RunningTool] = partial(of.start, settings, ready_s=RESTART_READY_S)  # type: ignore[attr-defined]
+        tool = await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._starter, begin))
+        if job.watch is not None:
+            job.watch.begin_anew(tool.pid, time.monotonic())
+        job.tool = tool
+        if job.state == "stopping":
+            tool.stop()
+        elif job.paused:
+            with contextlib.suppress(ControlError):
+                await asyncio.to_thread(tool.ask, "pause")
+        if job.state != "stopping":
+            job.state = "paused" if job.paused else "running"
+
+    def hand_back(self, job: Job) -> None:
+        """The healer lets go of it. What has ended meanwhile, ends now; or is handed to the healer again."""
+        job.mending = False
+        if job.tool is not None:
+            self._await_exit(job, job.tool)
+        else:
+            self._end(job)
+
+    async def _take_totals(self, job: Job, tool: RunningTool) -> None:
+        page, at = tool.page, time.monotonic()
+        given = tool.totals()
+        if page is not None and job.watch is not None:
+            job.watch.read(page, at)
+        if given is None and page is not None:
+            if isinstance(job.settings, StormConfig):
+                seconds = max(0.0, time.time() - page.started_us / 1e6)
+                given = totals.storm_of_page(page.rows(), page.tool_row(), job.settings.target, seconds)
+            else:
+                given = _of_page(job.kind, page.snapshot())
+        job.past.append(given or {"killed": True})
+        with contextlib.suppress(ToolError, ControlError, OSError):
+            job.words.extend(tool.words())
+        job.tool = None
+        await asyncio.to_thread(tool.close)
+
+    def _await_exit(self, job: Job, tool: RunningTool) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            fd = os.pidfd_open(tool.pid)
+        except ProcessLookupError:
+            self._end(job)
+            return
+        except OSError:
+            return  # no such thing here: the next look at the process sees it
+
+        def exited() -> None:
+            loop.remove_reader(fd)
+            os.close(fd)
+            if job.tool is tool and not job.mending:
+                self._end(job)
+
+        loop.add_reader(fd, exited)
+
     async def _ask(self, job: Job, command: str) -> None:
+        if job.mending and job.alive and job.state != "stopping":
+            return  # its next process is told
         if job.tool is None or job.state not in ("running", "paused"):
             raise FleetError(f"{job.id} does not run")
         await asyncio.to_thread(job.tool.ask, command)
 
     def _end(self, job: Job) -> None:
-        if any(task.get_name() == job.id for task in self._ending):
+        if job.mending or any(task.get_name() == job.id for task in self._ending):
             return
         task = asyncio.create_task(self._finish(job), name=job.id)
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
     async def _finish(self, job: Job) -> None:
-        tool = job.tool
-        assert tool is not None
-        try:
-            job.result = await asyncio.to_thread(tool.summary, END_S)
-            job.state = "done"
-        except ToolError as error:
-            job.state, job.error = "failed", str(error)
-        with contextlib.suppress(ToolError, ControlError, OSError):
-            job.words.extend(tool.words())
-        job.ended, job.ended_s = _now(), time.monotonic()
-        await asyncio.to_thread(tool.close)
-        job.tool = None
+        tool, error, last = job.tool, None, None
+        if tool is not None:
+            try:
+                last = await asyncio.to_thread(tool.summary, END_S)
+            except ToolError as failure:
+                error = str(failure)
+        if tool is not None and error is not None:
+            with contextlib.suppress(ToolError, ControlError, OSError):
+                job.words.extend(tool.words())
+            if job.state != "stopping" and self.on_failure(job, error):
+                job.state = "starting"
+                return
+            await self._take_totals(job, tool)
+        if last is None and job.past:
+            last = job.past.pop()
+        if last is not None and (error is None or job.past):
+            job.result = _in_all(job, last)
+        self._conclude(job, error or job.error)
+        if tool is not None and job.tool is not None:
+            with contextlib.suppress(ToolError, ControlError, OSError):
+                job.words.extend(tool.words())
+            await asyncio.to_thread(tool.close)
+            job.tool = None
         self.on_end(job)
+
+    def _conclude(self, job: Job, error: str | None) -> None:
+        job.state, job.error = ("failed", error) if error else ("done", None)
+        job.ended, job.ended_s = _now(), time.monotonic()
+        text = f"{job.id} has failed: {error}" if error else f"{job.id} is done"
+        self.journal.add("end", job.id, job.state, text, outcome="failed" if error else "done")
+
+    def _note(self, job: Job, action: str, text: str, data: Mapping[str, Any] | None = None) -> None:
+        self.journal.add("operator", job.id, action, text, outcome="done", data=data)
 
     def _drop_oldest(self) -> None:
         ended = [job.id for job in self._jobs.values() if not job.alive]
         for name in ended[:-ENDED_KEPT]:
             del self._jobs[name]
+
+
+def _put_down(tool: RunningTool, grace_s: float) -> bool:
+    if grace_s <= 0:
+        tool.kill()
+        return True
+    tool.stop()
+    _wake(tool)
+    return tool.wait(grace_s)
+
+
+def _wake(tool: RunningTool) -> None:
+    """One that was stopped (SIGSTOP) hears nothing else before."""
+    if tool.running:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(tool.pid, signal.SIGCONT)
+
+
+def _check_later_rate(settings: Settings) -> None:
+    if isinstance(settings, StormConfig):
+        if settings.eps == "max":
+            raise TargetError("a storm that has a rate cannot do without it; start anew for max")
+        check_rate(settings)
+
+
+def _of_page(kind: Kind, page: Mapping[str, int]) -> dict[str, Any]:
+    """The totals of a sink or detector that gave none."""
+    if kind == "sink":
+        return {**page, "received_bytes": page["bytes"], "lost_elsewhere": page["lost"], "killed": True}
+    return {**page, "killed": True}
+
+
+def _in_all(job: Job, last: Mapping[str, Any]) -> dict[str, Any]:
+    add = {"storm": totals.storm_in_all, "sink": totals.sink_in_all, "detector": totals.tool_in_all}
+    return add[job.kind](job.past, last)
 
 
 def _now() -> str:

@@ -180,9 +180,9 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.begun = True
             own = list(message.get("headers", []))
-            if not any(name.lower() == b"cache-control" for name, _ in own):
-                own.append(_NOT_KEPT)
-            message = {**message, "headers": [*own, *self._headers]}
+            said = {name.lower() for name, _ in own}  # a report brings a stricter policy of its own
+            added = [header for header in (_NOT_KEPT, *self._headers) if header[0] not in said]
+            message = {**message, "headers": [*own, *added]}
         await self._send(message)
 
 

@@ -20,6 +20,7 @@ from haechi.serve.alertlog import AlertLog
 from haechi.serve.fleet import Fleet, Job
 from haechi.serve.notify import Notifier
 from haechi.serve.rules import Standing
+from haechi.serve.trials import Trials
 from haechi.serve.watch import StormWatch
 
 TICK_S = 1.0
@@ -39,6 +40,8 @@ class Plane:
         self.config = config
         self.clock = clock
         self.fleet = Fleet(config)
+        self.trials = Trials(config, lambda: sum(job.alive for job in self.fleet.jobs()))
+        self.fleet.others = lambda: self.trials.tools_taken
         self.alerts = AlertLog(config.alerts_kept, clock)
         self.notifier = Notifier(config.channels, config.attempts, config.backoff, clock)
         self.standings: dict[tuple[str, str], Standing] = {}
@@ -58,6 +61,7 @@ class Plane:
     async def running(self) -> AsyncIterator[None]:
         for folder in (self.config.state / "files", self.config.state / "alerts"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.trials.open()
         psutil.cpu_percent()
         tasks = [asyncio.create_task(self._tick_for_ever()), asyncio.create_task(self.notifier.run())]
         try:
@@ -66,6 +70,7 @@ class Plane:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self.trials.close()
             await self.fleet.close()
             await self.notifier.close()
 
@@ -134,6 +139,7 @@ class Plane:
             "storms": of("storm"),
             "sinks": of("sink"),
             "detectors": of("detector"),
+            "trials": self.trials.brief(),
             "host": self.host,
             "firing": [
                 {"rule": rule, "subject": subject}

@@ -132,13 +132,13 @@ def _checked(wish: Mapping[str, Any], model: type[BaseModel], serve: ServeConfig
         if settings.get(key) is not None:
             settings[key] = str(writable(settings[key], files))
     if model is StormConfig and (name := settings.get("profile")) is not None:
-        settings["profile"] = str(_profile(name, folders))
+        settings["profile"] = profile(name, folders)
     if isinstance(sources := settings.get("sources"), list | tuple):
         settings["sources"] = [_source(source, folders) for source in sources]
     return settings
 
 
-def _profile(name: object, folders: Iterable[Path]) -> str:
+def profile(name: object, folders: Iterable[Path]) -> str:
     """One of haechi's own by its name, or a file."""
     if re.fullmatch(r"[a-z0-9_]{1,40}", str(name)):
         return str(name)

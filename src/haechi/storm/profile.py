@@ -6,6 +6,7 @@ the core validates its JSON again, since anyone may hand it some. docs/profiles.
 
 from __future__ import annotations
 
+import itertools
 import json
 from importlib import resources
 from pathlib import Path
@@ -27,6 +28,7 @@ __all__ = [
     "load",
     "parse",
     "render",
+    "shipped",
 ]
 
 FORMAT = 1
@@ -46,6 +48,16 @@ def find(profile: str | Path) -> Path:
     if str(profile) in known:
         return folder / f"{profile}.yaml"
     raise ProfileError(f"{profile}: neither a file nor one of the profiles {', '.join(known)}")
+
+
+def shipped() -> list[tuple[str, str]]:
+    """The profiles that come with haechi, by name, each with what its file says first of itself."""
+    found = []
+    for file in sorted(Path(str(resources.files("haechi") / "profiles")).glob("*.yaml")):
+        words = itertools.takewhile(lambda line: line.startswith("# "), file.read_text("utf-8").splitlines())
+        sentence = " ".join(line.removeprefix("# ") for line in words).partition(". ")[0]
+        found.append((file.stem, sentence.rstrip(".") + "."))
+    return found
 
 
 def load(profile: str | Path) -> Profile:

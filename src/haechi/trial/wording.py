@@ -58,6 +58,8 @@ def quantity(dimension: str, value: float | None) -> str:
 
 
 def seconds(value: float) -> str:
+    if value == 0:
+        return "0 s"
     if value < 0.001:
         return f"{value * 1e6:.0f} us"
     if value < 1:

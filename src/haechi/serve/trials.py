@@ -1,0 +1,386 @@
+"""Trials that a client has begun: each a process of its own with a folder of its own, one at a time. What
+they left behind is there again after the server has been started anew."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import re
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from haechi.config.serve import ServeConfig
+from haechi.serve.fleet import RUNNING_MAX, FleetError
+from haechi.serve.scenarios import Shelf, runnable
+from haechi.trial.picture import Picture
+from haechi.trial.writing import REPORT, ReportError, read_report
+
+State = Literal["running", "stopping", "done", "failed", "interrupted"]
+
+TOOLS_OF_ONE = 2  # a storm and its target
+GRACE_S = 30.0  # from being asked to end until it is made to
+CLOSE_S = 10.0  # the same, where the server itself ends
+LAST_LINES_S = 2.0
+RECORD = "trial.json"
+RECORD_MAX_BYTES = 16 << 20
+_PROGRAM = "import sys; from haechi.cli.main import main; sys.exit(main(sys.argv[1:]))"
+_ID = re.compile(r"trial-([1-9]\d{0,8})")
+_LINE_MAX_BYTES = 16 << 20
+_WORDS_BYTES = 4096
+_PR_SET_PDEATHSIG = 1
+
+
+class TrialView(BaseModel):
+    """One trial; its progress is that of its last moment, once it has ended."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    id: str
+    scenario: str
+    state: State
+    started: str
+    ended: str | None = None
+    error: str | None = Field(default=None, description="Why there is no result, in a sentence.")
+    scale_time: float
+    scale_rate: float
+    passed: bool | None = Field(default=None, description="Whether every criterion is met; null: not known.")
+    grade: str | None = Field(default=None, description="A+, A, B, C or D.")
+    exit_code: int | None = Field(default=None, description="Of haechi trial; negative: a signal's number.")
+    progress: dict[str, Any] = Field(
+        description="Steps, criteria, and the last samples: [s, target_eps, eps, loss_ratio, latency_p99_us]."
+    )
+
+
+class Trial:
+    """One, from its start until it is forgotten."""
+
+    def __init__(self, folder: Path, record: TrialView) -> None:
+        self.folder = folder
+        self.record = record
+        self.picture: Picture | None = None  # while it runs
+        self.process: asyncio.subprocess.Process | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.ready = asyncio.Event()
+        self.stopping = False
+
+    @property
+    def alive(self) -> bool:
+        return self.picture is not None
+
+    def view(self) -> TrialView:
+        if self.picture is None:
+            return self.record
+        state: State = "stopping" if self.stopping else "running"
+        return self.record.model_copy(update={"state": state, "progress": self.picture.view()})
+
+    def brief(self) -> TrialView:
+        """As one of a list: without samples."""
+        view = self.view()
+        few = {key: value for key, value in view.progress.items() if key != "samples"}
+        return view.model_copy(update={"progress": few})
+
+
+class Trials:
+    """Used from the event loop alone."""
+
+    def __init__(self, config: ServeConfig, tools: Callable[[], int] = lambda: 0) -> None:
+        """tools: how many others run."""
+        self._config = config
+        self._folder = config.state / "trials"
+        self._tools = tools
+        self._trials: dict[int, Trial] = {}
+        self._starting = False
+        self._stops: set[asyncio.Task[None]] = set()
+        self._highest = 0
+        self.shelf = Shelf(config)
+
+    def open(self) -> None:
+        """Takes what earlier servers have left; a folder that is broken is passed over."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in self._folder.iterdir():
+            if (match := _ID.fullmatch(folder.name)) is None:
+                continue
+            self._highest = max(self._highest, int(match[1]))
+            if (record := _kept(folder)) is not None:
+                self._trials[int(match[1])] = Trial(folder, record)
+
+    def all(self) -> list[Trial]:
+        """The newest first."""
+        return [self._trials[number] for number in sorted(self._trials, reverse=True)]
+
+    def get(self, name: str) -> Trial | None:
+        match = _ID.fullmatch(name)
+        return self._trials.get(int(match[1])) if match else None
+
+    @property
+    def running(self) -> Trial | None:
+        return next((trial for trial in self._trials.values() if trial.alive), None)
+
+    @property
+    def tools_taken(self) -> int:
+        return TOOLS_OF_ONE if self._starting or self.running is not None else 0
+
+    def brief(self) -> list[dict[str, Any]]:
+        """Of the one that runs, for a message a second."""
+        trial = self.running
+        if trial is None or trial.picture is None:
+            return []
+        state = "stopping" if trial.stopping else "running"
+        progress = trial.picture.view(samples=False)
+        return [
+            {"id": trial.record.id, "scenario": trial.record.scenario, "state": state, "progress": progress}
+        ]
+
+    async def start(self, name: str, scale_time: float, scale_rate: float) -> Trial:
+        """FleetError where none can begin now; NoScenarioError, WishError and TargetError where this one may
+        not."""
+        if (running := self.running) is not None:
+            raise FleetError(f"{running.record.id} still runs; one trial runs at a time")
+        if self._starting:
+            raise FleetError("a trial is being started; one trial runs at a time")
+        if self._tools() + TOOLS_OF_ONE > RUNNING_MAX:
+            raise FleetError(f"a trial takes {TOOLS_OF_ONE} of {RUNNING_MAX} tools, and others run; stop one")
+        self._starting = True
+        try:
+            entry = await asyncio.to_thread(self.shelf.get, name)
+            document = await asyncio.to_thread(runnable, entry.scenario, self._config, scale_time, scale_rate)
+            # Goes on when the request that asked for it does not: no trial runs that nobody knows of.
+            return await asyncio.shield(
+                asyncio.create_task(self._launch(name, document, scale_time, scale_rate))
+            )
+        finally:
+            self._starting = False
+
+    async def stop(self, trial: Trial, grace_s: float = GRACE_S) -> None:
+        """Asks it to end with a report of what was seen, and returns at once."""
+        if not trial.alive:
+            raise FleetError(f"{trial.record.id} does not run")
+        if trial.stopping:
+            return
+        trial.stopping = True
+        task = asyncio.create_task(_end(trial, grace_s))
+        self._stops.add(task)
+        task.add_done_callback(self._stops.discard)
+
+    async def forget(self, trial: Trial) -> None:
+        """With its report."""
+        if trial.alive:
+            raise FleetError(f"{trial.record.id} still runs; stop it first")
+        self._trials = {number: each for number, each in self._trials.items() if each is not trial}
+        await asyncio.to_thread(shutil.rmtree, trial.folder, ignore_errors=True)
+
+    async def close(self) -> None:
+        """Ends the one that runs; its report is written."""
+        if (trial := self.running) is not None:
+            with contextlib.suppress(FleetError):
+                await self.stop(trial, CLOSE_S)
+            if trial.task is not None:
+                await trial.task
+        for task in self._stops:
+            task.cancel()
+
+    async def _launch(self, name: str, document: Any, scale_time: float, scale_rate: float) -> Trial:
+        await asyncio.to_thread(self._make_room)
+        self._highest += 1
+        folder = self._folder / f"trial-{self._highest}"
+        record = TrialView(
+            id=folder.name,
+            scenario=name,
+            state="running",
+            started=_now(),
+            scale_time=scale_time,
+            scale_rate=scale_rate,
+            progress={},
+        )
+        trial = Trial(folder, record)
+        trial.picture = Picture()
+        await asyncio.to_thread(_prepare, folder, document, record)
+        reading, writing = os.pipe()
+        try:
+            trial.process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",
+                *("-c", _PROGRAM, "trial", str((folder / "scenario.yaml").resolve())),
+                *("-o", str(folder.resolve()), "--progress-fd", str(writing)),
+                *("--scale-time", repr(scale_time), "--scale-rate", repr(scale_rate)),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+                pass_fds=(writing,),
+                env={**os.environ, "TMPDIR": str((folder / "work").resolve())},
+                start_new_session=True,  # a terminal's Ctrl-C is for the server, which then asks it to end
+                preexec_fn=_dies_with_server(),
+            )
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        self._trials[self._highest] = trial
+        trial.task = asyncio.create_task(_follow(trial, reading))
+        return trial
+
+    def _make_room(self) -> None:
+        """The oldest folders go, also those that are broken."""
+        numbers = sorted(
+            int(match[1]) for folder in self._folder.iterdir() if (match := _ID.fullmatch(folder.name))
+        )
+        for number in numbers[: max(0, len(numbers) + 1 - self._config.trials_kept)]:
+            self._trials.pop(number, None)
+            shutil.rmtree(self._folder / f"trial-{number}", ignore_errors=True)
+
+
+def _dies_with_server() -> Callable[[], object]:
+    """INT from the kernel when the server's thread is gone: it leaves a report even then."""
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+def _prepare(folder: Path, document: Any, record: TrialView) -> None:
+    (folder / "work").mkdir(mode=0o700, parents=True)
+    text = yaml.safe_dump(document, allow_unicode=True, sort_keys=False)
+    (folder / "scenario.yaml").write_text(text, encoding="utf-8")
+    _write(folder, record)
+
+
+async def _follow(trial: Trial, reading: int) -> None:
+    """Until it has ended."""
+    assert trial.process is not None
+    assert trial.process.stderr is not None
+    lines = asyncio.create_task(_take_lines(trial, reading))
+    words = asyncio.create_task(_last_words(trial.process.stderr))
+    status = await trial.process.wait()
+    await asyncio.wait({lines, words}, timeout=LAST_LINES_S)
+    for task in (lines, words):
+        task.cancel()
+    await asyncio.gather(lines, words, return_exceptions=True)
+    said = words.result() if not words.cancelled() and words.exception() is None else ""
+    assert trial.picture is not None
+    trial.picture.end()
+    record = trial.record.model_copy(
+        update={"progress": trial.picture.view(), "exit_code": status, "ended": _now()}
+    )
+    trial.record = await asyncio.to_thread(_settled, trial.folder, record, trial.stopping, said)
+    await asyncio.to_thread(_tidy, trial.folder, trial.record)
+    trial.picture = None
+    trial.process = None
+
+
+async def _take_lines(trial: Trial, reading: int) -> None:
+    reader = asyncio.StreamReader(limit=_LINE_MAX_BYTES)
+    pipe = os.fdopen(reading, "rb", 0)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), pipe
+    )
+    try:
+        async for line in reader:
+            if trial.picture is not None:
+                trial.picture.take(line)
+                if trial.picture.ready:
+                    trial.ready.set()
+    finally:
+        transport.close()
+
+
+async def _last_words(stream: asyncio.StreamReader) -> str:
+    kept = b""
+    while piece := await stream.read(_WORDS_BYTES):
+        kept = (kept + piece)[-_WORDS_BYTES:]
+    return kept.decode("utf-8", "replace")
+
+
+async def _end(trial: Trial, grace_s: float) -> None:
+    """INT once it can answer with a report, and KILL for all of it where it does not end in time."""
+    process, task = trial.process, trial.task
+    assert process is not None
+    assert task is not None
+    deadline = asyncio.get_running_loop().time() + grace_s
+    ready = asyncio.create_task(trial.ready.wait())
+    await asyncio.wait({ready, task}, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
+    ready.cancel()
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(signal.SIGINT)
+    await asyncio.wait({task}, timeout=max(0.0, deadline - asyncio.get_running_loop().time()))
+    if not task.done():
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _settled(folder: Path, record: TrialView, stopped: bool, said: str) -> TrialView:
+    """With what its report says."""
+    try:
+        report = read_report(folder)
+        state = str(report["state"])
+        result = {
+            "state": "done" if state in ("met", "missed") else state,
+            "passed": {"met": True, "missed": False}.get(state),
+            "error": report["failure"],
+            "grade": report["grade"]["letter"],
+        }
+        return TrialView.model_validate(record.model_dump() | result)
+    except (ReportError, ValidationError, KeyError, TypeError):
+        pass
+    words = "\n".join(line.removeprefix("haechi: ") for line in said.splitlines() if line.strip()).strip()
+    if stopped:
+        error = "it was ended before there was anything to report"
+        return record.model_copy(update={"state": "interrupted", "error": error})
+    error = words[-1000:] or f"it left no report; its exit status was {record.exit_code}"
+    return record.model_copy(update={"state": "failed", "error": error})
+
+
+def _kept(folder: Path) -> TrialView | None:
+    """The record of a trial of an earlier server; None where there is none that can be read."""
+    try:
+        file = folder / RECORD
+        if folder.is_symlink() or file.stat().st_size > RECORD_MAX_BYTES:
+            return None
+        record = TrialView.model_validate_json(file.read_bytes())
+    except (OSError, ValueError):
+        return None
+    if record.id != folder.name:
+        return None
+    if record.state in ("running", "stopping"):
+        # The server was gone before the trial; the report is all that tells of its end.
+        record = record.model_copy(update={"ended": _written(folder), "error": None})
+        record = _settled(folder, record, stopped=True, said="")
+    return record
+
+
+def _written(folder: Path) -> str | None:
+    with contextlib.suppress(OSError):
+        return _stamp((folder / REPORT).stat().st_mtime)
+    return None
+
+
+def _tidy(folder: Path, record: TrialView) -> None:
+    shutil.rmtree(folder / "work", ignore_errors=True)
+    with contextlib.suppress(OSError):  # a full disk: then it is known until the server ends
+        _write(folder, record)
+
+
+def _write(folder: Path, record: TrialView) -> None:
+    new = folder / f".{RECORD}.{os.getpid()}"
+    try:
+        new.write_text(record.model_dump_json(), encoding="utf-8")
+        new.replace(folder / RECORD)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def _now() -> str:
+    return _stamp(datetime.now(UTC).timestamp())
+
+
+def _stamp(seconds: float) -> str:
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
