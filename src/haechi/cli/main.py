@@ -23,6 +23,7 @@ VERBS = {
     "trial": "run a scenario of storms, judge it by its criteria, write a report",
     "report": "compare what trials have written",
     "eval": "compare alerts with the ground truth",
+    "rules": "stage one's rules and Sigma's: check, convert, test, load",
     "bundle": "show, verify, compare or pack what training made",
     "bench": "measure: hdfs, parsing, detect",
     "tune": "the machine's settings for high rates: shown, advised, applied, undone",

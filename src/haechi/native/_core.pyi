@@ -24,6 +24,8 @@ class Records(TypedDict):
     time_us: npt.NDArray[np.int64]  # [n]; INT64_MIN where the header has no time
     malformed: npt.NDArray[np.bool_]  # [n]
     message: list[bytes]  # [n]
+    facility: npt.NDArray[np.uint8]  # [n] syslog's, 255 where the header has none
+    severity: npt.NDArray[np.uint8]  # [n] syslog's, or of the level's word; 255 where there is neither
     fields: dict[str, list[bytes]]  # host, process, pid, thread, level -> [n]
 
 def parse(data: bytes, format_spec: str) -> Records:

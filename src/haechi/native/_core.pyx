@@ -33,6 +33,8 @@ cdef extern from "haechi/format.h":
         hx_slice thread
         hx_slice level
         hx_slice message
+        uint8_t facility
+        uint8_t severity
     ctypedef struct hx_format_scratch:
         int64_t now_us
     ctypedef struct hx_format
@@ -224,7 +226,7 @@ def parse(const uint8_t[::1] data not None, str format_spec not None):
     cdef hx_slice line
     memset(&scratch, 0, sizeof(scratch))
     scratch.now_us = now_us()
-    times, malformed, messages = [], [], []
+    times, malformed, messages, facilities, severities = [], [], [], [], []
     fields = {name: [] for name in ("host", "process", "pid", "thread", "level")}
     while next_line(&at, end, &line):
         cut_return(&line)
@@ -232,6 +234,8 @@ def parse(const uint8_t[::1] data not None, str format_spec not None):
         malformed.append(bad)
         times.append(INT64_MIN if bad else record.time_us)
         messages.append(to_bytes(record.message))
+        facilities.append(record.facility)
+        severities.append(record.severity)
         fields["host"].append(to_bytes(record.host))
         fields["process"].append(to_bytes(record.process))
         fields["pid"].append(to_bytes(record.pid))
@@ -241,6 +245,8 @@ def parse(const uint8_t[::1] data not None, str format_spec not None):
         "time_us": np.array(times, dtype=np.int64),
         "malformed": np.array(malformed, dtype=np.bool_),
         "message": messages,
+        "facility": np.array(facilities, dtype=np.uint8),
+        "severity": np.array(severities, dtype=np.uint8),
         "fields": fields,
     }
 

@@ -1,4 +1,4 @@
-"""Rules from wherever they are: the user's rule files, Sigma's files and folders of them, the engine's JSON."""
+"""Rules from wherever they are: the user's rule files, Sigma's files and folders, the engine's JSON."""
 
 from __future__ import annotations
 
@@ -63,9 +63,10 @@ def load(
         from haechi.rules import sigma_files as sigma_room
         from haechi.rules.sigma_pipeline import read_map
 
-        converted, not_taken = sigma_room.convert(sigma_files, read_map(fields or {}), action)
+        taken = {rule.id for rule in rules}
+        converted, not_taken = sigma_room.convert(sigma_files, read_map(fields or {}), action, taken)
+        rules += converted
         refused += not_taken
-        _add_sigma(converted, rules, refused)
     expression.check_rules(rules)
     return Loaded(rules, refused)
 
@@ -130,13 +131,3 @@ def _text(path: Path, most: int) -> str:
         return read_text(path, most)
     except ProfileError as error:
         raise RuleError(str(error)) from None
-
-
-def _add_sigma(converted: Sequence[Rule], rules: list[Rule], refused: list[Refusal]) -> None:
-    taken = {rule.id for rule in rules}
-    for rule in converted:
-        if rule.id in taken:
-            refused.append(Refusal("", rule.id, rule.title, "an earlier rule has the same id", True))
-        else:
-            taken.add(rule.id)
-            rules.append(rule)

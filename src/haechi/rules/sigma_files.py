@@ -71,22 +71,30 @@ def read_documents(text: str, name: str) -> list[Any]:
 
 
 def convert(
-    files: Iterable[tuple[str, Sequence[Any]]], wishes: Mapping[str, str], action: Action = "deny"
+    files: Iterable[tuple[str, Sequence[Any]]],
+    wishes: Mapping[str, str],
+    action: Action = "deny",
+    taken: Iterable[str] = (),
 ) -> tuple[list[Rule], list[Refusal]]:
     """The rules of files (name, documents), in their order, and those that are refused. wishes maps fields
-    of Sigma to a line's (sigma_pipeline.read_map)."""
+    of Sigma to a line's (sigma_pipeline.read_map); taken are ids that other rules have."""
     pile = _Pile()
     for name, documents in files:
         _read(name, documents, pile)
     backend = HaechiBackend(pipeline(wishes))
     rules = []
+    ids = set(taken)
     for name, sigma in pile.rules:
         if counted_by := _counted_by(sigma, pile):
             why = f"is only a part of the correlation {counted_by!r}, which is refused"
             pile.refused.append(_refusal(name, sigma, why))
             continue
         try:
-            rules.append(_convert(backend, name, sigma, pile.filters, action))
+            rule = _convert(backend, name, sigma, pile.filters, action)
+            if rule.id in ids:
+                raise SigmaError("an earlier rule has the same id")
+            ids.add(rule.id)
+            rules.append(rule)
         except (SigmaFeatureNotSupportedByBackendError, SigmaTransformationError) as error:
             pile.refused.append(_refusal(name, sigma, _words(error)))
         except RuleError as error:  # Sigma has no bounds

@@ -57,7 +57,7 @@ SERVERS: dict[str, tuple[str, ...]] = {
     "postgresql": ("postgres", "postgresql"),
 }
 # Names that other tools give to the fields that every line has.
-NAMES: dict[str, str] = {
+NAMES: dict[str | None, str | list[str]] = {
     **dict.fromkeys(("Message", "msg", "syslog_message", "log.message"), "message"),
     **dict.fromkeys(("event.original", "raw", "_raw"), "line"),
     **dict.fromkeys(("hostname", "Hostname", "HostName", "host.name", "syslog_hostname"), "host"),
