@@ -1,0 +1,207 @@
+// The Detect tab: detectors above; below them their alerts, one of them whole at the side, or what their lines are
+// made of.
+
+import { button, write } from "../lib/dom.js";
+import { AlertStore } from "./detect_alerts.js";
+import { AlertDetail, askMute, doing } from "./detect_detail.js";
+import { Engines } from "./detect_engines.js";
+import { listenKeys, showKeys } from "./detect_keys.js";
+import { AlertList } from "./detect_list.js";
+import { Mutes } from "./detect_mutes.js";
+import { useStyles } from "./detect_style.js";
+import { Templates } from "./detect_templates.js";
+
+export const name = "detect";
+
+const SEVERITIES = ["critical", "high", "medium", "low"];
+let store = null; // outlives the tab: 10,000 alerts are not fetched again for a look at another one
+
+export function mount(root, ctx) {
+  const tab = new Detect(ctx);
+  root.classList.add("detect");
+  useStyles("detect", root);
+  root.append(tab.node);
+  tab.start();
+  return { unmount: () => tab.end() };
+}
+
+class Detect {
+  constructor(ctx) {
+    this.ctx = ctx;
+    store ??= new AlertStore(ctx.api);
+    this.view = "alerts";
+    this.detail = new AlertDetail(ctx, store, {
+      close: () => this.close(),
+      only: (session) => this.list.only(session),
+    });
+    this.list = new AlertList(ctx, store, (item) => this.open(item));
+    this.templates = new Templates(ctx);
+    this.mutes = new Mutes(ctx, store);
+    this.engines = new Engines(ctx, (id) => this.templates.choose(id));
+    this.#build();
+  }
+
+  start() {
+    this.ends = [
+      this.ctx.feed.metrics.subscribe((message) => this.#take(message)),
+      store.subscribe(() => this.#changed()),
+      listenKeys(this.#keys()),
+    ];
+    this.engines.load();
+    store.start();
+    this.#changed();
+  }
+
+  end() {
+    for (const end of this.ends) end();
+    store.stop();
+    this.list.destroy();
+    this.templates.stop();
+    this.engines.destroy();
+  }
+
+  open(item) {
+    if (!item) return;
+    this.list.mark(item.number);
+    this.detail.show(item);
+    this.below.classList.add("has-detail");
+  }
+
+  close() {
+    const was = this.detail.node.contains(document.activeElement);
+    this.detail.hide();
+    this.below.classList.remove("has-detail");
+    if (was) this.list.scroller.focus();
+  }
+
+  #build() {
+    const { el, t } = this.ctx;
+    const view = (id) =>
+      el("button", {
+        type: "button",
+        role: "tab",
+        class: "subtab",
+        id: `detect-${id}`,
+        "aria-controls": `detect-panel-${id}`,
+        text: t(`detect.${id}`),
+        on: { click: () => this.#look(id) },
+      });
+    this.views = { alerts: view("alerts"), templates: view("templates"), mutes: view("mutes") };
+    const strip = el("div", { class: "subtabs", role: "tablist", "aria-label": t("detect.views") }, ...Object.values(this.views));
+    strip.addEventListener("keydown", (event) => this.#move(event));
+    this.counts = Object.fromEntries(
+      SEVERITIES.map((severity) => [severity, el("b", { class: "num", dataset: { count: severity }, text: "0" })]),
+    );
+    const counts = el(
+      "div",
+      { class: "alert-counts", "aria-label": t("detect.counts") },
+      ...SEVERITIES.map((severity) =>
+        el("span", { dataset: { severity } }, el("i", {}), el("span", { text: t(`detect.severity_${severity}`) }), this.counts[severity]),
+      ),
+    );
+    const panel = (id, ...children) =>
+      el("div", { role: "tabpanel", id: `detect-panel-${id}`, "aria-labelledby": `detect-${id}`, hidden: id !== "alerts" }, ...children);
+    this.panels = {
+      alerts: panel("alerts", this.list.node),
+      templates: panel("templates", this.templates.node),
+      mutes: panel("mutes", this.mutes.node),
+    };
+    this.below = el(
+      "div",
+      { class: "detect-below" },
+      el(
+        "section",
+        { class: "card detect-main" },
+        el(
+          "header",
+          { class: "card-head" },
+          strip,
+          button("?", () => showKeys(this.ctx), { class: "quiet keys-button", title: t("detect.keys"), "aria-label": t("detect.keys") }),
+          counts,
+        ),
+        ...Object.values(this.panels),
+      ),
+      this.detail.node,
+    );
+    this.node = el("div", { class: "detect-page" }, this.engines.node, this.below);
+    this.#look("alerts");
+  }
+
+  #look(id) {
+    if (this.view === "templates" && id !== "templates") this.templates.stop();
+    this.view = id;
+    for (const [other, panel] of Object.entries(this.panels)) {
+      panel.hidden = other !== id;
+      this.views[other].setAttribute("aria-selected", String(other === id));
+      this.views[other].tabIndex = other === id ? 0 : -1;
+    }
+    if (id === "templates" && this.templates.timer === null) this.templates.start();
+    if (id === "mutes") this.mutes.load();
+    if (id === "alerts") this.list.update();
+    else this.close();
+  }
+
+  #move(event) {
+    const names = Object.keys(this.views);
+    const at = names.indexOf(this.view);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: names.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const next = names[(to + names.length) % names.length];
+    this.#look(next);
+    this.views[next].focus();
+  }
+
+  #take(message) {
+    this.engines.take(message);
+    store.poke(message.alerts);
+  }
+
+  #changed() {
+    const { fmt } = this.ctx;
+    for (const severity of SEVERITIES) write(this.counts[severity], fmt.count(store.counts[severity] ?? 0));
+    this.detail.update();
+    if (this.view === "mutes") this.mutes.draw();
+  }
+
+  #keys() {
+    const onAlerts = (act) => () => {
+      if (this.view === "alerts") act();
+    };
+    const step = (steps) => onAlerts(() => this.#step(steps));
+    const current = (act) =>
+      onAlerts(() => {
+        const item = this.list.current();
+        if (item) act(item);
+      });
+    const page = () => Math.max(1, Math.floor(this.list.scroller.clientHeight / this.list.rowHeight) - 1);
+    return {
+      j: step(1),
+      ArrowDown: step(1),
+      k: step(-1),
+      ArrowUp: step(-1),
+      PageDown: onAlerts(() => this.#step(page())),
+      PageUp: onAlerts(() => this.#step(-page())),
+      Home: step(-Infinity),
+      End: step(Infinity),
+      Enter: current((item) => {
+        this.open(item);
+        this.detail.node.focus();
+      }),
+      Escape: () => this.close(),
+      a: current((item) => doing(store.acknowledge(item))),
+      m: current((item) => askMute(this.ctx, store, item)),
+      u: current((item) => doing(store.unmute(item))),
+      p: onAlerts(() => this.list.pause()),
+      "/": () => (this.view === "templates" ? this.templates.query.focus() : onAlerts(() => this.list.search())()),
+      "?": () => showKeys(this.ctx),
+    };
+  }
+
+  /** With the panel open, it follows. */
+  #step(steps) {
+    this.list.move(steps);
+    if (this.detail.item !== null) this.open(this.list.current());
+  }
+}
