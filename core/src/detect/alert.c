@@ -3,6 +3,7 @@
 #include <haechi/hash.h>
 
 #include <math.h>
+#include <string.h>
 
 #define EXPECTED_SHOWN   3
 #define LINE_BYTES_SHOWN 4096
@@ -24,6 +25,10 @@ static void make_id(const hx_alert *a, uint64_t id[2])
         uint64_t h = hx_hash_bytes(a->session.ptr, a->session.len, HX_HASH_SEED + part);
 
         h = hx_hash_u64(h, (uint64_t)a->kind);
+        if (a->kind == HX_ALERT_DETECTOR) {
+            h = hx_hash_u64(h, hx_hash_bytes(a->detector, strlen(a->detector), HX_HASH_SEED));
+            h = hx_hash_u64(h, hx_hash_bytes(a->rule, strlen(a->rule), HX_HASH_SEED));
+        }
         h = hx_hash_u64(h, a->identity);
         h = hx_hash_u64(h, a->offset);
         id[part] = hx_hash_u64(h, a->content);
@@ -42,6 +47,8 @@ static double score_of(const hx_alert *a, const hx_bundle *b)
         return b->deeplog.likelihood ? (double)a->surprise_q10 / HX_NAT : (double)a->rank;
     case HX_ALERT_SESSION:
         return a->mean_surprise;
+    case HX_ALERT_DETECTOR:
+        return a->score;
     case HX_ALERT_NEW_KEY:
     case HX_ALERT_NEW_SHAPE:
         break;
@@ -56,6 +63,8 @@ static double threshold_of(const hx_alert *a, const hx_bundle *b)
         return b->deeplog.likelihood ? b->deeplog.event_surprise : (double)b->deeplog.top_k;
     case HX_ALERT_SESSION:
         return b->deeplog.session_surprise;
+    case HX_ALERT_DETECTOR:
+        return a->threshold;
     case HX_ALERT_NEW_KEY:
     case HX_ALERT_NEW_SHAPE:
         break;
@@ -68,9 +77,12 @@ static double threshold_of(const hx_alert *a, const hx_bundle *b)
 static const char *severity_of(const hx_alert *a, const hx_bundle *b)
 {
     double limit = threshold_of(a, b);
-    bool far = is_deeplog(a) &&
-               (a->token == b->deeplog.unseen || (limit > 0 && score_of(a, b) >= 2 * limit));
+    bool unseen = is_deeplog(a) && a->token == b->deeplog.unseen;
+    bool scored = is_deeplog(a) || a->kind == HX_ALERT_DETECTOR;
+    bool far = unseen || (scored && limit > 0 && score_of(a, b) >= 2 * limit);
 
+    if (a->severity_word)
+        return a->severity_word;
     if (a->severity <= 2)
         return "critical";
     if (a->severity == 3 || far)
@@ -166,6 +178,47 @@ static void put_lines(const hx_alert *a, hx_text *out)
     hx_text_str(out, "}]");
 }
 
+static void put_opinions(const hx_alert *a, hx_text *out)
+{
+    hx_text_json_key(out, "evidence");
+    hx_text_json_number(out, a->opinions[0].evidence);
+    hx_text_json_key(out, "detectors");
+    hx_text_str(out, "[");
+    for (uint32_t i = 0; i < a->opinion_count; i++) {
+        hx_text_str(out, i ? ", {" : "{");
+        hx_text_json_key(out, "name");
+        hx_text_printf(out, "\"%s\"", a->opinions[i].detector);
+        hx_text_json_key(out, "evidence");
+        hx_text_json_number(out, a->opinions[i].evidence);
+        hx_text_str(out, "}");
+    }
+    hx_text_str(out, "]");
+}
+
+static const char *detector_of(const hx_alert *a)
+{
+    if (a->kind == HX_ALERT_DETECTOR)
+        return a->detector;
+    return is_deeplog(a) ? "deeplog" : "new_event";
+}
+
+static const char *rule_of(const hx_alert *a, const hx_bundle *b)
+{
+    switch (a->kind) {
+    case HX_ALERT_DETECTOR:
+        return a->rule;
+    case HX_ALERT_SESSION:
+        return "session_likelihood";
+    case HX_ALERT_NEW_KEY:
+        return "untrained_key";
+    case HX_ALERT_NEW_SHAPE:
+        return "no_template";
+    case HX_ALERT_EVENT:
+        break;
+    }
+    return b->deeplog.likelihood ? "event_likelihood" : "top_k";
+}
+
 /* --- the sentence ------------------------------------------------------------------------------
  */
 
@@ -219,6 +272,9 @@ static void say_reason(const hx_alert *a, const hx_bundle *b, hx_text *say)
         say_quoted(say, token_text(b, a->worst_token));
         hx_text_str(say, ".");
         return;
+    case HX_ALERT_DETECTOR:
+        hx_text_bytes(say, a->reason.ptr, a->reason.len);
+        return;
     case HX_ALERT_NEW_KEY:
         hx_text_str(say, "This kind of line was never trained on");
         break;
@@ -243,17 +299,15 @@ void hx_alert_render(const hx_alert *alert, const hx_bundle *bundle, hx_text *ou
     hx_text_json_key(out, "time");
     hx_text_json_time(out, alert->time_us);
     hx_text_json_key(out, "detector");
-    hx_text_str(out, is_deeplog(alert) ? "\"deeplog\"" : "\"new_event\"");
+    hx_text_printf(out, "\"%s\"", detector_of(alert));
     hx_text_json_key(out, "rule");
-    hx_text_str(out, alert->kind == HX_ALERT_SESSION     ? "\"session_likelihood\""
-                     : alert->kind == HX_ALERT_NEW_KEY   ? "\"untrained_key\""
-                     : alert->kind == HX_ALERT_NEW_SHAPE ? "\"no_template\""
-                     : bundle->deeplog.likelihood        ? "\"event_likelihood\""
-                                                         : "\"top_k\"");
+    hx_text_printf(out, "\"%s\"", rule_of(alert, bundle));
     hx_text_json_key(out, "score");
     hx_text_json_number(out, score_of(alert, bundle));
     hx_text_json_key(out, "threshold");
     hx_text_json_number(out, threshold_of(alert, bundle));
+    if (alert->opinion_count)
+        put_opinions(alert, out);
     hx_text_json_key(out, "stage");
     hx_text_printf(out, "%d", alert->stage);
     hx_text_json_key(out, "severity");
@@ -270,7 +324,11 @@ void hx_alert_render(const hx_alert *alert, const hx_bundle *bundle, hx_text *ou
         hx_text_json_string(out, token_text(bundle, alert->key));
     else
         hx_text_str(out, "null");
-    if (!is_deeplog(alert)) {
+    if (alert->detail.len) {
+        hx_text_json_key(out, "detail");
+        hx_text_bytes(out, alert->detail.ptr, alert->detail.len);
+    }
+    if (alert->kind == HX_ALERT_NEW_KEY || alert->kind == HX_ALERT_NEW_SHAPE) {
         hx_text_json_key(out, "since_last_report");
         hx_text_printf(out, "%llu", (unsigned long long)alert->since);
     }

@@ -17,7 +17,15 @@ typedef enum hx_alert_kind {
     HX_ALERT_SESSION,   /* deeplog: a session as a whole, at its end */
     HX_ALERT_NEW_KEY,   /* new_event: a log key that was never trained on */
     HX_ALERT_NEW_SHAPE, /* new_event: a line that fits no template */
+    HX_ALERT_DETECTOR,  /* one of detector.h's: it says itself what and why */
 } hx_alert_kind;
+
+/* A detector that holds something against what the alert is about, and how much (detector.h). */
+typedef struct hx_opinion {
+    const char *detector;
+    double evidence; /* nats */
+} hx_opinion;
+#define HX_OPINIONS_MAX (HX_DETECTORS_MAX + 1)
 
 typedef struct hx_alert {
     hx_alert_kind kind;
@@ -39,6 +47,13 @@ typedef struct hx_alert {
     uint64_t identity, offset;
     uint64_t content; /* a hash of the line and of what is new about it; 0 at a session's end */
     hx_slice line;    /* empty where the bytes are no longer at hand */
+    const hx_opinion *opinions; /* of all that agree, the strongest first */
+    uint32_t opinion_count;
+
+    /* HX_ALERT_DETECTOR alone */
+    const char *detector, *rule, *severity_word; /* severity_word: NULL: worked out */
+    double score, threshold;
+    hx_slice reason, detail; /* detail: a JSON object, or empty */
 } hx_alert;
 
 /* Appends the alert as one line to out and gives its id. */

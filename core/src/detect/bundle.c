@@ -132,6 +132,29 @@ static int load_model(hx_bundle *b, const char *directory, const hx_manifest *ma
     return rc;
 }
 
+int hx_bundle_read(const hx_bundle_files *files, const char *name, char **bytes, size_t *len,
+                   hx_error *err)
+{
+    file_bytes file = {0};
+    int rc = read_verified(files->directory, files->manifest, name, &file, err);
+
+    if (rc) {
+        free(file.ptr);
+        return rc;
+    }
+    *bytes = file.ptr;
+    *len = file.len;
+    return 0;
+}
+
+static int load_detectors(hx_bundle *b, const char *directory, const hx_manifest *manifest,
+                          hx_error *err)
+{
+    const hx_bundle_files files = {directory, manifest};
+
+    return hx_detector_set_load(&b->detectors, &files, b, err);
+}
+
 static int load_format(hx_bundle *b, const hx_manifest *manifest, const hx_bundle_options *options,
                        hx_error *err)
 {
@@ -182,6 +205,8 @@ int hx_bundle_load(const char *directory, const hx_bundle_options *options, hx_b
         rc = try_front(b, err);
     if (!rc)
         rc = load_model(b, directory, manifest, options, err);
+    if (!rc)
+        rc = load_detectors(b, directory, manifest, err);
     if (!rc && options->workers && hx_tally_create(b->log_keys, options->workers, &b->tally))
         rc = hx_error_set(err, HX_ENOMEM, "bundle: no memory to count %u log keys", b->log_keys);
     if (rc)
@@ -202,6 +227,7 @@ void hx_bundle_destroy(hx_bundle *bundle)
     if (!bundle)
         return;
     hx_tally_destroy(bundle->tally);
+    hx_detector_set_unload(&bundle->detectors);
     hx_model_destroy(bundle->deeplog.model);
     hx_matcher_destroy(bundle->matcher);
     hx_format_destroy(bundle->format);

@@ -3,6 +3,7 @@
 #ifndef HAECHI_DETECT_BUNDLE_H
 #define HAECHI_DETECT_BUNDLE_H
 
+#include "detect/detector.h"
 #include "detect/memo.h"
 #include "detect/model.h"
 #include "detect/tally.h"
@@ -23,6 +24,7 @@ typedef struct hx_deeplog {
     double session_surprise; /* nats an event; a session whose mean is above it is anomalous */
     int32_t least_q10;       /* the sum over a session must be above it, too */
     double event_surprise, unseen_surprise;
+    hx_evidence event_evidence, session_evidence;
     hx_model *model;
 } hx_deeplog;
 
@@ -40,7 +42,8 @@ typedef struct hx_bundle {
     uint64_t *key_hash;     /* [log_keys]; of the template's text: the same key in another bundle */
     int64_t repeat_us;      /* new_event: how soon the same novelty is reported again */
     hx_deeplog deeplog;
-    hx_tally *tally; /* of the lines read with it; NULL where nobody counts */
+    hx_detector_set detectors; /* the other ones */
+    hx_tally *tally;           /* of the lines read with it; NULL where nobody counts */
 } hx_bundle;
 
 typedef struct hx_bundle_options {

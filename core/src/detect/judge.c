@@ -1,11 +1,7 @@
 #include "detect/judge.h"
 
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
-#include <unistd.h>
-
-#define LINE_AGAIN_MAX 4096
 
 static inline bool anomalous(const hx_deeplog *dl, uint16_t token, hx_surprise s)
 {
@@ -94,9 +90,10 @@ void hx_judge_event(hx_worker *worker, uint32_t slot, uint16_t token, uint32_t e
 /* --- the model ---------------------------------------------------------------------------------
  */
 
-static int run_model(hx_worker *w, const uint16_t (*windows)[HX_WINDOW_MAX], uint32_t count,
-                     float *rows)
+int hx_judge_run_model(hx_worker *worker, const uint16_t (*windows)[HX_WINDOW_MAX], uint32_t count,
+                       float *rows)
 {
+    hx_worker *w = worker;
     const uint32_t h = w->bundle->window;
     hx_error err = {{0}};
     int rc;
@@ -143,7 +140,7 @@ static void answer_pending(hx_worker *w)
 
     if (!w->pending_count)
         return;
-    rc = run_model(w, w->pending, w->pending_count, w->rows);
+    rc = hx_judge_run_model(w, w->pending, w->pending_count, w->rows);
     w->count[HX_STAT_MODEL_RUNS]++;
     w->count[HX_STAT_MODEL_WINDOWS] += w->pending_count;
     for (uint32_t i = 0; i < w->item_count; i++) {
@@ -159,119 +156,6 @@ static void answer_pending(hx_worker *w)
         hx_memo_put(&w->memo, hx_memo_hash(&w->memo, w->pending[item->row], item->token),
                     w->pending[item->row], item->token, item->surprise);
     }
-}
-
-/* --- alerts ------------------------------------------------------------------------------------
- */
-
-void hx_judge_emit(hx_worker *worker, const hx_alert *alert)
-{
-    size_t before = worker->out.len;
-    uint64_t id[2];
-
-    hx_alert_render(alert, worker->bundle, &worker->out, id);
-    if (hx_alert_sink_knows(worker->shared->sink, id)) {
-        worker->out.len = before;
-        worker->count[HX_STAT_ALERTS_KNOWN]++;
-        return;
-    }
-    worker->count[HX_STAT_ALERTS]++;
-}
-
-/* The bytes of an earlier line, read again from its file: only where the line found there belongs
- * to the session, because the file may have been rotated meanwhile. buffer: LINE_AGAIN_MAX bytes.
- */
-static hx_slice line_again(hx_worker *w, const hx_session *s, const char *source, uint64_t offset,
-                           char *buffer)
-{
-    hx_event events[256];
-    hx_front_counters ignored = {0};
-    hx_slice line = {0}, whole;
-    uint32_t consumed, count;
-    int fd = strcmp(source, "-") == 0 ? -1 : open(source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    ssize_t n = fd < 0 ? -1 : pread(fd, buffer, LINE_AGAIN_MAX, (off_t)offset);
-    const char *newline;
-
-    if (fd >= 0)
-        close(fd);
-    if (n <= 0)
-        return line;
-    newline = memchr(buffer, '\n', (size_t)n);
-    whole = line = hx_slice_make(buffer, newline ? (size_t)(newline - buffer) : (size_t)n);
-    whole.len -= whole.len && newline && newline[-1] == '\r';
-    if (hx_front_capacity(line.len) > 256)
-        line.len = 256;
-    count = hx_front_read(w->front, line.ptr, line.len, w->batch->chunk.arrival_us, events, 256,
-                          &consumed, &ignored);
-    for (uint32_t i = 0; i < count; i++)
-        if (hx_session_is(s, &events[i]))
-            return whole;
-    return (hx_slice){0};
-}
-
-/* What the model expected: its answer is at hand for a pending window, and is asked for again, this
- * one time, for a remembered one. */
-static void add_expectation(hx_worker *w, const hx_item *item, hx_alert *alert)
-{
-    if (item->row != HX_NO_ROW) {
-        alert->window = w->pending[item->row];
-        alert->row = w->rows + (size_t)item->row * w->bundle->deeplog.classes;
-        alert->stage = 2;
-        return;
-    }
-    alert->stage = 1;
-    if (item->evidence == HX_NOWHERE)
-        return;
-    alert->window = w->evidence[item->evidence];
-    if (!w->model_broken && run_model(w, &w->evidence[item->evidence], 1, w->one_row) == 0)
-        alert->row = w->one_row;
-}
-
-static void emit_deeplog(hx_worker *w, const hx_item *item, hx_session *s, hx_alert_kind kind)
-{
-    const hx_batch *batch = w->batch;
-    char buffer[LINE_AGAIN_MAX], name[HX_SESSION_NAME_MAX];
-    hx_alert alert = {
-        .kind = kind,
-        .session = hx_session_name(s, name),
-        .key = item->token < w->bundle->log_keys ? item->token : HX_KEY_UNSEEN,
-        .token = item->token,
-        .surprise_q10 = item->surprise.q10,
-        .rank = item->surprise.rank,
-        .events = s->events,
-        .mean_surprise = (double)s->sum_q10 / HX_NAT / (s->events ? s->events : 1),
-        .worst_token = s->worst_token,
-        .severity = HX_PRI_NONE,
-    };
-
-    add_expectation(w, item, &alert);
-    if (item->event != HX_NO_EVENT) {
-        const hx_event *e = &batch->events[item->event];
-
-        alert.time_us = e->time_us;
-        alert.key = e->key;
-        alert.severity = e->severity;
-        alert.source = batch->source;
-        alert.identity = batch->chunk.identity;
-        alert.offset = batch->chunk.offset + e->line;
-        alert.line = hx_slice_make(batch->buffer + e->line, e->length);
-        alert.content = hx_hash_bytes(alert.line.ptr, alert.line.len, HX_HASH_SEED);
-    } else {
-        /* The end has no line: the last one stands for it, the worst one for a whole session. */
-        bool whole = kind == HX_ALERT_SESSION;
-
-        alert.time_us = s->last_us;
-        alert.source =
-            hx_source_input_name(w->shared->source, whole ? s->worst_input : s->last_input);
-        if (!alert.source)
-            alert.source = ""; /* an input of an earlier run */
-        alert.identity = s->last_identity;
-        alert.offset = whole ? s->worst_offset : s->last_offset;
-        alert.line = line_again(w, s, alert.source, alert.offset, buffer);
-        if (whole && s->worst_token < w->bundle->log_keys)
-            alert.key = s->worst_token;
-    }
-    hx_judge_emit(w, &alert);
 }
 
 /* --- verdicts ----------------------------------------------------------------------------------
@@ -290,16 +174,6 @@ static void note_worst(hx_worker *w, hx_session *s, const hx_item *item)
     }
 }
 
-static void alert_once(hx_worker *w, const hx_item *item, hx_session *s, hx_alert_kind kind)
-{
-    if (s->flags & HX_SESSION_ALERTED) {
-        w->count[HX_STAT_ALERTS_SUPPRESSED]++;
-        return;
-    }
-    s->flags |= HX_SESSION_ALERTED;
-    emit_deeplog(w, item, s, kind);
-}
-
 static void judge_item(hx_worker *w, const hx_item *item, hx_session *s)
 {
     const hx_deeplog *dl = &w->bundle->deeplog;
@@ -308,16 +182,7 @@ static void judge_item(hx_worker *w, const hx_item *item, hx_session *s)
     if (s->events++ == 0 || item->surprise.q10 > s->worst_q10)
         note_worst(w, s, item);
     if (__builtin_expect(anomalous(dl, item->token, item->surprise), 0))
-        alert_once(w, item, s, HX_ALERT_EVENT);
-}
-
-static void judge_session(hx_worker *w, const hx_item *item, hx_session *s)
-{
-    const hx_deeplog *dl = &w->bundle->deeplog;
-
-    if (dl->likelihood && !(s->flags & HX_SESSION_ALERTED) && s->sum_q10 > dl->least_q10 &&
-        (double)s->sum_q10 > dl->session_surprise * HX_NAT * (double)s->events)
-        alert_once(w, item, s, HX_ALERT_SESSION);
+        hx_judge_event_alert(w, item, s);
 }
 
 void hx_judge_settle(hx_worker *worker)
@@ -335,14 +200,13 @@ void hx_judge_settle(hx_worker *worker)
                 judge_item(w, item, s);
             break;
         case HX_ITEM_END:
-            if (w->bundle->deeplog.enabled) {
+            if (w->bundle->deeplog.enabled)
                 judge_item(w, item, s);
-                judge_session(w, item, s);
-            }
+            hx_judge_session(w, item, s);
             hx_sessions_release(&w->sessions, item->slot);
             break;
         case HX_ITEM_UNSCORED_END:
-            judge_session(w, item, s);
+            hx_judge_session(w, item, s);
             /* fallthrough */
         case HX_ITEM_RELEASE:
             w->count[HX_STAT_UNSCORED] += item->kind == HX_ITEM_UNSCORED_END;

@@ -32,6 +32,14 @@ typedef struct hx_item {
     uint8_t kind;
 } hx_item;
 
+/* Who reports, for hx_judge_report. */
+typedef struct hx_worker_reporter {
+    hx_reporter base;
+    hx_worker *worker;
+    uint32_t detector; /* its place in the set */
+    uint32_t slot;     /* of the session whose event it is looking at, or HX_SESSION_NONE */
+} hx_worker_reporter;
+
 struct hx_worker {
     const hx_worker_shared *shared;
     uint32_t index;
@@ -61,6 +69,9 @@ struct hx_worker {
     hx_text out;            /* alerts, written at the end of the batch */
     bool model_broken;      /* said once */
 
+    hx_detector_room room; /* the other detectors' */
+    hx_worker_reporter reporter;
+
     uint64_t count[HX_STAT_SESSIONS_OPEN]; /* copied to the stats page after each batch */
     hx_histogram *batch_ns, *alert_latency_us;
 };
@@ -72,6 +83,22 @@ void hx_judge_event(hx_worker *worker, uint32_t slot, uint16_t token, uint32_t e
 /* Runs the model for what is pending, gives every item its verdict in order, and empties the list.
  */
 void hx_judge_settle(hx_worker *worker);
+
+/* count windows through the model; rows: [count][classes]. 0, or what the model failed with; said
+ * once on standard error. */
+int hx_judge_run_model(hx_worker *worker, const uint16_t (*windows)[HX_WINDOW_MAX], uint32_t count,
+                       float *rows);
+
+/* verdict.c: the alert of an event that is anomalous to deeplog, unless its session had one. */
+void hx_judge_event_alert(hx_worker *worker, const hx_item *item, hx_session *session);
+
+/* A session that has ended: asks deeplog and the other detectors; the alert is of the one with the
+ * strongest evidence and names all that agree. */
+void hx_judge_session(hx_worker *worker, const hx_item *item, hx_session *session);
+
+/* An hx_reporter's report. */
+void hx_judge_report(hx_reporter *reporter, const hx_event *event, int64_t time_us,
+                     const hx_finding *finding);
 
 /* Renders an alert unless it was written before the crash this run recovers from. */
 void hx_judge_emit(hx_worker *worker, const hx_alert *alert);

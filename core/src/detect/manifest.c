@@ -67,11 +67,11 @@ const char *hx_manifest_format(const hx_manifest *manifest)
     return spec ? spec : "";
 }
 
-static const cJSON *detector(const hx_manifest *m, const char *name)
+const cJSON *hx_manifest_detector(const hx_manifest *manifest, const char *name)
 {
     const cJSON *d;
 
-    cJSON_ArrayForEach(d, section(m, "detectors"))
+    cJSON_ArrayForEach(d, section(manifest, "detectors"))
     {
         const char *have = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(d, "name"));
 
@@ -84,7 +84,7 @@ static const cJSON *detector(const hx_manifest *m, const char *name)
 const char *hx_manifest_model_file(const hx_manifest *manifest)
 {
     const char *file = cJSON_GetStringValue(
-        cJSON_GetObjectItemCaseSensitive(detector(manifest, "deeplog"), "file"));
+        cJSON_GetObjectItemCaseSensitive(hx_manifest_detector(manifest, "deeplog"), "file"));
 
     return file ? file : "";
 }
@@ -228,6 +228,12 @@ static int fill_deeplog(const cJSON *d, hx_bundle *b, hx_error *err)
         rc = get_number(d, "deeplog.", "session_surprise", 0, 1e6, &dl->session_surprise, err);
     if (!rc)
         rc = get_number(d, "deeplog.", "least_surprise", 0, 1e6, &least, err);
+    if (!rc)
+        rc = hx_evidence_read(cJSON_GetObjectItemCaseSensitive(d, "event_evidence"),
+                              "deeplog.event", &dl->event_evidence, err);
+    if (!rc)
+        rc = hx_evidence_read(cJSON_GetObjectItemCaseSensitive(d, "session_evidence"),
+                              "deeplog.session", &dl->session_evidence, err);
     if (rc)
         return rc;
     dl->enabled = true;
@@ -266,8 +272,8 @@ static int fill_tokens(const cJSON *new_event, hx_bundle *b, hx_error *err)
 
 int hx_manifest_fill(const hx_manifest *manifest, hx_bundle *bundle, hx_error *err)
 {
-    const cJSON *deeplog = detector(manifest, "deeplog"),
-                *new_event = detector(manifest, "new_event");
+    const cJSON *deeplog = hx_manifest_detector(manifest, "deeplog"),
+                *new_event = hx_manifest_detector(manifest, "new_event");
     double repeat_s = 0;
     int rc = get_u32(manifest->root, "", "log_keys", 1, LOG_KEYS_MAX, &bundle->log_keys, err);
 

@@ -19,4 +19,7 @@ const char *hx_manifest_sha256(const hx_manifest *manifest, const char *file);
 const char *hx_manifest_format(const hx_manifest *manifest);
 const char *hx_manifest_model_file(const hx_manifest *manifest);
 
+/* A detector's own object in "detectors"; NULL where there is none of this name. */
+const struct cJSON *hx_manifest_detector(const hx_manifest *manifest, const char *name);
+
 #endif

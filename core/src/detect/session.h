@@ -92,8 +92,10 @@ typedef struct hx_sessions {
     uint32_t slot_count, free_count, touched; /* slots below touched have been in use */
     uint32_t index_mask;
     uint32_t open, max_open, closing;
-    uint32_t hand;     /* where the search for a victim goes on */
-    bool wide;         /* windows reach into the third line */
+    uint32_t hand; /* where the search for a victim goes on */
+    bool wide;     /* windows reach into the third line */
+    char *beside;  /* what other detectors keep of each slot; NULL: nothing */
+    uint32_t beside_bytes;
     int64_t victim_us; /* how long a session must have been silent to be one */
 } hx_sessions;
 
@@ -119,6 +121,8 @@ static inline void hx_sessions_prefetch_slot(const hx_sessions *s, uint64_t hash
         __builtin_prefetch(line + 64, 1);
         if (s->wide)
             __builtin_prefetch(line + 128, 1);
+        if (s->beside)
+            __builtin_prefetch(s->beside + (size_t)(s->index[at].slot - 1) * s->beside_bytes, 1);
     }
 }
 

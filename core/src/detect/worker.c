@@ -88,6 +88,22 @@ static int make_front(hx_worker *w, const hx_bundle *bundle, hx_error *err)
     return 0;
 }
 
+static void look_beside(hx_worker *w)
+{
+    w->sessions.beside = w->room.sessions;
+    w->sessions.beside_bytes = w->room.set->session_bytes;
+}
+
+static int make_detector_room(hx_worker *w, const hx_bundle *bundle, hx_error *err)
+{
+    if (hx_detector_room_init(&w->room, &bundle->detectors, w->index, w->shared->workers,
+                              w->sessions.slot_count))
+        return hx_error_set(err, HX_ENOMEM, "worker: no memory for its detectors");
+    w->reporter = (hx_worker_reporter){{hx_judge_report}, w, 0, HX_SESSION_NONE};
+    look_beside(w);
+    return 0;
+}
+
 int hx_worker_create(const hx_worker_shared *shared, uint32_t index, const hx_bundle *bundle,
                      hx_worker **out, hx_error *err)
 {
@@ -112,6 +128,8 @@ int hx_worker_create(const hx_worker_shared *shared, uint32_t index, const hx_bu
                 hx_novelty_init(&w->novelty, shared->max_shapes)))
         rc = hx_error_set(err, HX_ENOMEM, "worker: no memory for %u sessions and %u memo entries",
                           max_open, shared->memo_entries);
+    if (!rc)
+        rc = make_detector_room(w, bundle, err);
     if (rc) {
         hx_worker_destroy(w);
         return rc;
@@ -128,6 +146,7 @@ void hx_worker_destroy(hx_worker *worker)
     hx_sessions_free(&worker->sessions);
     hx_memo_free(&worker->memo);
     hx_novelty_free(&worker->novelty);
+    hx_detector_room_free(&worker->room);
     free(worker->tokens);
     free(worker->rows);
     free(worker->one_row);
@@ -206,6 +225,9 @@ static int adopt(hx_worker *w, const hx_bundle *bundle, hx_error *err)
     rc = make_front(w, bundle, err);
     if (!rc)
         rc = make_room(w, bundle, err);
+    if (!rc && hx_detector_room_adopt(&w->room, &bundle->detectors, w->index, w->shared->workers,
+                                      w->sessions.touched, map, old->log_keys + 3))
+        rc = hx_error_set(err, HX_ENOMEM, "worker: no memory to take up bundle %s", bundle->digest);
     if (rc) {
         hx_memo_free(&memo);
         free(map);
@@ -215,6 +237,7 @@ static int adopt(hx_worker *w, const hx_bundle *bundle, hx_error *err)
         if (w->sessions.slots[slot].flags & HX_SESSION_OPEN)
             hx_worker_translate(&w->sessions.slots[slot], map, old->window, bundle);
     free(map);
+    look_beside(w);
     memo.evictions = w->memo.evictions;
     hx_memo_free(&w->memo);
     w->memo = memo;
@@ -286,6 +309,8 @@ static void sweep(hx_worker *w, int64_t watermark_us)
 
 static uint32_t open_session(hx_worker *w, const hx_event *e, int64_t before_us)
 {
+    uint32_t slot;
+
     if (w->sessions.open == w->sessions.max_open) {
         uint32_t victim = hx_sessions_victim(&w->sessions, before_us);
 
@@ -296,12 +321,48 @@ static uint32_t open_session(hx_worker *w, const hx_event *e, int64_t before_us)
     if (!hx_sessions_has_slot(&w->sessions))
         hx_judge_settle(w);
     w->count[HX_STAT_SESSIONS_OPENED]++;
-    return hx_sessions_open(&w->sessions, e, w->bundle->window, w->bundle->deeplog.begin);
+    slot = hx_sessions_open(&w->sessions, e, w->bundle->window, w->bundle->deeplog.begin);
+    hx_detector_session_opens(&w->room, slot);
+    return slot;
+}
+
+/* The other detectors' look at an event, before deeplog's. */
+static inline void show_event(hx_worker *w, uint32_t slot, const hx_event *e, uint16_t token)
+{
+    const hx_detector_set *set = w->room.set;
+
+    for (uint32_t i = 0; i < set->count; i++) {
+        if (!set->detector[i]->event)
+            continue;
+        w->reporter.detector = i;
+        w->reporter.slot = slot;
+        set->detector[i]->event(set->model[i], w->room.state[i],
+                                hx_detector_session(&w->room, slot, i), e, w->batch->buffer, token,
+                                &w->reporter.base);
+    }
+}
+
+/* What is not of a session: every line of the batch, and the time that has come. */
+static void show_batch(hx_worker *w, const hx_batch *batch)
+{
+    const hx_detector_set *set = w->room.set;
+
+    w->reporter.slot = HX_SESSION_NONE;
+    for (uint32_t i = 0; i < set->count; i++) {
+        w->reporter.detector = i;
+        if (set->detector[i]->lines)
+            set->detector[i]->lines(set->model[i], w->room.state[i], batch->events,
+                                    batch->event_count, batch->buffer, &w->reporter.base);
+        if (set->detector[i]->advance && w->watermark_us != HX_TIME_NONE)
+            set->detector[i]->advance(set->model[i], w->room.state[i], w->watermark_us,
+                                      &w->reporter.base);
+    }
 }
 
 static void take_event(hx_worker *w, const hx_event *e, uint32_t index, int64_t base_us)
 {
     int64_t before_us = e->earlier_us > base_us ? e->earlier_us : base_us;
+    const uint16_t token = hx_bundle_token(w->bundle, e->key);
     uint32_t slot;
     hx_session *s;
 
@@ -321,7 +382,8 @@ static void take_event(hx_worker *w, const hx_event *e, uint32_t index, int64_t 
     s->last_input = w->batch->chunk.input;
     s->last_identity = (uint32_t)w->batch->chunk.identity;
     w->count[HX_STAT_EVENTS]++;
-    hx_judge_event(w, slot, hx_bundle_token(w->bundle, e->key), index, HX_ITEM_EVENT);
+    show_event(w, slot, e, token);
+    hx_judge_event(w, slot, token, index, HX_ITEM_EVENT);
     if (e->ends_session)
         close_session(w, slot, HX_ITEM_END);
 }
@@ -477,6 +539,7 @@ int hx_worker_judge(hx_worker *worker, hx_batch *batch, hx_error *err)
     sweep(w, w->watermark_us);
     hx_judge_settle(w);
     hx_memo_grow(&w->memo);
+    show_batch(w, batch);
     take_novelties(w, batch);
     if (batch->last && (batch->close_all || !batch->checkpoint))
         finish_sessions(w, batch->close_all);

@@ -1,0 +1,166 @@
+/* Detectors beside new_event and deeplog. Each is one file in this folder and one line of the table
+ * in detector.c; on the side of training it is one file in src/haechi/train. A detector works where
+ * the bundle's manifest has a section of its name, and is not there where it has none.
+ *
+ * What it keeps, and who owns it:
+ *   model    one a bundle: made by load, read by every worker, never changed
+ *   state    one a worker and bundle: made by open; one thread's
+ *   session  session_bytes of each open session, aligned to a cache line, zero when it opens
+ *
+ * Scores are compared with limits that training took from normal sessions; nothing here knows of
+ * anomalies. Evidence makes the scores of different detectors comparable: how improbable a score as
+ * high as this is among normal sessions, in nats (docs/bundle.md, "Evidence"). */
+#ifndef HAECHI_DETECT_DETECTOR_H
+#define HAECHI_DETECT_DETECTOR_H
+
+#include <haechi/front.h>
+#include <haechi/text.h>
+
+#include <string.h>
+
+#define HX_DETECTORS_MAX 8
+#define HX_KNOTS_MAX     64
+
+struct cJSON;
+struct hx_bundle;
+struct hx_manifest;
+
+/* Evidence as a function of a score: straight between knots, at the first one's height before them,
+ * on with a slope behind the last. No knots: 0 for every score. */
+typedef struct hx_evidence {
+    uint32_t count;
+    double at[HX_KNOTS_MAX]; /* scores, ascending */
+    double nats[HX_KNOTS_MAX];
+    double slope; /* nats a unit of score, behind the last knot */
+} hx_evidence;
+
+double hx_evidence_of(const hx_evidence *evidence, double score);
+
+/* From {"at": [...], "nats": [...], "slope": x}, or nothing (NULL). HX_EMALFORMED with a sentence
+ * that names place. */
+int hx_evidence_read(const struct cJSON *json, const char *place, hx_evidence *out, hx_error *err);
+
+/* What a detector says of a session that has ended. */
+typedef struct hx_outcome {
+    double score, limit; /* anomalous where the score is above the limit */
+    double evidence;     /* nats */
+} hx_outcome;
+
+/* What it says of one event, at once. The texts live until report returns. */
+typedef struct hx_finding {
+    const char *rule;
+    double score, limit, evidence;
+    const char *severity; /* low, medium, high or critical; NULL: as the line and the score say */
+    hx_slice subject;     /* what it is about where that is no session, such as a host */
+    hx_slice detail;      /* a JSON object, or empty */
+    hx_slice reason;      /* one sentence */
+} hx_finding;
+
+typedef struct hx_reporter {
+    /* event: NULL where no line of this batch stands for it; then at and subject say what it is. */
+    void (*report)(struct hx_reporter *reporter, const hx_event *event, int64_t time_us,
+                   const hx_finding *finding);
+} hx_reporter;
+
+/* Files of the bundle, for load: the whole file, verified, with a NUL behind it; to be freed. */
+typedef struct hx_bundle_files {
+    const char *directory;
+    const struct hx_manifest *manifest;
+} hx_bundle_files;
+int hx_bundle_read(const hx_bundle_files *files, const char *name, char **bytes, size_t *len,
+                   hx_error *err);
+
+typedef struct hx_detector {
+    const char *name; /* of its section, and in alerts */
+    uint32_t session_bytes;
+
+    /* section: its own object of the manifest's "detectors". HX_EMALFORMED and the rest with a
+     * sentence in err. */
+    int (*load)(const struct cJSON *section, const hx_bundle_files *files,
+                const struct hx_bundle *bundle, void **model, hx_error *err);
+    void (*unload)(void *model);
+
+    /* NULL where it keeps no state. */
+    int (*open)(const void *model, uint32_t worker, uint32_t workers, void **state);
+    void (*close)(void *state);
+
+    /* An event of a session, in the order of the input, before deeplog judges it. token: what the
+     * model would see, the bundle's unseen where the key was not trained. NULL: none wanted. */
+    void (*event)(const void *model, void *state, void *session, const hx_event *event,
+                  const char *buffer, uint16_t token, hx_reporter *reporter);
+
+    /* Every event of a batch, whoever owns its session, for what is of a host or of a log key and
+     * not of a session: a worker takes those that are its own by a hash of its choice
+     * (hx_batch_owner), so that each thing is one worker's for any number of workers. NULL: not
+     * wanted. */
+    void (*lines)(const void *model, void *state, const hx_event *events, uint32_t count,
+                  const char *buffer, hx_reporter *reporter);
+
+    /* The session has ended by itself; not called where it was cut or evicted. False: it has
+     * nothing to say of this one. NULL: it judges no sessions. */
+    bool (*end)(const void *model, void *state, const void *session, hx_outcome *out);
+    /* Why, in one sentence, and a JSON object for the alert's "detail". */
+    void (*say)(const void *model, void *state, const struct hx_bundle *bundle, const void *session,
+                const hx_outcome *outcome, hx_text *reason, hx_text *detail);
+
+    /* Event time has reached watermark_us; called at least once a batch, never twice with the same.
+     * NULL: not wanted. */
+    void (*advance)(const void *model, void *state, int64_t watermark_us, hx_reporter *reporter);
+
+    /* Another bundle's tokens in a session: map[old token] is the new one, unseen what is gone.
+     * NULL: sessions begin anew with zeros. */
+    void (*translate)(void *session, const uint16_t *map, uint32_t map_len);
+
+    /* State for a checkpoint; NULL: none. restore takes what any number of workers saved and keeps
+     * what is this worker's. HX_EMALFORMED where it is not of this version. */
+    void (*save)(const void *state, hx_text *out);
+    int (*restore)(const void *model, void *state, const char *bytes, size_t len);
+} hx_detector;
+
+/* All there are, NULL at the end. */
+extern const hx_detector *const hx_detectors[];
+
+/* Those of a bundle. */
+typedef struct hx_detector_set {
+    uint32_t count;
+    uint32_t session_bytes; /* of all together, whole cache lines */
+    const hx_detector *detector[HX_DETECTORS_MAX];
+    void *model[HX_DETECTORS_MAX];
+    uint32_t session_at[HX_DETECTORS_MAX]; /* where each one's part of a session's room begins */
+} hx_detector_set;
+
+int hx_detector_set_load(hx_detector_set *set, const hx_bundle_files *files,
+                         const struct hx_bundle *bundle, hx_error *err);
+void hx_detector_set_unload(hx_detector_set *set);
+
+/* What a worker keeps of them. */
+typedef struct hx_detector_room {
+    const hx_detector_set *set;
+    void *state[HX_DETECTORS_MAX];
+    char *sessions; /* [slot_count][set->session_bytes] */
+    uint32_t slot_count;
+} hx_detector_room;
+
+int hx_detector_room_init(hx_detector_room *room, const hx_detector_set *set, uint32_t worker,
+                          uint32_t workers, uint32_t slot_count);
+void hx_detector_room_free(hx_detector_room *room);
+
+static inline void *hx_detector_session(const hx_detector_room *room, uint32_t slot, uint32_t i)
+{
+    return room->sessions + (size_t)slot * room->set->session_bytes + room->set->session_at[i];
+}
+
+static inline void hx_detector_session_opens(const hx_detector_room *room, uint32_t slot)
+{
+    if (room->set->session_bytes)
+        memset(room->sessions + (size_t)slot * room->set->session_bytes, 0,
+               room->set->session_bytes);
+}
+
+/* To another bundle: the room of a set that takes over from another. Each session's part goes to
+ * the same detector of the new set, where that can translate it; else it begins anew. slots: those
+ * that have been in use. */
+int hx_detector_room_adopt(hx_detector_room *room, const hx_detector_set *set, uint32_t worker,
+                           uint32_t workers, uint32_t slots, const uint16_t *map, uint32_t map_len);
+
+#endif
