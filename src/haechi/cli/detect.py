@@ -9,15 +9,19 @@ from typing import Any
 import click
 
 from haechi.cli.outcome import refusals
-from haechi.config.detect import DetectConfig
+from haechi.config.detect import DetectConfig, RulesConfig
 from haechi.config.load import ConfigError, load_yaml
+from haechi.config.presets import PRESETS, read_preset
 from haechi.native.tools import (
     ToolError,
     config_in_memory,
     onnxruntime_library,
     run_in_foreground,
+    text_in_memory,
     tool_path,
 )
+from haechi.rules.expression import RuleError, render
+from haechi.rules.load import load
 
 
 @click.command("detect")
@@ -27,6 +31,17 @@ from haechi.native.tools import (
     "--config",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Settings (configs/detect.yaml explains them); options here win over it.",
+)
+@click.option(
+    "--preset",
+    type=click.Choice(PRESETS),
+    help="Settings for a kind of use, under those of the file: web service, payments, large platform.",
+)
+@click.option(
+    "--rules",
+    multiple=True,
+    metavar="FILE",
+    help="Stage one's rules: a rule file, rules of Sigma, or a folder of those.",
 )
 @click.option(
     "-o", "--output", "alerts", metavar="ALERTS", help="File that alerts are appended to, - for stdout."
@@ -55,7 +70,13 @@ from haechi.native.tools import (
 @click.option("--onnxruntime", metavar="LIBRARY", help="libonnxruntime.so, where not the Python package's.")
 @click.option("--json", "as_json", is_flag=True, help="The closing summary as one JSON object.")
 def command(
-    logs: tuple[str, ...], config: Path | None, pin: str | None, checkpoint: str | None, **options: Any
+    logs: tuple[str, ...],
+    config: Path | None,
+    preset: str | None,
+    rules: tuple[str, ...],
+    pin: str | None,
+    checkpoint: str | None,
+    **options: Any,
 ) -> int:
     """Report what is not normal in LOG (files, quoted globs, - for standard input), an alert a line.
 
@@ -66,10 +87,13 @@ def command(
     haechi detect app.log --bundle bundles/latest -o alerts.jsonl
     haechi detect --follow "/var/log/app*.log" --bundle bundles/latest -o alerts.jsonl --checkpoint state
     haechi detect --udp 0.0.0.0:514-553 --bundle bundles/latest -o alerts.jsonl
+    haechi detect --preset payments --rules rules.yaml pay.log --bundle bundles/latest -o alerts.jsonl
     """
     as_json = options.pop("as_json")
     if logs:
         options["sources"] = list(logs)
+    if rules:
+        options["rules"] = {"files": list(rules)}
     if pin is not None:
         options["pin"] = pin.split(",")
     if checkpoint is not None:
@@ -77,18 +101,33 @@ def command(
     for transport in ("udp", "tcp", "tls"):
         options[transport] = list(options[transport]) or None
     given = {key: value for key, value in options.items() if value is not None}
-    with refusals(ToolError, wrong_usage=(ConfigError,)):
-        settings = load_yaml(config, DetectConfig, given)
+    with refusals(ToolError, wrong_usage=(ConfigError, RuleError)):
+        settings = load_yaml(config, DetectConfig, given, read_preset(preset) if preset else None)
         engine = tool_path("haechi-detect")
-        rendered = settings.engine_config(settings.onnxruntime or onnxruntime_library())
+        rules_fd = _rules_in_memory(settings.rules) if settings.rules else None
+        rendered = settings.engine_config(
+            settings.onnxruntime or onnxruntime_library(),
+            None if rules_fd is None else Path(f"/dev/fd/{rules_fd}"),
+        )
         if settings.follow or settings.listens or as_json:
             # The engine takes this process's place: signals, streams and the exit status are its own.
             rendered |= {"summary": "-"} if as_json else {}
             os.execv(engine, [engine.name, "--config", f"/dev/fd/{config_in_memory(rendered)}"])
-        status, summary = run_in_foreground("haechi-detect", rendered)
+        status, summary = run_in_foreground(
+            "haechi-detect", rendered, pass_fds=[] if rules_fd is None else [rules_fd]
+        )
     if summary:
         _print_summary(summary)
     return status
+
+
+def _rules_in_memory(rules: RulesConfig) -> int:
+    """A file descriptor with the engine's form of the rules. What of Sigma's is refused is said; the others
+    are in force."""
+    loaded = load(rules.files, fields=rules.map, action=rules.action)
+    for refusal in loaded.refused:
+        click.echo(f"haechi: rule refused: {refusal}", err=True)
+    return text_in_memory(render(loaded.rules))
 
 
 def _print_summary(summary: dict[str, Any]) -> None:

@@ -52,6 +52,24 @@ class NoveltyConfig(_Section):
     max_shapes: int = Field(default=4096, ge=1, le=4_194_304)
 
 
+def _rules(value: Any) -> Any:
+    """Files alone may stand where the group may."""
+    return value if value is None or isinstance(value, dict) else {"files": value}
+
+
+def _files(value: Any) -> Any:
+    """One file may stand where a list may."""
+    return (value,) if isinstance(value, str | Path) else value
+
+
+class RulesConfig(_Section):
+    """Stage one's rules, and how those of Sigma are taken."""
+
+    files: Annotated[tuple[Path, ...], BeforeValidator(_files)] = Field(min_length=1)
+    map: dict[str, str] = {}
+    action: Literal["deny", "escalate"] = "deny"
+
+
 class DetectConfig(_Section):
     """configs/detect.yaml as a whole. Frozen: what was validated is what the engine gets."""
 
@@ -85,6 +103,7 @@ class DetectConfig(_Section):
     max_model_windows_per_batch: int = Field(default=0, ge=0, le=1_000_000_000)
     novelty: NoveltyConfig = NoveltyConfig()
     batch_bytes: int = Field(default=1 << 20, ge=4096, le=16 << 20)
+    rules: Annotated[RulesConfig | None, BeforeValidator(_rules)] = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -109,9 +128,12 @@ class DetectConfig(_Section):
         """Whether it listens to a network, and so runs until it is stopped."""
         return bool(self.udp or self.tcp or self.tls)
 
-    def engine_config(self, onnxruntime: Path) -> dict[str, Any]:
-        """The one JSON object that haechi-detect reads; onnxruntime is the library where none is set here."""
-        config = self.model_dump(mode="json", exclude_none=True)
+    def engine_config(self, onnxruntime: Path, rules: Path | None = None) -> dict[str, Any]:
+        """The one JSON object that haechi-detect reads; onnxruntime is the library where none is set here,
+        rules is where the caller has put the engine's form of what `rules` names."""
+        config = self.model_dump(mode="json", exclude_none=True, exclude={"rules"})
+        if rules is not None:
+            config["rules"] = str(rules)
         config["bundle"] = str(_one_bundle(self.bundle))
         return {"onnxruntime": str(onnxruntime), **config}
 

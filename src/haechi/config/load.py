@@ -26,15 +26,19 @@ S = TypeVar("S", bound=BaseModel)
 COMMAND_LINE = "command line"
 
 
-def load_yaml(path: Path | str | None, model: type[S], options: Mapping[str, Any] | None = None) -> S:
+def load_yaml(
+    path: Path | str | None,
+    model: type[S],
+    options: Mapping[str, Any] | None = None,
+    preset: Mapping[str, Any] | None = None,
+) -> S:
     """The file's settings (path None: of no file); keys that it leaves out have their defaults, and an empty
-    file has all of them. Options are the command line's and win over the file, key by key. ConfigError when
-    it cannot be read, is not YAML, or does not fit the model."""
+    file has all of them. Options are the command line's and win over the file, key by key, as the file does
+    over a preset. ConfigError when it cannot be read, is not YAML, or does not fit the model."""
     values, lines = _read(path) if path is not None else ({}, {})
+    values = _over(preset or {}, values)
     options = options or {}
-    for key, option in options.items():
-        below = values.get(key)
-        values[key] = {**below, **option} if isinstance(option, dict) and isinstance(below, dict) else option
+    values = _over(values, options)
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -50,6 +54,15 @@ def load_yaml(path: Path | str | None, model: type[S], options: Mapping[str, Any
         key = ".".join(str(part) for part in place)
         messages.append(f"{source}: {key + ': ' if key else ''}{'; '.join(of_place)}{line}")
     raise ConfigError("\n".join(messages))
+
+
+def _over(below: Mapping[Any, Any], above: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Both, where the one above wins key by key, within groups too."""
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = {**under, **value} if isinstance(value, dict) and isinstance(under, dict) else value
+    return merged
 
 
 def _read(path: Path | str) -> tuple[dict[Any, Any], dict[Place, int]]:

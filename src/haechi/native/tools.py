@@ -61,22 +61,32 @@ def onnxruntime_library() -> Path:
 
 
 def config_in_memory(config: Mapping[str, Any]) -> int:
-    """A file descriptor with the configuration as JSON in it, for a child to open as /dev/fd/N: it has no
-    name that could be left behind or read by another user."""
+    """A file descriptor with the configuration as JSON in it, as text_in_memory gives it."""
+    return text_in_memory(json.dumps(config, indent=1))
+
+
+def text_in_memory(text: str) -> int:
+    """A file descriptor with a text in it, for a child to open as /dev/fd/N: it has no name that could be
+    left behind or read by another user."""
     fd = os.memfd_create("haechi-config", 0)
     os.set_inheritable(fd, True)
     with os.fdopen(os.dup(fd), "wb") as file:
-        file.write(json.dumps(config, indent=1).encode())
+        file.write(text.encode())
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
 
 
-def run_in_foreground(tool: str, config: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+def run_in_foreground(
+    tool: str, config: Mapping[str, Any], *, pass_fds: Sequence[int] = ()
+) -> tuple[int, dict[str, Any]]:
     """Runs a tool to its end with this process's standard streams; its exit status, and the totals it gave
-    (empty where it gave none). SIGTERM is passed on; SIGINT comes to it from the terminal as well."""
+    (empty where it gave none). SIGTERM is passed on; SIGINT comes to it from the terminal as well. pass_fds
+    are descriptors that the configuration names as /dev/fd/N."""
     totals = os.memfd_create("haechi-summary")
     fd = config_in_memory({**config, "summary": f"/dev/fd/{totals}"})
-    process = subprocess.Popen([tool_path(tool), "--config", f"/dev/fd/{fd}"], pass_fds=[fd, totals])
+    process = subprocess.Popen(
+        [tool_path(tool), "--config", f"/dev/fd/{fd}"], pass_fds=[fd, totals, *pass_fds]
+    )
     os.close(fd)
     before = {
         signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: process.terminate()),
