@@ -24,6 +24,7 @@ from haechi.serve import (
     routes_history,
     routes_jobs,
     routes_messages,
+    routes_templates,
     routes_trials,
     wishes,
 )
@@ -82,6 +83,7 @@ def make_app(config: ServeConfig, keys: Keys, clock: Callable[[], float] = time.
     app.include_router(routes_messages.routes)
     app.include_router(routes_trials.routes)
     app.include_router(routes_history.routes)
+    app.include_router(routes_templates.make_router())
     app.include_router(page.make_router())
     if config.origins:
         app.add_middleware(
