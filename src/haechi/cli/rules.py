@@ -54,6 +54,9 @@ def command() -> None:
     """Stage one's rules: check, convert, test, load.
 
     FILE is a rule file (YAML), a rule of Sigma or a folder of them, or what convert wrote.
+
+    \b
+    haechi rules check configs/rules.yaml
     """
 
 

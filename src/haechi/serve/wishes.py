@@ -25,7 +25,7 @@ _MACHINE = {"stats_page", "control_socket", "summary", "snapshot"}
 DENIED: Mapping[type[BaseModel], set[str]] = {
     StormConfig: {*_MACHINE, "output", "paced", "allow_target", "max_eps"},
     SinkConfig: {*_MACHINE},
-    DetectConfig: {*_MACHINE, "onnxruntime", "alerts", "checkpoint"},
+    DetectConfig: {*_MACHINE, "onnxruntime", "alerts", "checkpoint", "rules"},
 }
 _READ = ("bundle", "tls_ca", "tls_certificate", "tls_key", "tls_client_ca")
 _WRITTEN = ("truth", "write")
