@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,6 +73,7 @@ class Trial:
         self.task: asyncio.Task[None] | None = None
         self.ready = asyncio.Event()
         self.stopping = False
+        self.work: Path | None = None
 
     @property
     def alive(self) -> bool:
@@ -204,20 +206,20 @@ class Trials:
         )
         trial = Trial(folder, record)
         trial.picture = Picture()
-        await asyncio.to_thread(_prepare, folder, document, record)
+        trial.work = await asyncio.to_thread(_prepare, folder, document, record)
         reading, writing = os.pipe()
         try:
             trial.process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-P",
                 *("-c", _PROGRAM, "trial", str((folder / "scenario.yaml").resolve())),
-                *("-o", str(folder.resolve()), "--progress-fd", str(writing)),
+                *("-o", str(folder.resolve()), "--quiet", "--progress-fd", str(writing)),
                 *("--scale-time", repr(scale_time), "--scale-rate", repr(scale_rate)),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
                 pass_fds=(writing,),
-                env={**os.environ, "TMPDIR": str((folder / "work").resolve())},
+                env={**os.environ, "TMPDIR": str(trial.work)},
                 start_new_session=True,  # a terminal's Ctrl-C is for the server, which then asks it to end
                 preexec_fn=_dies_with_server(),
             )
@@ -246,11 +248,13 @@ def _dies_with_server() -> Callable[[], object]:
     return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 
 
-def _prepare(folder: Path, document: Any, record: TrialView) -> None:
-    (folder / "work").mkdir(mode=0o700, parents=True)
+def _prepare(folder: Path, document: Any, record: TrialView) -> Path:
+    """A folder for what it leaves nowhere else. It is not in the trial's own: names of sockets are short."""
+    folder.mkdir(mode=0o700)
     text = yaml.safe_dump(document, allow_unicode=True, sort_keys=False)
     (folder / "scenario.yaml").write_text(text, encoding="utf-8")
     _write(folder, record)
+    return Path(tempfile.mkdtemp(prefix="haechi-work-"))
 
 
 async def _follow(trial: Trial, reading: int) -> None:
@@ -271,7 +275,7 @@ async def _follow(trial: Trial, reading: int) -> None:
         update={"progress": trial.picture.view(), "exit_code": status, "ended": _now()}
     )
     trial.record = await asyncio.to_thread(_settled, trial.folder, record, trial.stopping, said)
-    await asyncio.to_thread(_tidy, trial.folder, trial.record)
+    await asyncio.to_thread(_tidy, trial)
     trial.picture = None
     trial.process = None
 
@@ -362,10 +366,11 @@ def _written(folder: Path) -> str | None:
     return None
 
 
-def _tidy(folder: Path, record: TrialView) -> None:
-    shutil.rmtree(folder / "work", ignore_errors=True)
+def _tidy(trial: Trial) -> None:
+    if trial.work is not None:
+        shutil.rmtree(trial.work, ignore_errors=True)
     with contextlib.suppress(OSError):  # a full disk: then it is known until the server ends
-        _write(folder, record)
+        _write(trial.folder, trial.record)
 
 
 def _write(folder: Path, record: TrialView) -> None:
