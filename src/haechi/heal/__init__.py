@@ -1,1 +1,2 @@
-"""What is wrong with a running tool and what is done about it: plans only, with time and figures passed in."""
+"""What is wrong with a running tool and what is done about it: plans only, with time and figures passed
+in."""

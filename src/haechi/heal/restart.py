@@ -1,10 +1,9 @@
 """What is tried with a tool that is not well, and when it is left alone. Pure: time is passed in.
 
-The mildest step that has not failed yet: `soft` (TERM, a grace period, the same settings), `hard` (KILL, and the
-settings as the operator gave them, without what tuning made of them), `move` (KILL, and other processors), then
-`give_up`. A step has failed where the tool was unwell again before it had settled. Steps that have helped are
-not climbed past, but they count: no more than so many restarts in any window.
-"""
+The mildest step that has not failed yet: `soft` (TERM, a grace period, the same settings), `hard` (KILL, and
+the settings as the operator gave them, without what tuning made of them), `move` (KILL, and other
+processors), then `give_up`. A step has failed where the tool was unwell again before it had settled. Steps
+that have helped are not climbed past, but they count: no more than so many restarts in any window."""
 
 from __future__ import annotations
 
@@ -23,7 +22,7 @@ class Limits:
     settle_s: float = 5.0  # well for so long: the step has helped
     most_restarts: int = 5
     window_s: float = 60.0
-    backoff_s: float = 0.5  # before the second restart of a window; doubles
+    backoff_s: float = 0.5  # after the first step that has failed; doubles
     backoff_most_s: float = 30.0
     port_wait_s: float = 3600.0  # for a port that somebody else has
     emergency_above: int = 3  # tools that are unwell at once
@@ -74,7 +73,7 @@ def plan_restart(history: Sequence[Attempt], limits: Limits, places: Places) -> 
     if len(history) >= limits.most_restarts:
         why = f"{len(history)} restarts in {limits.window_s:g} s are enough; tried: {tried}"
         return Plan("give_up", 0.0, why)
-    pause = backoff_s(len(history), limits)
+    pause = backoff_s(sum(attempt.failed for attempt in history), limits)
     for step in LADDER:
         if step in failed:
             continue
@@ -85,11 +84,11 @@ def plan_restart(history: Sequence[Attempt], limits: Limits, places: Places) -> 
     return Plan("give_up", 0.0, f"every step has failed; tried: {tried}")
 
 
-def backoff_s(restarts: int, limits: Limits) -> float:
-    """None before the first, then growing pauses."""
-    if not restarts:
+def backoff_s(failed: int, limits: Limits) -> float:
+    """None as long as restarts help, then growing pauses."""
+    if not failed:
         return 0.0
-    return min(limits.backoff_most_s, limits.backoff_s * 2 ** min(restarts - 1, 30))
+    return min(limits.backoff_most_s, limits.backoff_s * 2.0 ** min(failed - 1, 30))
 
 
 def other_places(places: Places) -> tuple[int, ...]:
@@ -104,7 +103,7 @@ def plan_port_wait(tries: int, since: float, limits: Limits, at: float) -> float
     and is not the tool's fault, so it counts as no restart, and the pauses grow to five seconds only."""
     if at - since >= limits.port_wait_s:
         return None
-    return min(5.0, 0.25 * 2 ** min(tries, 10))
+    return min(5.0, 0.25 * 2.0 ** min(tries, 10))
 
 
 def plan_emergency(unwell: Collection[str], storms: Sequence[str], limits: Limits) -> tuple[str, ...] | None:

@@ -1,10 +1,9 @@
 """What a tool has done in all, when it took more than one process to do it. Pure.
 
-A process that was killed leaves its stats page behind, which says what it had done up to the batch that it was
-in. What is not on the page cannot be known exactly, and is named rather than guessed: `unreported` are events
-that a killed storm sent after a sink's last report about it. Nobody can say whether those arrived, so they are
-neither received nor lost.
-"""
+A process that was killed leaves its stats page behind, which says what it had done up to the batch that it
+was in. What is not on the page cannot be known exactly, and is named rather than guessed: `unreported` are
+events that a killed storm sent after a sink's last report about it. Nobody can say whether those arrived, so
+they are neither received nor lost."""
 
 from __future__ import annotations
 
@@ -55,8 +54,24 @@ def storm_of_page(
     }
 
 
-def storm_in_all(past: Sequence[Totals], last: Totals) -> dict[str, Any]:
-    """The summary of a storm that had several processes, with what the earlier ones did in it."""
+def storm_in_all(past: Sequence[Totals], last: Totals, told: tuple[int, int] | None = None) -> dict[str, Any]:
+    """The summary of a storm that had several processes, with what the earlier ones did in it.
+
+    told: events received and dropped by its sinks in all, where one sink took another's place meanwhile. The
+    second began to count at nought, so what the storm knows itself is short of what the first had taken. What
+    neither has told of, sent between the reports of the one and the other, is `unreported` as well.
+    """
+    if told is not None:
+        whole = storm_in_all(past, last)
+        (received, dropped), events = told, whole.get("events", 0)
+        return whole | {
+            "received": received,
+            "kernel_dropped": dropped,
+            "unreported": max(0, events - received - dropped),
+            "lost": dropped,
+            "loss_ratio": dropped / max(1, received + dropped),
+            "exact": False,
+        }
     if not past:
         return dict(last)
     whole = {**_summed([*past, last]), "ports": _ports([*past, last])}
@@ -111,6 +126,8 @@ def sink_in_all(past: Sequence[Totals], last: Totals) -> dict[str, Any]:
         whole["lost"] = whole["lost_elsewhere"] + (dropped if "loss_ratio" in whole else 0)
     if "loss_ratio" in whole:
         whole["loss_ratio"] = whole["lost"] / max(1, sent, got + whole["lost"])
+    if any(process.get("killed") for process in past):
+        whole |= {"sent_bytes": None, "sent_controls": None}  # no page has them
     whole["exact"] = False
     return whole
 

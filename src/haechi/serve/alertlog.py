@@ -17,6 +17,7 @@ LINE_BYTES = 64 << 10
 BACKLOG_BYTES = 32 << 20  # where more lies behind, all but the last three quarters is counted and not read
 KEPT_BYTES = 24 << 20
 MUTES_MAX = 1000
+_LAST_READS = 64
 RECENT_S = 600  # seconds whose alerts are counted one by one
 
 Kind = tuple[str, str, str]  # detector, rule, template: what one mutes
@@ -52,6 +53,8 @@ class Tail:
     offset: int = 0
     rest: bytes = b""
     skipping: bool = False  # the rest of a line whose beginning was not kept
+    held: bool = False  # its detector is being begun anew
+    known: set[str] = field(default_factory=set)  # ids of alerts that will come again
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +103,32 @@ class AlertLog:
     def follow(self, job: str, path: Path) -> None:
         self._tails[job] = Tail(path)
 
+    def hold(self, job: str) -> None:
+        """Its detector has died. What it wrote is read; a last line that was cut is left for the next one,
+        which takes it away and writes it again. Nothing is read until `go_on`."""
+        if (tail := self._tails.get(job)) is not None:
+            for _ in range(_LAST_READS):
+                if not self._read(job, tail):
+                    break
+            tail.offset, tail.rest, tail.held = tail.offset - len(tail.rest), b"", True
+
+    def go_on(self, job: str) -> None:
+        if (tail := self._tails.get(job)) is not None:
+            tail.held = False
+
+    def follow_again(self, job: str, path: Path) -> None:
+        """A detector that reads everything again makes the same alerts again, with the same ids, into another
+        file: those that are kept are not taken twice."""
+        known = {alert.id for alert in self._alerts if alert.job == job}
+        self._tails[job] = Tail(path, known=known)
+
     def leave(self, job: str) -> None:
         """After its detector has ended, and what it wrote was read."""
         self._tails.pop(job, None)
 
     def read(self) -> bool:
         """Takes what was written since the last call, of each file a bounded piece; whether there is more."""
-        more = [self._read(job, tail) for job, tail in self._tails.items()]
+        more = [self._read(job, tail) for job, tail in self._tails.items() if not tail.held]
         return any(more)
 
     def find(self, wanted: Filter, limit: int, before: int | None = None) -> list[Alert]:
@@ -166,7 +188,7 @@ class AlertLog:
             if tail.skipping:
                 tail.skipping = False
             else:
-                self._take(job, line)
+                self._take(job, line, tail.known)
         if len(rest) > LINE_BYTES:
             if not tail.skipping:
                 self.unreadable += 1
@@ -189,7 +211,7 @@ class AlertLog:
         self.older += missed
         self.counts[job, "unknown"] += missed
 
-    def _take(self, job: str, line: bytes) -> None:
+    def _take(self, job: str, line: bytes, known: set[str]) -> None:
         try:
             whole = json.loads(line)
             severity, detector = str(whole["severity"]), str(whole["detector"])
@@ -207,6 +229,9 @@ class AlertLog:
             )
         except (ValueError, KeyError, TypeError, RecursionError):
             self.unreadable += 1
+            return
+        if alert.id in known:
+            known.discard(alert.id)
             return
         self._next += 1
         self.counts[job, alert.severity] += 1

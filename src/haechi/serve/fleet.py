@@ -1,10 +1,9 @@
 """The tools that run under this server: begun, watched, steered, and brought to an end with it.
 
-A job is what somebody asked for; it may take several processes, one after the other, when one of them is begun
-anew. Who decides that is the healer (healing.py): it is told of a process that ended badly, and orders `put_down`
-and `start_anew`. That a process has ended is seen by its pidfd in the event loop, at once and without a signal's
-handler; where the system has none, by the next look at it.
-"""
+A job is what somebody asked for; it may take several processes, one after the other, when one of them is
+begun anew. Who decides that is the healer (healing.py): it is told of a process that ended badly, and orders
+`put_down` and `start_anew`. That a process has ended is seen by its pidfd in the event loop, at once and
+without a signal's handler; where the system has none, by the next look at it."""
 
 from __future__ import annotations
 
@@ -14,119 +13,38 @@ import os
 import secrets
 import signal
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from haechi.config.detect import CheckpointConfig, DetectConfig
 from haechi.config.load import ConfigError, load_yaml
 from haechi.config.serve import ServeConfig
-from haechi.config.sink import SinkConfig
 from haechi.config.storm import StormConfig
-from haechi.heal import totals
 from haechi.native.control import ControlError
 from haechi.native.running import RunningTool
-from haechi.native.tools import ToolError, onnxruntime_library
+from haechi.native.tools import ToolError
 from haechi.serve import wishes
+from haechi.serve.jobs import READY_S, SHOWN_NOT, Detector, Job, Kind, Settings, now_text
 from haechi.serve.journal import Journal
 from haechi.serve.watch import StormWatch, ToolWatch
 from haechi.sink.run import Sink
 from haechi.storm.run import Storm
 from haechi.storm.targets import TargetError, check_rate
 
-Kind = Literal["storm", "sink", "detector"]
-State = Literal["starting", "running", "paused", "stopping", "done", "failed"]
-Settings = StormConfig | SinkConfig | DetectConfig
+__all__ = ["Detector", "Fleet", "FleetError", "Job", "Kind"]
 
 RUNNING_MAX = 16
 ENDED_KEPT = 50
-READY_S = 20.0
 RESTART_READY_S = 10.0
 END_S = 10.0
 CHECKPOINT_S = 1.0
-_WORDS_KEPT = 20
-_SHOWN = {"tls_key", "stats_page", "control_socket", "summary", "snapshot", "checkpoint"}
 
 
 class FleetError(Exception):
     """What cannot be done now: too many run, or this one does not any more."""
-
-
-class Detector(RunningTool):
-    """A running haechi-detect."""
-
-    TOOL = "haechi-detect"
-
-    @classmethod
-    def start(cls, config: DetectConfig, *, ready_s: float = READY_S) -> Detector:
-        library = config.onnxruntime or onnxruntime_library()
-        return cls._launch(config.engine_config(library), {}, ready_s)
-
-
-@dataclass(slots=True, eq=False)
-class Job:
-    """One tool, from its start until it is forgotten."""
-
-    id: str
-    kind: Kind
-    settings: Settings
-    state: State = "starting"
-    tool: RunningTool | None = None
-    watch: StormWatch | ToolWatch | None = None
-    started: str = field(default_factory=lambda: _now())
-    started_s: float = field(default_factory=time.monotonic)
-    ended: str | None = None
-    ended_s: float | None = None
-    error: str | None = None
-    result: Mapping[str, Any] | None = None
-    words: deque[str] = field(default_factory=lambda: deque(maxlen=_WORDS_KEPT))
-    paused: bool = False  # as it is wished
-    tuned: dict[str, Any] = field(default_factory=dict)  # settings that tuning has changed
-    past: list[dict[str, Any]] = field(default_factory=list)  # totals of its earlier processes
-    mending: bool = False  # the healer has it: no end of a process is the job's end
-    stop_wanted: asyncio.Event = field(default_factory=asyncio.Event)
-    healing: Mapping[str, Any] = field(default_factory=dict)  # as the healer shows it
-    tuning: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def restarts(self) -> int:
-        return len(self.past)
-
-    @property
-    def alive(self) -> bool:
-        return self.state not in ("done", "failed")
-
-    @property
-    def alerts(self) -> Path | None:
-        return Path(self.settings.alerts) if isinstance(self.settings, DetectConfig) else None
-
-    def view(self, *, whole: bool = True) -> dict[str, Any]:
-        """Without what costs much to send where it is one of a list."""
-        settings = self.settings.model_dump(mode="json", exclude_defaults=True, exclude=_SHOWN)
-        metrics = dict(self.watch.figures) if self.watch is not None else {}
-        if not whole:
-            metrics.pop("worker_metrics", None)
-            metrics.pop("counters", None)
-        return {
-            "id": self.id,
-            "kind": self.kind,
-            "state": self.state,
-            "settings": settings,
-            "started": self.started,
-            "ended": self.ended,
-            "error": self.error,
-            "words": list(self.words),
-            "metrics": metrics,
-            "restarts": self.restarts,
-            "healing": dict(self.healing),
-            "tuning": dict(self.tuning),
-            "result": dict(self.result) if whole and self.result is not None else None,
-        }
 
 
 class Fleet:
@@ -260,9 +178,10 @@ class Fleet:
             raise FleetError(f"{RUNNING_MAX} tools run already; stop one first")
         self._numbers[kind] += 1
         job = Job(f"{kind}-{self._numbers[kind]}", kind, settings)
+        job.original_alerts = str(job.alerts) if job.alerts else None
         self._jobs[job.id] = job
         self._drop_oldest()
-        shown = settings.model_dump(mode="json", exclude_defaults=True, exclude=_SHOWN)
+        shown = settings.model_dump(mode="json", exclude_defaults=True, exclude=SHOWN_NOT)
         self._note(job, "start", f"{job.id} is to start", {"settings": shown})
         # Goes on when the request that asked for it does not: no tool runs that nobody knows of.
         return await asyncio.shield(self._launch(job, start))
@@ -299,8 +218,8 @@ class Fleet:
         return job.settings.model_copy(update=job.tuned)
 
     async def put_down(self, job: Job, grace_s: float) -> bool:
-        """Ends a process so that another can take its place, and takes its totals. By TERM, and whether it has
-        ended after the grace period; by KILL where that is 0."""
+        """Ends a process so that another can take its place, and takes its totals. By TERM, and whether it
+        has ended after the grace period; by KILL where that is 0."""
         tool = job.tool
         if tool is None:
             return True
@@ -312,8 +231,8 @@ class Fleet:
     async def start_anew(self, job: Job, settings: Settings) -> None:
         """Another process for the same job. ToolError and TargetError where it does not come up."""
         of = {"storm": Storm, "sink": Sink, "detector": Detector}[job.kind]
-        begin: Callable[[], RunningTool] = partial(of.start, settings, ready_s=RESTART_READY_S)  # type: ignore[attr-defined]
-        tool = await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._starter, begin))
+        begin: Callable[[], RunningTool] = partial(of.start, settings, ready_s=RESTART_READY_S)  # type: ignore
+        tool = await asyncio.get_running_loop().run_in_executor(self._starter, begin)
         if job.watch is not None:
             job.watch.begin_anew(tool.pid, time.monotonic())
         job.tool = tool
@@ -334,21 +253,17 @@ class Fleet:
             self._end(job)
 
     async def _take_totals(self, job: Job, tool: RunningTool) -> None:
-        page, at = tool.page, time.monotonic()
-        given = tool.totals()
-        if page is not None and job.watch is not None:
-            job.watch.read(page, at)
-        if given is None and page is not None:
-            if isinstance(job.settings, StormConfig):
-                seconds = max(0.0, time.time() - page.started_us / 1e6)
-                given = totals.storm_of_page(page.rows(), page.tool_row(), job.settings.target, seconds)
-            else:
-                given = _of_page(job.kind, page.snapshot())
-        job.past.append(given or {"killed": True})
+        if tool.page is not None and job.watch is not None:
+            job.watch.read(tool.page, time.monotonic())
+        job.past.append(job.account_for(tool))
         with contextlib.suppress(ToolError, ControlError, OSError):
             job.words.extend(tool.words())
         job.tool = None
         await asyncio.to_thread(tool.close)
+
+    def notice_end(self, job: Job) -> None:
+        """Of a process that is seen to have ended."""
+        self._end(job)
 
     def _await_exit(self, job: Job, tool: RunningTool) -> None:
         loop = asyncio.get_running_loop()
@@ -399,7 +314,7 @@ class Fleet:
         if last is None and job.past:
             last = job.past.pop()
         if last is not None and (error is None or job.past):
-            job.result = _in_all(job, last)
+            job.result = job.in_all(last)
         self._conclude(job, error or job.error)
         if tool is not None and job.tool is not None:
             with contextlib.suppress(ToolError, ControlError, OSError):
@@ -410,7 +325,7 @@ class Fleet:
 
     def _conclude(self, job: Job, error: str | None) -> None:
         job.state, job.error = ("failed", error) if error else ("done", None)
-        job.ended, job.ended_s = _now(), time.monotonic()
+        job.ended, job.ended_s = now_text(), time.monotonic()
         text = f"{job.id} has failed: {error}" if error else f"{job.id} is done"
         self.journal.add("end", job.id, job.state, text, outcome="failed" if error else "done")
 
@@ -444,19 +359,3 @@ def _check_later_rate(settings: Settings) -> None:
         if settings.eps == "max":
             raise TargetError("a storm that has a rate cannot do without it; start anew for max")
         check_rate(settings)
-
-
-def _of_page(kind: Kind, page: Mapping[str, int]) -> dict[str, Any]:
-    """The totals of a sink or detector that gave none."""
-    if kind == "sink":
-        return {**page, "received_bytes": page["bytes"], "lost_elsewhere": page["lost"], "killed": True}
-    return {**page, "killed": True}
-
-
-def _in_all(job: Job, last: Mapping[str, Any]) -> dict[str, Any]:
-    add = {"storm": totals.storm_in_all, "sink": totals.sink_in_all, "detector": totals.tool_in_all}
-    return add[job.kind](job.past, last)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

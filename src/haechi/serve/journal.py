@@ -1,6 +1,6 @@
-"""What has happened, in order: operators' acts, healing, tuning, rules, ends. The last entries are in memory, all
-of them in a file of JSON lines in the state folder, which is turned over when it has grown; a server that begins
-anew reads them again and goes on counting where the last one stopped."""
+"""What has happened, in order: operators' acts, healing, tuning, rules, ends. The last entries are in memory,
+all of them in a file of JSON lines in the state folder, which is turned over when it has grown; a server that
+begins anew reads them again and goes on counting where the last one stopped."""
 
 from __future__ import annotations
 
@@ -154,9 +154,7 @@ def _entry_of(line: bytes) -> Entry | None:
         kind = whole["kind"]
         if kind not in KINDS or not isinstance(whole["data"], dict):
             return None
-        texts = {
-            name: str(whole[name]) for name in ("time", "subject", "action", "why", "outcome", "text")
-        }
+        texts = {name: str(whole[name]) for name in ("time", "subject", "action", "why", "outcome", "text")}
         return Entry(number=int(whole["number"]), kind=kind, data=whole["data"], **texts)
     except (ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -18,6 +18,8 @@ from haechi.config.serve import SEVERITIES, RuleConfig, ServeConfig
 from haechi.serve import rules
 from haechi.serve.alertlog import AlertLog
 from haechi.serve.fleet import Fleet, Job
+from haechi.serve.healing import Healer
+from haechi.serve.journal import Journal
 from haechi.serve.notify import Notifier
 from haechi.serve.rules import Standing
 from haechi.serve.trials import Trials
@@ -39,11 +41,13 @@ class Plane:
     def __init__(self, config: ServeConfig, clock: Callable[[], float] = time.monotonic) -> None:
         self.config = config
         self.clock = clock
-        self.fleet = Fleet(config)
+        self.journal = Journal(config.state)
+        self.fleet = Fleet(config, self.journal)
         self.trials = Trials(config, lambda: sum(job.alive for job in self.fleet.jobs()))
         self.fleet.others = lambda: self.trials.tools_taken
         self.alerts = AlertLog(config.alerts_kept, clock)
         self.notifier = Notifier(config.channels, config.attempts, config.backoff, clock)
+        self.healer = Healer(config, self.fleet, self.journal, self.notifier, clock)
         self.standings: dict[tuple[str, str], Standing] = {}
         self.events: deque[dict[str, Any]] = deque(maxlen=EVENTS_KEPT)
         self.host: dict[str, float] = {}
@@ -56,14 +60,21 @@ class Plane:
         self._followed: set[str] = set()
         self._self = psutil.Process()
         self.fleet.on_end = self._note_end
+        self.fleet.on_begin = self.healer.admit
+        self.fleet.on_failure = self.healer.take
+        self.healer.on_down = lambda job: self.alerts.hold(job.id)
+        self.healer.on_begin_anew = lambda job: self.alerts.go_on(job.id)
+        self.healer.on_read_again = lambda job, path: self.alerts.follow_again(job.id, path)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        for folder in (self.config.state / "files", self.config.state / "alerts"):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in ("files", "alerts", "checkpoints"):
+            (self.config.state / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.journal.load()
         self.trials.open()
         psutil.cpu_percent()
-        tasks = [asyncio.create_task(self._tick_for_ever()), asyncio.create_task(self.notifier.run())]
+        running = (self._tick_for_ever(), self.notifier.run(), self.healer.run())
+        tasks = [asyncio.create_task(task) for task in running]
         try:
             yield
         finally:
@@ -72,6 +83,7 @@ class Plane:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.trials.close()
             await self.fleet.close()
+            await self.healer.close()
             await self.notifier.close()
 
     @property
@@ -130,7 +142,13 @@ class Plane:
     def _metrics(self) -> dict[str, Any]:
         def of(kind: Any) -> list[dict[str, Any]]:
             return [
-                {"id": job.id, "state": job.state, **(job.watch.figures if job.watch else {})}
+                {
+                    "id": job.id,
+                    "state": job.state,
+                    "restarts": job.restarts,
+                    "healing": dict(job.healing),
+                    **(job.watch.figures if job.watch else {}),
+                }
                 for job in self.fleet.jobs(kind)
                 if job.alive
             ]
@@ -147,6 +165,7 @@ class Plane:
                 if standing.phase == "firing"
             ],
             "alerts": {"kept": len(self.alerts), "older": self.alerts.older},
+            "events": {"last": self.journal.last},
         }
 
     def _read_host(self) -> None:
@@ -203,6 +222,14 @@ class Plane:
                 "severity": rule.severity,
                 "text": text,
             }
+        )
+        self.journal.add(
+            "rule",
+            subject,
+            rule.name,
+            text,
+            outcome=event,
+            data={"severity": rule.severity, "metric": rule.metric, "value": value},
         )
         self.notifier.tell(rule.name, subject, event, rule.severity, text)
 

@@ -36,6 +36,13 @@ class JobView(BaseModel):
     metrics: dict[str, Any] = Field(
         description="Of the last second; worker_metrics of one that is asked for."
     )
+    restarts: int = Field(description="Processes that took the place of one that was unwell.")
+    healing: dict[str, Any] = Field(
+        description="enabled; state: well, suspect, recovering, given_up; since; step"
+    )
+    tuning: dict[str, Any] = Field(
+        description="enabled; state; settings that were changed, with their values"
+    )
     result: dict[str, Any] | None = Field(description="The totals, when it has ended.")
 
 

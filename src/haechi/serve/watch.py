@@ -166,6 +166,7 @@ class StormWatch:
         self.loss_percent: float | None = None
         self.workers_down = 0
         self.target_eps = 0.0
+        self.sinks = 1  # one after the other, as far as their reports show it
 
     def begin_anew(self, pid: int, at: float) -> None:
         """Another process goes on with the same storm; what was sent so far stays."""
@@ -189,8 +190,14 @@ class StormWatch:
         rows = [_added(row, was) for row, was in zip(own, self._before, strict=True)] if self._before else own
         self._take(rows, tool | {"episodes": tool["episodes"] + self._episodes_before}, at)
 
+    @property
+    def told(self) -> tuple[int, int] | None:
+        """Events received and dropped, as sinks say; None: none says anything."""
+        return self._reported(self._rows)
+
     def _note_other_sink(self, own: list[dict[str, int]]) -> None:
         """A sink that was begun anew reports from nought on: what the one before said of this run stays."""
+        other = False
         for i, (row, was) in enumerate(zip(own, self._own, strict=False)):
             if row["received"] < was["received"]:
                 if not self._before:
@@ -199,6 +206,8 @@ class StormWatch:
                     ]
                 self._before[i]["received"] += was["received"]
                 self._before[i]["dropped"] += was["dropped"]
+                other = True
+        self.sinks += other
 
     def _take(self, rows: list[dict[str, int]], tool: dict[str, int], at: float, gone: bool = False) -> None:
         self._rows, self._tool = rows, tool
