@@ -5,6 +5,7 @@ import { clear, el, write } from "./lib/dom.js";
 import { feed } from "./lib/feed.js";
 import { makeHead } from "./lib/head.js";
 import { makeLog } from "./lib/log.js";
+import { bindKey, showKeys } from "./lib/keys.js";
 import { ask, notice } from "./lib/notice.js";
 import { applyTheme } from "./lib/theme.js";
 import { chosenLanguage, fmt, keepLanguage, loadWords, t } from "./lib/words.js";
@@ -35,6 +36,9 @@ async function begin() {
     document.body.dataset.stale = state.stale ? "yes" : "no";
   });
   addEventListener("hashchange", show);
+  TABS.forEach((name, i) => bindKey(String(i + 1), () => (location.hash = name), `shell.tab.${name}`));
+  bindKey("e", () => log.toggle(), "shell.log.open_short");
+  bindKey("?", showKeys, "shell.keys.title");
   setInterval(tellAge, 1000);
 }
 
