@@ -58,7 +58,7 @@ int hx_evidence_read(const cJSON *json, const char *place, hx_evidence *out, hx_
     bool good;
 
     *out = (hx_evidence){0};
-    if (!json)
+    if (!json || cJSON_IsNull(json))
         return 0;
     good = read_numbers(json, "at", out->at, &out->count) == 0 &&
            read_numbers(json, "nats", out->nats, &heights) == 0 && heights == out->count &&

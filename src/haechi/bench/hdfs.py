@@ -22,16 +22,17 @@ from rich.table import Table
 from haechi.bench.parity import engine_verdicts
 from haechi.bundle.manifest import Corpus
 from haechi.bundle.manifest import SessionRule as ManifestSession
-from haechi.bundle.store import TEMPLATES as TEMPLATES_FILE
 from haechi.bundle.store import Bundle, write
 from haechi.config.training import TrainingConfig
 from haechi.corpus.sessions import Sessions
+from haechi.corpus.vocabulary import Vocabulary
 from haechi.corpus.windows import Windows, window
 from haechi.native.tools import ToolError
+from haechi.train.counts import count_vectors
 from haechi.train.learn import Learned, learn
 from haechi.train.progress import TerminalProgress
-from haechi.train.run import MODEL_FILE, Material, manifest_of
-from haechi.train.score import Model, SessionScores, score_sessions, score_windows
+from haechi.train.run import Material, files_of, manifest_of
+from haechi.train.score import Model, SessionScores, quantise, score_sessions, score_windows
 
 LOG_KEYS = 28
 TOP_K = 9
@@ -91,6 +92,8 @@ class SeedResult:
     train_s: float
     likelihood: Confusion
     topk: Confusion
+    ensemble: Confusion
+    counts: Confusion
     agree: bool | None
     learned: Learned
 
@@ -118,7 +121,7 @@ def run(data: Path | None, as_json: bool, seeds: int = 3, config: TrainingConfig
         results.append(result)
         console.print(_line(result))
     assert windows is not None
-    figures = summary(results, test, windows, config)
+    figures = summary(results, test, windows, config) | trivial(training, test)
     console.print(_table(figures))
     if as_json:
         print(json.dumps(figures))
@@ -174,7 +177,8 @@ def seed_of(config: TrainingConfig, seed: int) -> TrainingConfig:
 
 
 def measure(training: Sessions, test: TestSet, config: TrainingConfig) -> tuple[SeedResult, Windows]:
-    """One training, judged by the reference scorer and, where it is built, by the engine."""
+    """One training, judged by the reference scorer and, where it is built, by the engine, which does as the
+    ensemble does."""
     began = time.perf_counter()
     with TerminalProgress() as progress:
         learned = learn(training, LOG_KEYS, config, progress)
@@ -182,13 +186,19 @@ def measure(training: Sessions, test: TestSet, config: TrainingConfig) -> tuple[
     scores, windows = judge(learned, test.sessions, config)
     likelihood = learned.calibration.rule
     topk = replace(likelihood, rule="topk", top_k=TOP_K)
-    flagged = likelihood.anomalous(scores, test.sessions.closed)
+    ensemble = learned.ensemble
+    assert ensemble is not None
+    others = {name: fitted.score(test.sessions) for name, fitted in learned.fitted.items()}
+    flagged = ensemble.anomalous(scores, others, test.sessions.closed)
+    unseen = scores.event_surprise >= quantise(np.array([config.threshold.unseen_surprise]))[0]
     return (
         SeedResult(
             seed=config.fit.seed,
             train_s=train_s,
-            likelihood=test.confusion(flagged),
+            likelihood=test.confusion(likelihood.anomalous(scores, test.sessions.closed)),
             topk=test.confusion(topk.anomalous(scores, test.sessions.closed)),
+            ensemble=test.confusion(flagged),
+            counts=test.confusion(unseen | (others["counts"] > ensemble.members["counts"].limit)),
             agree=agrees(learned, training, test.sessions, flagged, config),
             learned=learned,
         ),
@@ -240,7 +250,7 @@ def bundle_of(learned: Learned, training: Sessions, config: TrainingConfig, fold
         log_keys=LOG_KEYS,
     )
     manifest = manifest_of(material, learned, config, None)
-    return write(folder, manifest, {TEMPLATES_FILE: templates, MODEL_FILE: learned.onnx_file})
+    return write(folder, manifest, files_of(material, learned))
 
 
 def key_templates(names: Sequence[str]) -> bytes:
@@ -257,8 +267,17 @@ def summary(
     middle = by_f1[(len(by_f1) - 1) // 2].likelihood
     topk = [result.topk for result in results]
     parity = [result.agree for result in results]
+    best = sorted(results, key=lambda result: result.ensemble.f1)[(len(results) - 1) // 2].ensemble
     total = test.sessions.events + test.sessions.total  # each session's end is judged, too
     figures: dict[str, Any] = {
+        "ensemble_f1": median(result.ensemble.f1 for result in results),
+        "ensemble_f1_seeds": [result.ensemble.f1 for result in results],
+        "ensemble_precision": best.precision,
+        "ensemble_recall": best.recall,
+        "ensemble_budget": config.ensemble.budget,
+        "counts_f1": median(result.counts.f1 for result in results),
+        "counts_precision": median(result.counts.precision for result in results),
+        "counts_recall": median(result.counts.recall for result in results),
         "f1": median(result.likelihood.f1 for result in results),
         "f1_seeds": [result.likelihood.f1 for result in results],
         "precision": middle.precision,
@@ -283,12 +302,27 @@ def summary(
     return figures
 
 
+def trivial(training: Sessions, test: TestSet) -> dict[str, float]:
+    """What needs no model: a new event, a length that did not occur, an event-count vector that did not."""
+    vocabulary = Vocabulary.of_keys(LOG_KEYS, np.unique(training.keys))
+    learned, _ = count_vectors(training, vocabulary)
+    vectors, _ = count_vectors(test.sessions, vocabulary)
+    known = {row.tobytes() for row in learned}
+    flags = {
+        "new_event": vectors[:, vocabulary.unseen] > 0,
+        "new_length": ~np.isin(test.sessions.lengths, training.lengths),
+        "new_counts": np.array([row.tobytes() not in known for row in vectors]),
+    }
+    return {f"{name}_f1": test.confusion(np.asarray(flag)).f1 for name, flag in flags.items()}
+
+
 def _line(result: SeedResult) -> str:
     c, rule = result.likelihood, result.learned.calibration.rule
     parity = {None: "engine not built", True: "engine agrees", False: "ENGINE DISAGREES"}[result.agree]
     return (
         f"seed {result.seed}: F1 {c.f1:.4f} (P {c.precision:.4f}, R {c.recall:.4f}), thresholds "
         f"{rule.event_surprise:.3f} / {rule.session_surprise:.3f} nats, top-{TOP_K} F1 {result.topk.f1:.4f}, "
+        f"counts F1 {result.counts.f1:.4f}, ensemble F1 {result.ensemble.f1:.4f}, "
         f"trained in {result.train_s:.1f} s, ONNX within {result.learned.export_difference:.1e}; {parity}"
     )
 

@@ -11,11 +11,12 @@ from haechi.corpus.sessions import Sessions
 from haechi.native.tools import ToolError, onnxruntime_library, tool_path
 
 TIMEOUT_S = 300
+SESSION_DETECTORS = ("deeplog", "counts")
 
 
 def engine_verdicts(bundle: Path, sessions: Sessions, folder: Path) -> npt.NDArray[np.bool_]:
-    """Runs haechi-detect over the sessions, each a line of its own; bool [sessions], true where its deeplog
-    detector raised an alert. Files are made in folder. ToolError where the engine is not built or fails."""
+    """Runs haechi-detect over the sessions, each a line of its own; bool [sessions], true where a detector
+    of sessions raised an alert. Files are made in folder. ToolError where the engine is not built or fails."""
     tool = tool_path("haechi-detect")
     source, alerts = folder / "sessions.keys", folder / "alerts.jsonl"
     write_keys(sessions, source)
@@ -42,7 +43,7 @@ def engine_verdicts(bundle: Path, sessions: Sessions, folder: Path) -> npt.NDArr
     with alerts.open(encoding="utf-8") as lines:
         for line in lines:
             alert = json.loads(line)
-            if alert["detector"] == "deeplog":
+            if alert["detector"] in SESSION_DETECTORS:
                 flagged[int(alert["session"].removeprefix("s"))] = True
     return flagged
 

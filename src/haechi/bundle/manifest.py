@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from haechi.config.training import HeaderField, SessionBy
 
@@ -70,10 +70,52 @@ class DeepLog(_Part):
     event_surprise: float = Field(ge=0)
     session_surprise: float = Field(ge=0)
     least_surprise: float = Field(ge=0)
+    event_evidence: dict[str, Any] | None = None
+    session_evidence: dict[str, Any] | None = None
     validation: dict[str, Any]
 
 
-Detector = Annotated[NewEvent | DeepLog, Field(discriminator="name")]
+class Counts(_Part):
+    """Event-count vectors of sessions; limit: the distance from the nearest of training."""
+
+    name: Literal["counts"] = "counts"
+    file: str
+    vectors: int = Field(ge=1)
+    limit: float = Field(ge=0, le=1)
+    evidence: dict[str, Any]
+
+
+class Ensemble(_Part):
+    """What the detectors' limits rest on: one threshold on the strongest evidence, in nats."""
+
+    name: Literal["ensemble"] = "ensemble"
+    threshold: float
+    detectors: tuple[str, ...]
+    validation: dict[str, Any]
+
+
+class Other(_Part):
+    """A detector whose section only training and the engine read."""
+
+    name: str = Field(pattern=r"^[a-z][a-z_]{0,22}$")
+
+
+_KINDS = ("new_event", "deeplog", "counts", "ensemble")
+
+
+def _kind(value: Any) -> str:
+    name = value.get("name") if isinstance(value, dict) else getattr(value, "name", None)
+    return name if name in _KINDS else "other"
+
+
+Detector = Annotated[
+    Annotated[NewEvent, Tag("new_event")]
+    | Annotated[DeepLog, Tag("deeplog")]
+    | Annotated[Counts, Tag("counts")]
+    | Annotated[Ensemble, Tag("ensemble")]
+    | Annotated[Other, Tag("other")],
+    Discriminator(_kind),
+]
 
 
 class Manifest(_Part):
@@ -98,13 +140,15 @@ class Manifest(_Part):
                 if any(key >= self.log_keys for key in detector.trained_keys):
                     raise ValueError(f"trained_keys holds a key that is not below log_keys {self.log_keys}")
                 continue
+            if (file := getattr(detector, "file", None)) is not None and file not in self.files:
+                raise ValueError(f"{file} is not among the files")
+            if not isinstance(detector, DeepLog):
+                continue
             marks = (detector.begin, detector.end, detector.unseen)
             if marks != (self.log_keys, self.log_keys + 1, self.log_keys + 2):
                 raise ValueError(
                     f"begin, end, unseen are {marks}, not the three after log_keys {self.log_keys}"
                 )
-            if detector.file not in self.files:
-                raise ValueError(f"{detector.file} is not among the files")
         return self
 
     @property

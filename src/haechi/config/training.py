@@ -89,10 +89,34 @@ class ThresholdConfig(_Section):
     folds: int = Field(default=3, ge=2, le=20)
 
 
+class EnsembleConfig(_Section):
+    """Detectors of sessions that judge together."""
+
+    enabled: bool = True
+    budget: float = Field(default=0.001, gt=0, lt=1)
+    confidence: float = Field(default=0.95, ge=0.5, lt=1)
+    detectors: tuple[Literal["counts"], ...] = ("counts",)
+    max_vectors: int = Field(default=4096, ge=1, le=65_536)
+
+
 class NewEventConfig(_Section):
     """How often a new event is reported."""
 
     repeat_s: int = Field(default=3600, ge=0, le=31_536_000)
+
+
+class MscredConfig(_Section):
+    """Counts of log keys over time, judged together (docs/mscred.md)."""
+
+    enabled: bool = False
+    series: int = Field(default=30, ge=3, le=64)
+    interval_s: float = Field(default=1.0, ge=0.001, le=86_400)
+    validation: float = Field(default=0.2, gt=0, lt=1)
+    epochs: int = Field(default=8, ge=1, le=1000)
+    max_steps: int = Field(default=600, ge=1)
+    batch: int = Field(default=16, ge=1, le=1024)
+    learning_rate: float = Field(default=0.002, gt=0, le=1)
+    patience: int = Field(default=3, ge=1)
 
 
 class TrainingConfig(_Section):
@@ -105,4 +129,6 @@ class TrainingConfig(_Section):
     model: ModelConfig = ModelConfig()
     fit: FitConfig = FitConfig()
     threshold: ThresholdConfig = ThresholdConfig()
+    ensemble: EnsembleConfig = EnsembleConfig()
     new_event: NewEventConfig = NewEventConfig()
+    mscred: MscredConfig = MscredConfig()

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,12 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from haechi.config.training import FitConfig, TrainingConfig
+from haechi.config.training import EnsembleConfig, FitConfig, TrainingConfig
 from haechi.corpus.sessions import Sessions
 from haechi.corpus.vocabulary import Vocabulary
 from haechi.corpus.windows import Windows, window
 from haechi.models.deeplog import DeepLog
+from haechi.train import ensemble as ensembles
 from haechi.train import folds
+from haechi.train.counts import CountsDetector
+from haechi.train.detector import Fitted, Scores, SessionDetector
+from haechi.train.ensemble import Ensemble
 from haechi.train.error import TrainError
 from haechi.train.export import check_export, onnx_of
 from haechi.train.fit import Examples, examples, fit, steps_of
@@ -35,6 +39,8 @@ class Learned:
     onnx_file: bytes
     vocabulary: Vocabulary
     calibration: Calibration
+    ensemble: Ensemble | None
+    fitted: Mapping[str, Fitted]
     export_difference: float
     windows_distinct: int
     cut_into_pieces: bool
@@ -75,24 +81,59 @@ def learn(sessions: Sessions, log_keys: int, config: TrainingConfig, progress: T
     files = [onnx_of(model, config.window.size) for model in models]
     checked = lessons[0].windows.contexts[:CHECKED_WINDOWS]
     difference = check_export(models[0], Model(files[0]).log_probability(checked), checked)
+    surprise = _surprise(parts, merged, lessons, files, config)
+    count, closed = _held_out(parts, merged)
+    ensemble, fitted = None, dict[str, Fitted]()
+    if config.ensemble.enabled and config.threshold.rule == "likelihood":
+        detectors = detectors_of(config.ensemble)
+        fitted = {d.name: d.fit(parts, lessons[0].vocabulary) for d in detectors}
+        others = {d.name: _cross_fitted(d, parts, merged, lessons) for d in detectors}
+        ensemble = ensembles.calibrate(surprise, others, count, closed, config.threshold, config.ensemble)
     return Learned(
         onnx_file=files[0],
         vocabulary=lessons[0].vocabulary,
-        calibration=_calibration(parts, merged, lessons, files, config),
+        calibration=calibrate(surprise, count, closed, config.threshold),
+        ensemble=ensemble,
+        fitted=fitted,
         export_difference=difference,
         windows_distinct=len(lessons[0].windows.contexts),
         cut_into_pieces=too_few,
     )
 
 
-def _calibration(
+def detectors_of(config: EnsembleConfig) -> list[SessionDetector]:
+    """Those that are asked for, in this order."""
+    known: dict[str, SessionDetector] = {"counts": CountsDetector(config.max_vectors)}
+    return [known[name] for name in config.detectors]
+
+
+def _held_out(
+    parts: Sessions, held: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """How often each score counts, and whether its session ended, in the order of _surprise and
+    _cross_fitted: fold by fold, the sessions that are held out of it."""
+    return held[held > 0], np.concatenate([parts.closed[np.flatnonzero(count)] for count in held])
+
+
+def _cross_fitted(
+    detector: SessionDetector, parts: Sessions, held: npt.NDArray[np.int64], lessons: Sequence[_Lesson]
+) -> Scores:
+    """Each session's score by what has not learned from it."""
+    found = []
+    for lesson, count in zip(lessons[1:], held, strict=True):
+        fitted = detector.fit(parts.with_count(parts.count - count), lesson.vocabulary)
+        found.append(fitted.score(parts.with_count(count)))
+    return np.concatenate(found)
+
+
+def _surprise(
     parts: Sessions,
     held: npt.NDArray[np.int64],
     lessons: Sequence[_Lesson],
     files: Sequence[bytes],
     config: TrainingConfig,
-) -> Calibration:
-    """Thresholds from each session's worse score: by the model that has not seen it, and by the one deployed.
+) -> SessionScores:
+    """Each session's worse score: by the model that has not seen it, and by the one deployed.
 
     The first says how surprising such a session is when it is new. The second keeps the thresholds true for
     the model that will use them: where most sessions are alike, fold models and the deployed one differ by
@@ -112,10 +153,7 @@ def _calibration(
         scores_by(fold + 1, parts.with_count(count)).worse_of(deployed.select(np.flatnonzero(count)))
         for fold, count in enumerate(held)
     ]
-    closed = [parts.closed[np.flatnonzero(count)] for count in held]
-    return calibrate(
-        SessionScores.concatenate(worse), held[held > 0], np.concatenate(closed), config.threshold
-    )
+    return SessionScores.concatenate(worse)
 
 
 def _lesson(sessions: Sessions, log_keys: int, config: TrainingConfig) -> _Lesson:

@@ -9,10 +9,10 @@ from typing import Any
 
 import haechi
 from haechi.bundle import store
-from haechi.bundle.manifest import Corpus, DeepLog, Manifest, NewEvent, Parser
+from haechi.bundle.manifest import Corpus, Counts, DeepLog, Ensemble, Manifest, NewEvent, Parser
 from haechi.bundle.manifest import SessionRule as ManifestSession
 from haechi.bundle.store import TEMPLATES, BundleError, entry_of
-from haechi.config.training import TrainingConfig
+from haechi.config.training import EnsembleConfig, TrainingConfig
 from haechi.corpus.choice import choose, choose_idle_s
 from haechi.corpus.logs import CorpusError, Logs, SessionRule, choose_format, mine, read, sample
 from haechi.corpus.sessions import Sessions, cut
@@ -75,7 +75,7 @@ def run(
         material, sessions, events = _read_logs(logs, config, progress)
         learned = learn(sessions, material.log_keys, config, progress)
         manifest = manifest_of(material, learned, config, parent)
-        bundle = store.write(output, manifest, {TEMPLATES: material.templates, MODEL_FILE: learned.onnx_file})
+        bundle = store.write(output, manifest, files_of(material, learned))
     except (CorpusError, BundleError, _core.CoreError) as error:
         raise TrainError(str(error)) from error
     detector = manifest.deeplog
@@ -160,12 +160,13 @@ def _chosen_rule(
 
 def manifest_of(material: Material, learned: Learned, config: TrainingConfig, parent: str | None) -> Manifest:
     """Everything the engine needs to know, and what the thresholds rest on."""
-    vocabulary, calibration = learned.vocabulary, learned.calibration
+    vocabulary, calibration, ensemble = learned.vocabulary, learned.calibration, learned.ensemble
+    rule = ensemble.rule if ensemble else calibration.rule
     return Manifest(
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         haechi=haechi.__version__,
         parent=parent,
-        files={TEMPLATES: entry_of(material.templates), MODEL_FILE: entry_of(learned.onnx_file)},
+        files={name: entry_of(content) for name, content in files_of(material, learned).items()},
         corpus=material.corpus,
         parser=Parser(format=material.format),
         log_keys=material.log_keys,
@@ -181,9 +182,11 @@ def manifest_of(material: Material, learned: Learned, config: TrainingConfig, pa
                 rule=config.threshold.rule,
                 top_k=config.threshold.top_k,
                 unseen_surprise=config.threshold.unseen_surprise,
-                event_surprise=calibration.rule.event_surprise,
-                session_surprise=calibration.rule.session_surprise,
-                least_surprise=calibration.rule.least_surprise,
+                event_surprise=rule.event_surprise,
+                session_surprise=rule.session_surprise,
+                least_surprise=rule.least_surprise,
+                event_evidence=ensemble.event.section() if ensemble else None,
+                session_evidence=ensemble.session.section() if ensemble else None,
                 validation={
                     "sessions": calibration.sessions,
                     "alert_ratio": calibration.alert_ratio,
@@ -196,8 +199,38 @@ def manifest_of(material: Material, learned: Learned, config: TrainingConfig, pa
                     "export_difference": learned.export_difference,
                 },
             ),
+            *_ensemble_sections(learned, config.ensemble),
         ),
     )
+
+
+def files_of(material: Material, learned: Learned) -> dict[str, bytes]:
+    """Every file of the bundle but the manifest."""
+    files = {TEMPLATES: material.templates, MODEL_FILE: learned.onnx_file}
+    for name in learned.ensemble.members if learned.ensemble else ():
+        files.update(learned.fitted[name].entry().files)
+    return files
+
+
+def _ensemble_sections(learned: Learned, config: EnsembleConfig) -> list[Counts | Ensemble]:
+    ensemble = learned.ensemble
+    if ensemble is None:
+        return []
+    sections: list[Counts | Ensemble] = []
+    for name, member in ensemble.members.items():
+        section = learned.fitted[name].entry().section
+        limit = {"limit": min(member.limit, 1.0), "evidence": member.evidence.section()}
+        sections.append(Counts.model_validate({"name": name, **section, **limit}))
+    validation = {
+        "sessions": ensemble.sessions,
+        "budget": config.budget,
+        "confidence": config.confidence,
+        "novel": ensemble.novel,
+        "flagged": ensemble.flagged,
+        "allowed": ensemble.allowed,
+    }
+    names = ("deeplog", *ensemble.members)
+    return [*sections, Ensemble(threshold=ensemble.threshold, detectors=names, validation=validation)]
 
 
 def _rule(session: ManifestSession) -> SessionRule:
@@ -209,7 +242,8 @@ def _rfc3339(time_us: int) -> str:
 
 
 def _notes(learned: Learned, events: Logs, config: TrainingConfig) -> list[str]:
-    calibration = learned.calibration
+    calibration = learned.ensemble or learned.calibration
+    budget = config.ensemble.budget if learned.ensemble else config.threshold.budget
     notes = []
     if events.malformed:
         share = events.malformed / max(events.lines, 1)
@@ -223,10 +257,10 @@ def _notes(learned: Learned, events: Logs, config: TrainingConfig) -> list[str]:
         )
     if not calibration.held:
         notes.append(
-            f"{calibration.sessions} sessions are too few to show that at most {config.threshold.budget:.2%} "
+            f"{calibration.sessions} sessions are too few to show that at most {budget:.2%} "
             "of normal ones are flagged; the thresholds lie above all that was seen. Train on more logs."
         )
-    if calibration.novel > config.threshold.budget * calibration.sessions:
+    if calibration.novel > budget * calibration.sessions:
         notes.append(
             f"{calibration.novel} of {calibration.sessions} normal sessions hold an event of a kind that the "
             "rest of the logs lacks. New events are always reported; train on more logs to have fewer."

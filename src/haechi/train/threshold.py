@@ -75,8 +75,8 @@ def calibrate(
     shown = allowed_alarms(int(known_count.sum()), config.budget, config.confidence)
     allowed = max(shown, 0)
     ended = known & closed
-    event = _Steps(scores.event_surprise[known] / UNITS, count[known], config.unseen_surprise)
-    session = _Steps(scores.mean_surprise[ended], count[ended], config.unseen_surprise)
+    event = Steps(scores.event_surprise[known] / UNITS, count[known], config.unseen_surprise)
+    session = Steps(scores.mean_surprise[ended], count[ended], config.unseen_surprise)
     # Half a unit more, so that it is no value that occurs either.
     least = config.least_surprise + 0.5 / UNITS
     by_event = max(event.threshold((allowed + 1) // 2 if ended.any() else allowed), least)
@@ -103,7 +103,7 @@ def calibrate(
     )
 
 
-class _Steps:
+class Steps:
     """The distinct values of a score, and how many sessions lie above each. All are below the cap."""
 
     def __init__(self, value: npt.NDArray[np.float64], count: npt.NDArray[np.int64], cap: float) -> None:
