@@ -43,11 +43,15 @@ class Evidence:
         tail = max(_TAIL_SHARE * total, min(_TAIL_LEAST, total / 2))
         begins = int(np.argmax(above - weight <= tail))  # the first value with at most so many above it
         body = np.unique(np.linspace(0, begins, _KNOTS).round().astype(int))
-        nats = -np.log((above[body] + 1) / (total + 1))
+        at, nats = value[body], -np.log((above[body] + 1) / (total + 1))
         excess, over = value[begins + 1 :] - value[begins], weight[begins + 1 :]
         mean = float((excess * over).sum() / over.sum()) if len(excess) else 0.0
         scale = max(mean, _FLAT * max(abs(float(value[begins])), 1.0))
-        return cls(tuple(value[body].tolist()), tuple(nats.tolist()), 1 / scale)
+        if len(excess):
+            # Where many scores are the one at which the tail begins, being above it is news in itself.
+            first = -np.log(over.sum() / (total + 1)) + excess[0] / scale
+            at, nats = np.append(at, value[begins + 1]), np.append(nats, max(first, nats[-1]))
+        return cls(tuple(at.tolist()), tuple(nats.tolist()), 1 / scale)
 
     def of(self, scores: Scores) -> Scores:
         """Nats; 0 for nan and where nothing is known."""
