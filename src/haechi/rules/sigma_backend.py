@@ -76,6 +76,7 @@ class HaechiBackend(Backend):
     says why, in words for the rule's author."""
 
     name: ClassVar[str] = "haechi"
+    explicit_not_exists_expression: ClassVar[bool] = True
     formats: ClassVar[dict[str, str]] = {"default": "conditions of haechi's first stage"}
 
     def convert_condition_or(self, cond: ConditionOR, state: ConversionState) -> Expression:

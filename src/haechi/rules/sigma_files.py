@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +16,24 @@ from sigma.exceptions import SigmaError, SigmaFeatureNotSupportedByBackendError,
 from sigma.filters import SigmaFilter
 from sigma.rule import SigmaLevel, SigmaRule
 
-from haechi.rules.expression import Action, Rule, RuleError, Severity, check_rule, join_any
+from haechi.rules.expression import (
+    TAG_BYTES,
+    TAGS_MAX,
+    TITLE_BYTES,
+    Action,
+    Expression,
+    Rule,
+    RuleError,
+    Severity,
+    check_rule,
+    join_any,
+)
 from haechi.rules.refusal import Refusal
 from haechi.rules.sigma_backend import POLICY, HaechiBackend
 from haechi.rules.sigma_pipeline import pipeline
 
 DOCUMENT_DEPTH = 32
+AGGREGATION = "aggregations such as | count() join events over time; a rule here sees one line"
 CORRELATION = "correlations count or join events over time; a rule here sees one line"
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -66,8 +79,8 @@ def read_documents(text: str, name: str) -> list[Any]:
         raise
     except Exception as error:  # besides YAMLError, PyYAML lets escape whatever its converters meet
         mark = getattr(error, "problem_mark", None)
-        where = f":{mark.line + 1}" if mark else ""
-        raise RuleError(f"{name}{where}: not YAML: {getattr(error, 'problem', None) or error}") from None
+        where = f" (line {mark.line + 1})" if mark else ""
+        raise RuleError(f"{name}: not YAML{where}: {getattr(error, 'problem', None) or error}") from None
 
 
 def convert(
@@ -100,7 +113,8 @@ def convert(
         except RuleError as error:  # Sigma has no bounds
             pile.refused.append(_refusal(name, sigma, _words(error)))
         except SigmaError as error:
-            pile.refused.append(_refusal(name, sigma, _words(error), mistake=True))
+            old = "pipe syntax" in _words(error)  # right when it was written, and dropped from Sigma since
+            pile.refused.append(_refusal(name, sigma, AGGREGATION if old else _words(error), mistake=not old))
     return rules, pile.refused
 
 
@@ -170,13 +184,14 @@ def _convert(
         raise SigmaError(f"cannot be converted: {_words(error)}") from None
     if not conditions:
         raise SigmaError("has no condition")
+    condition = join_any(conditions)
     rule = Rule(
-        id=str(sigma.id) if sigma.id else _made_id(name, sigma.title),
-        title=" ".join(sigma.title.split()),
+        id=str(sigma.id) if sigma.id else _made_id(name, sigma.title, condition),
+        title=_title(sigma.title),
         action=action,
         severity=_SEVERITY[sigma.level],
         tags=_tags(sigma),
-        condition=join_any(conditions),
+        condition=condition,
     )
     check_rule(rule)
     return rule
@@ -184,13 +199,19 @@ def _convert(
 
 def _tags(sigma: SigmaRule) -> tuple[str, ...]:
     status = (f"status.{sigma.status.name.lower()}",) if sigma.status else ()
-    return (*(str(tag) for tag in sigma.tags), *status)
+    return (*status, *(str(tag)[:TAG_BYTES] for tag in sigma.tags))[:TAGS_MAX]
 
 
-def _made_id(name: str, title: str) -> str:
-    """For a rule without an id: the same for the same file's name and title."""
-    digest = hashlib.sha256(f"{Path(name).name}\n{title}".encode()).hexdigest()
-    return f"sigma-{digest[:16]}"
+def _title(title: str) -> str:
+    """On one line, and no longer than the engine's bound, which Sigma does not know."""
+    line = "".join(c for c in " ".join(title.split()) if c.isprintable())
+    return line.encode()[:TITLE_BYTES].decode(errors="ignore")
+
+
+def _made_id(name: str, title: str, condition: Expression) -> str:
+    """For a rule without an id: the same for the same file's name, title and condition."""
+    whole = json.dumps([Path(name).name, title, condition.as_json()])
+    return f"sigma-{hashlib.sha256(whole.encode()).hexdigest()[:16]}"
 
 
 def _refusal(name: str, rule: Any, reason: str, mistake: bool = False) -> Refusal:
