@@ -8,7 +8,6 @@ import { Engines } from "./detect_engines.js";
 import { listenKeys, showKeys } from "./detect_keys.js";
 import { AlertList } from "./detect_list.js";
 import { Mutes } from "./detect_mutes.js";
-import { useStyles } from "./detect_style.js";
 import { Templates } from "./detect_templates.js";
 
 export const name = "detect";
@@ -19,7 +18,6 @@ let store = null; // outlives the tab: 10,000 alerts are not fetched again for a
 export function mount(root, ctx) {
   const tab = new Detect(ctx);
   root.classList.add("detect");
-  useStyles("detect", root);
   root.append(tab.node);
   tab.start();
   return { unmount: () => tab.end() };

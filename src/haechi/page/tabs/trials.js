@@ -1,7 +1,6 @@
 // The Trials tab: the run in progress, scenarios, past runs; or one report; or two runs compared. Which of them stands
 // in the address: #trials, #trials/trial-3, #trials/trial-3/trial-4.
 
-import { useStyles } from "./detect_style.js";
 import { Compare } from "./trials_compare.js";
 import { Past } from "./trials_past.js";
 import { Report } from "./trials_report.js";
@@ -15,7 +14,6 @@ const ID = /^trial-[1-9]\d*$/;
 export function mount(root, ctx) {
   const tab = new Trials(ctx);
   root.classList.add("trials");
-  useStyles("trials", root);
   root.append(tab.node);
   tab.start();
   return { unmount: () => tab.end() };

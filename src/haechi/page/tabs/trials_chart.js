@@ -18,9 +18,10 @@ function ticksTo(most) {
   return Array.from({ length: count + 1 }, (_, i) => i * step);
 }
 
-function timeTicks(long) {
+/** At most so many, at round times. */
+function timeTicks(long, most) {
   const steps = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600];
-  const step = steps.find((one) => long / one <= 7) ?? Math.ceil(long / 6 / 3600) * 3600;
+  const step = steps.find((one) => long / one <= most) ?? Math.ceil(long / most / 3600) * 3600;
   return Array.from({ length: Math.floor(long / step + 1e-6) + 1 }, (_, i) => i * step);
 }
 
@@ -103,7 +104,7 @@ export class Chart {
         svg("text", { class: "chart-text", x: LEFT - 6, y: y(tick) + 4, "text-anchor": "end" }, this.written(tick)),
       );
     }
-    for (const tick of timeTicks(long)) {
+    for (const tick of timeTicks(long, Math.max(2, Math.floor(width / 70)))) {
       const anchor = tick === 0 ? "start" : x(tick) > width - 28 ? "end" : "middle";
       parts.push(svg("text", { class: "chart-text", x: x(tick), y: height - 5, "text-anchor": anchor }, clock(tick)));
     }

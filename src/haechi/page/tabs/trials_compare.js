@@ -20,7 +20,7 @@ export class Compare {
     this.ctx = ctx;
     this.back = back;
     this.node = el("section", { class: "card compare" });
-    this.only = false;
+    this.only = true;
   }
 
   async show(a, b) {

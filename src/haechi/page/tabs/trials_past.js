@@ -85,7 +85,10 @@ export class Past {
       on: { change: () => this.#pick(trial.id, pick.checked) },
     });
     const seconds = trial.ended ? (Date.parse(trial.ended) - Date.parse(trial.started)) / 1000 : null;
-    const scale = [trial.scale_time !== 1 && `\u00d7${trial.scale_time} t`, trial.scale_rate !== 1 && `\u00d7${trial.scale_rate}`];
+    const scale = [
+      trial.scale_time !== 1 && t("trials.times", { n: trial.scale_time }),
+      trial.scale_rate !== 1 && t("trials.rates", { n: trial.scale_rate }),
+    ];
     const cell = (name, settings, ...children) => el("td", { ...settings, dataset: { cell: name } }, ...children);
     return el(
       "tr",
@@ -97,7 +100,7 @@ export class Past {
       cell("grade", { class: "num", text: trial.grade ?? "\u2013" }),
       cell("when", { class: "num", text: fmt.time(trial.started) }),
       cell("long", { class: "num", text: fmt.seconds(seconds) }),
-      cell("scale", { class: "num muted", text: scale.filter(Boolean).join(" ") || "\u2013" }),
+      cell("scale", { class: "num muted", text: scale.filter(Boolean).join(" \u00b7 ") || "\u2013" }),
       cell("acts", {}, button("\u00d7", () => this.#forget(trial), { class: "quiet", "aria-label": t("trials.forget", { id: trial.id }), title: t("trials.forget", { id: trial.id }) })),
     );
   }

@@ -98,8 +98,12 @@ export class Report {
         { class: "report-tiles" },
         tiles.map(([name, text]) => el("div", { dataset: { tile: name } }, el("dt", { text: figureWord(name, t) }), el("dd", { class: "num", text }))),
       ),
-      report.criteria.length ? el("div", {}, el("h3", { text: t("trials.of_whole") }), criteriaList(report.criteria, t, fmt)) : null,
-      this.#advice(report),
+      el(
+        "div",
+        { class: "report-said" },
+        report.criteria.length ? el("div", {}, el("h3", { text: t("trials.of_whole") }), criteriaList(report.criteria, t, fmt)) : null,
+        this.#advice(report),
+      ),
     );
   }
 
