@@ -94,7 +94,9 @@ async function show() {
   mounted.set(name, place);
   try {
     const [module] = await Promise.all([import(`./tabs/${name}.js`), style(name)]);
-    if (mounted.get(name) === place) place.tab = module.mount(panel, context);
+    if (mounted.get(name) !== place) return;
+    place.tab = module.mount(panel, context);
+    performance.mark(`haechi-${name}`); // from here on it can be used
   } catch (error) {
     console.error(error);
     mounted.delete(name);

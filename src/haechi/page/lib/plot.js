@@ -49,7 +49,7 @@ const colour = (name) =>
 /** series: [{name, colour: "--accent", dash: "dot", fill: true, shape: "hv"}]. `top`: what the axis reaches at least.
  * push(t, values): t in seconds since 1970, one value a series, null where there is none. fill(rows): [[t, ...values]].
  * `label` says what it is to who cannot see it. */
-export function timePlot(node, { series, unit = "count", seconds = 300, top = 0, height = 150, label = "" }) {
+export function timePlot(node, { series, unit = "count", seconds = 300, top = 0, height = 130, label = "" }) {
   const write_value = typeof unit === "function" ? unit : (UNITS[unit] ?? UNITS.count);
   const values = series.map((one) => el("b", { class: "num" }));
   const clock = el("span", { class: "plot-clock num muted" });
@@ -128,7 +128,7 @@ export function timePlot(node, { series, unit = "count", seconds = 300, top = 0,
   function layout() {
     const end = rows.length ? rows[rows.length - 1][0] : Date.now() / 1000;
     const ticks = upTo(Math.max(top, highest()));
-    const minutes = minutesIn(end - seconds, end);
+    const minutes = minutesIn(end - seconds * 0.95, end); // none where the other axis has its lowest label
     return {
       width: canvas.clientWidth,
       height: canvas.clientHeight,
@@ -222,13 +222,13 @@ const faint = (text) => {
   return `rgba(${r},${g},${b},0.13)`;
 };
 
-/** Round steps from 0: two to four of them. */
+/** Round steps from 0: two to four of them, with some room above the highest value. */
 function upTo(most) {
-  const rough = (most || 1) / TICKS;
+  const end = (most || 1) * 1.12;
+  const rough = end / TICKS;
   const size = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 2.5, 5, 10].find((one) => one * size >= rough) * size;
-  const count = Math.max(1, Math.ceil((most * 1.02) / step));
-  return { top: count * step, at: Array.from({ length: count + 1 }, (_, i) => i * step) };
+  const step = [1, 2, 2.5, 5, 10].find((one) => one * size >= rough * 0.8) * size;
+  return { top: end, at: Array.from({ length: Math.floor(end / step) + 1 }, (_, i) => i * step) };
 }
 
 function minutesIn(from, to) {

@@ -72,8 +72,9 @@ const SIZES = [
   [1e3, "k"],
 ];
 
+/** Places for three digits, as the number is when it was rounded to them. */
 function digits(n) {
-  const size = Math.abs(n);
+  const size = Number(Math.abs(n).toPrecision(3));
   return size >= 100 ? 0 : size >= 10 ? 1 : 2;
 }
 

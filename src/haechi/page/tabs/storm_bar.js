@@ -159,7 +159,7 @@ export function makeBar({ api }, doing) {
 function healingBadge({ state, step }, restarts) {
   const kind = { well: "good", suspect: "warn", recovering: "warn", given_up: "critical" }[state] ?? "info";
   const word = has(`storm.heal.${state}`) ? t(`storm.heal.${state}`) : state;
-  const parts = [word, step && (has(`storm.heal_step.${step}`) ? t(`storm.heal_step.${step}`) : step)];
+  const parts = [t("storm.healing_is", { state: word }), step && (has(`storm.heal_step.${step}`) ? t(`storm.heal_step.${step}`) : step)];
   if (restarts) parts.push(t("storm.restarts", { n: restarts }));
   return el("span", { class: "badge", id: "healing-state", dataset: { kind }, text: parts.filter(Boolean).join(" · ") });
 }

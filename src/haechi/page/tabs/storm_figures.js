@@ -40,7 +40,8 @@ export function makeFigures() {
       loss.set(lost === null || lost === undefined ? "–" : fmt.percent(lost / 100), "", lost === null || lost === undefined ? t("storm.loss_unknown") : t("storm.errors", { ratio: fmt.percent(shown.error_rate) }));
       loss.mark(lost > 0.5 ? "bad" : lost > 0.1 ? "warn" : "");
       const times = sink?.latency_us;
-      latency.set(times ? fmt.micros(times.p99) : "–", "", times ? t("storm.quantiles", { p50: fmt.micros(times.p50), p95: fmt.micros(times.p95), max: fmt.micros(times.max) }) : t("storm.latency_unknown"));
+      latency.set(times ? fmt.micros(times.p99) : "–", "", times ? t("storm.quantiles", { p50: fmt.micros(times.p50), p95: fmt.micros(times.p95) }) : t("storm.latency_unknown"));
+      latency.value.title = times ? t("storm.longest", { max: fmt.micros(times.max) }) : "";
       cpu.set(live ? fmt.percent(shown.cpu_usage / 100, 0) : "–", t("storm.of_core"), live ? t("storm.host_cpu", { percent: fmt.percent((host.cpu_percent ?? 0) / 100, 0) }) : "");
       memory.set(fmt.bytes(shown.memory_usage_bytes), "", live ? t("storm.host_memory", { used: fmt.bytes(host.memory_used_bytes), total: fmt.bytes(host.memory_total_bytes) }) : "");
       const moved = speed(job?.id, shown, at, live);

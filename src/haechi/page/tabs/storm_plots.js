@@ -9,12 +9,12 @@ const SOON_S = 0.5; // a row that is nearer to the last one is the same second, 
 
 export function makePlots() {
   const made = {
-    rate: box("rate", 218, { unit: "eps", series: [line("rate", "--accent", { fill: true }), line("target", "--muted", { dash: "dash", shape: "hv" })] }),
-    loss: box("loss", 96, { unit: "percent", top: 0.01, series: [line("loss", "--bad", { fill: true })] }),
-    latency: box("latency", 96, { unit: "us", top: 100, series: [line("p50", "--accent"), line("p99", "--warn")] }),
-    cpu: box("cpu", 96, { unit: "percent", top: 10, series: [line("cpu", "--good", { fill: true })] }),
-    memory: box("memory", 96, { unit: "bytes", top: 1e7, series: [line("memory", "--good", { fill: true })] }),
-    network: box("network", 96, { unit: "bytes/s", series: [line("network", "--accent", { fill: true })] }),
+    rate: box("rate", 236, { unit: "eps", series: [line("rate", "--accent", { fill: true }), line("target", "--muted", { dash: "dash", shape: "hv" })] }),
+    loss: box("loss", 112, { unit: "percent", top: 0.01, series: [line("loss", "--bad", { fill: true })] }),
+    latency: box("latency", 112, { unit: "us", top: 100, series: [line("p50", "--accent"), line("p99", "--warn")] }),
+    cpu: box("cpu", 112, { unit: "percent", top: 10, series: [line("cpu", "--good", { fill: true })] }),
+    memory: box("memory", 112, { unit: "bytes", top: 1e7, series: [line("memory", "--good", { fill: true })] }),
+    network: box("network", 112, { unit: "bytes/s", series: [line("network", "--accent", { fill: true })] }),
   };
   const { rate, ...small } = made;
   const node = el("div", { class: "plots" }, rate.node, el("div", { class: "plots-small" }, Object.values(small).map((one) => one.node)));
@@ -61,7 +61,7 @@ export function makePlots() {
       made.loss.plot.push(at, [storm.packet_loss_percent]);
       made.cpu.plot.push(at, [storm.cpu_usage]);
       made.memory.plot.push(at, [storm.memory_usage_bytes]);
-      made.network.plot.push(at, [sent]);
+      if (sent !== null) made.network.plot.push(at, [sent]);
       made.latency.plot.push(at, [sink?.latency_us?.p50 ?? null, sink?.latency_us?.p99 ?? null]);
     },
     destroy() {

@@ -51,7 +51,7 @@ function tile() {
   const eps = el("b", { class: "num" });
   const word = el("span", { class: "worker-word" });
   const fill = el("i");
-  const node = el("li", { class: "tile worker" }, el("div", { class: "worker-head" }, port, id), el("div", { class: "worker-head" }, eps, word), el("i", { class: "gauge" }, fill));
+  const node = el("li", { class: "tile worker" }, el("div", { class: "worker-head" }, port, id), el("div", { class: "worker-head" }, eps, el("span", { class: "worker-sign" }, word)), el("i", { class: "gauge" }, fill));
   let told = "";
   return {
     node,
