@@ -343,7 +343,7 @@ def text_says(field: str, op: str, wanted: Any, nocase: bool | None, line: Line)
         return have is not None and bool(getattr(have, compare)(wanted))
     text = line.texts.get(field, b"")
     if op == "exists":
-        return bool(text) == wanted
+        return bool(text) is bool(wanted)
     if op == "regex":
         return bool(text) and compile_bytes(wanted).search(text) is not None
     needle = wanted.encode()
