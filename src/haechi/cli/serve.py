@@ -31,6 +31,7 @@ _LISTS = ("allow_target", "hosts", "origins")
     option("--tls-certificate", metavar="FILE", help="This server's own, in PEM."),
     option("--tls-key", metavar="FILE", help="The key to it."),
     option("--hosts", multiple=True, metavar="NAME", help="Other names that this server is reached by."),
+    option("--user", metavar="NAME", help="The user to become, when started as root."),
     option("--origins", multiple=True, metavar="ORIGIN", help="Other origins whose pages may ask. [none]"),
 )
 @headed(
@@ -57,10 +58,11 @@ def command(config: Path | None, read: tuple[str, ...], **options: Any) -> None:
     The API is described at /openapi.json and in docs/api.md. TERM and INT end everything gracefully.
     """
     from haechi.serve.keys import TokenError
+    from haechi.serve.privileges import PrivilegesError
     from haechi.serve.run import ServeError, serve
 
     chosen = given(options, _LISTS)
     if read:
         chosen["read"] = list(read)
-    with refusals(ServeError, wrong_usage=(ConfigError, TokenError)):
+    with refusals(ServeError, wrong_usage=(ConfigError, TokenError, PrivilegesError)):
         serve(load_yaml(config, ServeConfig, chosen))

@@ -13,6 +13,7 @@ from haechi.config.values import Quantity, Seconds, Texts
 
 Severity = Literal["low", "medium", "high", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high", "critical")
+Capability = Literal["net_bind_service", "net_admin", "dac_read_search"]
 Metric = Literal[
     "rate_percent",
     "loss_percent",
@@ -131,6 +132,9 @@ class ServeConfig(_Section):
     tls_key: Path | None = None
     hosts: Texts = ()
     origins: Texts = ()
+
+    user: str | None = Field(default=None, pattern=r"^[a-z_][a-z0-9_-]{0,31}$")
+    capabilities: tuple[Capability, ...] = ("net_bind_service",)
 
     requests_per_second: float = Field(default=50.0, gt=0, le=100_000)
     body_bytes: int = Field(default=65_536, ge=1024, le=16 << 20)

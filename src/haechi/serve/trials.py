@@ -223,8 +223,12 @@ class Trials:
                 start_new_session=True,  # a terminal's Ctrl-C is for the server, which then asks it to end
                 preexec_fn=_dies_with_server(),
             )
-        except BaseException:
+        except BaseException as error:
             os.close(reading)
+            for left in (folder, trial.work):
+                shutil.rmtree(left, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise FleetError(f"{sys.executable} cannot be started: {error.strerror}") from None
             raise
         finally:
             os.close(writing)
