@@ -26,10 +26,14 @@
 #include <haechi/storm.h>
 #include <haechi/text.h>
 
-#define HX_SENDER_WORKERS_MAX 256
-#define HX_SENDER_TARGETS_MAX 16
-#define HX_SENDER_EPS_MAX     UINT64_C(20000000)
-#define HX_SENDER_LATE_US     2000
+#define HX_SENDER_WORKERS_MAX  256
+#define HX_SENDER_TARGETS_MAX  16
+#define HX_SENDER_EPS_MAX      UINT64_C(20000000)
+#define HX_SENDER_LATE_US      2000
+#define HX_SENDER_BURST_US     850 /* where none is set */
+
+#define HX_SENDER_BURST_US_MIN 50
+#define HX_SENDER_BURST_US_MAX 1000000
 
 typedef struct hx_sender hx_sender;
 
@@ -96,6 +100,11 @@ void hx_sender_stop(hx_sender *sender);
 /* From any thread. The new rate holds from now on; a ramp ends. HX_EINVAL with a sentence in err:
  * less than one a second, more than the limit below, or the storm is unpaced. */
 int hx_sender_set_rate(hx_sender *sender, uint64_t eps_milli, hx_error *err);
+
+/* From any thread. How long an event may wait for others, from each stream's next turn on: the
+ * lines are those of another storm from there. HX_EINVAL with a sentence in err: not from
+ * HX_SENDER_BURST_US_MIN to _MAX, or the storm is unpaced. */
+int hx_sender_set_burst(hx_sender *sender, uint32_t burst_us, hx_error *err);
 
 /* From any thread. Nothing is sent meanwhile but marks, and nothing is made up for afterwards: the
  * schedule goes on from then. A ramp ends; duration goes on. */

@@ -8,6 +8,7 @@
 static void execute(hx_sender *s, const char *name, const cJSON *command, hx_text *out)
 {
     const cJSON *eps = cJSON_GetObjectItemCaseSensitive(command, "eps");
+    const cJSON *us = cJSON_GetObjectItemCaseSensitive(command, "us");
     hx_error err = {""};
     int rc = 0;
 
@@ -27,6 +28,12 @@ static void execute(hx_sender *s, const char *name, const cJSON *command, hx_tex
                               "set_rate: \"eps\" is needed: a number, or a text such as \"2M\"");
         if (!rc)
             rc = hx_sender_set_rate(s, milli, &err);
+    } else if (strcmp(name, "set_burst") == 0) {
+        if (cJSON_IsNumber(us) && us->valuedouble >= 0 && us->valuedouble <= UINT32_MAX)
+            rc = hx_sender_set_burst(s, (uint32_t)us->valuedouble, &err);
+        else
+            rc = hx_error_set(&err, HX_EINVAL,
+                              "set_burst: \"us\" is needed: how long an event may wait");
     } else if (strcmp(name, "pause") == 0) {
         hx_sender_pause(s, true);
     } else if (strcmp(name, "resume") == 0) {
@@ -35,7 +42,8 @@ static void execute(hx_sender *s, const char *name, const cJSON *command, hx_tex
         hx_sender_stop(s);
     } else {
         rc = hx_error_set(&err, HX_EINVAL,
-                          "\"%.40s\" is not stats, set_rate, pause, resume or stop", name);
+                          "\"%.40s\" is not stats, set_rate, set_burst, pause, resume or stop",
+                          name);
     }
     hx_control_put_result(out, rc, &err);
 }

@@ -87,6 +87,7 @@ typedef struct sender_worker {
     int64_t heard_ns;         /* monotonic: when a sink last reported */
     bool ending;              /* all that there is to send is composed */
     uint64_t rate_epoch;
+    uint32_t burst_us; /* that its turns are made for now */
     bool gso;
     uint32_t segments_max;
     uint32_t until_probe; /* events */
@@ -109,6 +110,7 @@ struct hx_sender {
     _Atomic int64_t zero_ns; /* CLOCK_MONOTONIC of the timeline's start; 0 before */
     _Atomic int64_t zero_real_ns;
     _Atomic uint64_t eps_milli, rate_epoch, max_eps_milli;
+    _Atomic uint32_t burst_us;
     _Atomic bool stopping, paused, failed, gso_refused;
     pthread_mutex_t rate_lock;
     double offered;             /* events due by offered_since_ns, at the rates there were */

@@ -221,6 +221,7 @@ int hx_sender_create(const hx_sender_config *config, hx_sender **out, hx_error *
     pthread_mutex_init(&s->rate_lock, NULL);
     atomic_store(&s->eps_milli, config->eps_milli);
     atomic_store(&s->rate_epoch, 1);
+    atomic_store(&s->burst_us, config->burst_us ? config->burst_us : HX_SENDER_BURST_US);
     atomic_store(&s->max_eps_milli, HX_SENDER_EPS_MAX * 1000);
     rc = assemble(s, err);
     if (rc) {
@@ -330,6 +331,18 @@ int hx_sender_set_rate(hx_sender *s, uint64_t eps_milli, hx_error *err)
     offer(s, FASTER_OR_SLOWER, eps_milli);
     hx_stat_set(hx_stats_value(s->stats, HX_STATS_TOOL, SENDER_TARGET_EPS), eps_milli / 1000);
     atomic_fetch_add_explicit(&s->rate_epoch, 1, memory_order_release);
+    return 0;
+}
+
+int hx_sender_set_burst(hx_sender *s, uint32_t burst_us, hx_error *err)
+{
+    if (!s->config.eps_milli)
+        return hx_error_set(err, HX_EINVAL,
+                            "set_burst: this storm goes as fast as it can, in turns of one length");
+    if (burst_us < HX_SENDER_BURST_US_MIN || burst_us > HX_SENDER_BURST_US_MAX)
+        return hx_error_set(err, HX_EINVAL, "set_burst: %u us is not from %d to %d", burst_us,
+                            HX_SENDER_BURST_US_MIN, HX_SENDER_BURST_US_MAX);
+    atomic_store(&s->burst_us, burst_us);
     return 0;
 }
 

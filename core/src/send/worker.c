@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 enum {
-    BURST_US = 850,
     TURN_EVENTS_MIN = 64,    /* a turn of fewer would be all turning */
     TURN_EVENTS_MAX = 16384, /* more fills batches no better, and their lines leave the cache */
     UNPACED_TURN = TURN_EVENTS_MAX, /* a tenth faster than half as many */
@@ -72,7 +71,7 @@ static uint64_t share(uint64_t whole, const sender_worker *w)
 static void choose_turn(sender_worker *w)
 {
     const hx_sender_config *c = &w->sender->config;
-    uint64_t burst_us = c->burst_us ? c->burst_us : BURST_US;
+    uint64_t burst_us = w->burst_us;
     uint64_t eps_milli = share(atomic_load(&w->sender->eps_milli), w);
     uint64_t events = c->eps_milli ? eps_milli * burst_us / 1000000000 : UNPACED_TURN;
     uint32_t most = hx_composer_sessions(w->composer) / w->stream_count;
@@ -90,7 +89,7 @@ static uint32_t sessions_wanted(const sender_worker *w)
 {
     const hx_sender_config *c = &w->sender->config;
     uint64_t two_seconds = c->eps_milli * 2 / 1000;
-    uint64_t burst_us = c->burst_us ? c->burst_us : BURST_US;
+    uint64_t burst_us = w->burst_us;
     uint64_t turn = c->eps_milli
                         ? c->eps_milli / w->sender->worker_count * burst_us / 1000000000 + 1
                         : UNPACED_TURN;
@@ -132,6 +131,7 @@ int worker_create(struct hx_sender *s, uint32_t index, hx_error *err)
 
     w->sender = s;
     w->index = index;
+    w->burst_us = atomic_load(&s->burst_us);
     w->gso = !c->plain;
     w->segments_max = HX_BIN_LINES_MAX;
     w->until_probe = PROBE_EVERY / 2;
@@ -427,8 +427,7 @@ static void rest(sender_worker *w, int64_t now_ns)
     if (next_ns > wake_ns)
         wake_ns = next_ns < now_ns + IDLE_NS ? next_ns : now_ns + IDLE_NS;
     if (w->pending) {
-        int64_t burst_us = w->sender->config.burst_us ? w->sender->config.burst_us : BURST_US;
-        int64_t flush_ns = w->pending_since_ns + burst_us * NS_PER_US;
+        int64_t flush_ns = w->pending_since_ns + (int64_t)w->burst_us * NS_PER_US;
         if (flush_ns < wake_ns)
             wake_ns = flush_ns;
     }
@@ -436,10 +435,20 @@ static void rest(sender_worker *w, int64_t now_ns)
         sleep_until(w, wake_ns);
 }
 
+/* Turns are of another length from the next one on; this one ends as it was begun. */
+static void take_burst(sender_worker *w)
+{
+    uint32_t burst_us = atomic_load_explicit(&w->sender->burst_us, memory_order_relaxed);
+
+    if (burst_us == w->burst_us)
+        return;
+    w->burst_us = burst_us;
+    choose_turn(w);
+}
+
 static void storm(sender_worker *w)
 {
     const hx_sender_config *c = &w->sender->config;
-    int64_t burst_ns = (int64_t)(c->burst_us ? c->burst_us : BURST_US) * NS_PER_US;
     pace p = {0};
 
     pace_begin(w, &p);
@@ -460,6 +469,7 @@ static void storm(sender_worker *w)
             p.eps_milli = share(atomic_load(&w->sender->eps_milli), w);
             p.left = UINT32_MAX;
         }
+        take_burst(w);
         if (is_finished(w, now_ns))
             break;
         uint32_t events = events_now(w, &p, now_ns);
@@ -467,7 +477,8 @@ static void storm(sender_worker *w)
             compose(w, events);
         if (w->turn_left == 0)
             turn_over(w);
-        else if (w->pending && now_on_timeline(w) - w->pending_since_ns >= burst_ns)
+        else if (w->pending &&
+                 now_on_timeline(w) - w->pending_since_ns >= (int64_t)w->burst_us * NS_PER_US)
             flush_early(w);
         else if (c->eps_milli && !c->unhurried)
             rest(w, now_ns);

@@ -223,6 +223,44 @@ static void test_set_rate(void)
     check_set_rate(8000000, 1000000);
 }
 
+/* Sends a second's worth at a time where an event may wait that long, so fewer, larger buffers. */
+static void test_set_burst(void)
+{
+    double before, after;
+    hx_error err = {""};
+    storm_test t;
+    drain d;
+
+    drain_start(&d, 1);
+    hx_sender_config c = storm_config(d.ports, 1);
+    c.eps_milli = 20000000;
+    c.composer.sessions = 4096;
+    c.burst_us = 1000;
+    storm_start(&t, c);
+    storm_await(&t, 2000);
+    uint64_t events = storm_total(&t, SENDER_EVENTS), sends = storm_total(&t, SENDER_SENDS);
+    before = (double)events / (double)sends;
+    CHECK_INT(hx_sender_set_burst(t.sender, 40000, &err), 0);
+    storm_await(&t, events + 2000); /* the turn that was begun has ended */
+    events = storm_total(&t, SENDER_EVENTS);
+    sends = storm_total(&t, SENDER_SENDS);
+    storm_await(&t, events + 8000);
+    after = (double)(storm_total(&t, SENDER_EVENTS) - events) /
+            (double)(storm_total(&t, SENDER_SENDS) - sends);
+    CHECK(after > before);
+    CHECK_INT(hx_sender_set_burst(t.sender, HX_SENDER_BURST_US_MIN - 1, &err), HX_EINVAL);
+    CHECK(strstr(err.text, "49 us is not from 50"));
+    hx_sender_stop(t.sender);
+    cJSON_Delete(storm_end(&t, 0));
+    c.eps_milli = 0;
+    storm_start(&t, c);
+    CHECK_INT(hx_sender_set_burst(t.sender, 1000, &err), HX_EINVAL);
+    hx_sender_stop(t.sender);
+    cJSON_Delete(storm_end(&t, 0));
+    drain_end(&d);
+    drain_free(&d);
+}
+
 static void test_set_rate_refused(void)
 {
     hx_error err = {""};
@@ -589,6 +627,13 @@ static void test_commands(void)
         {"{\"command\": \"set_rate\", \"eps\": 1e300}", false},
         {"{\"command\": \"set_rate\", \"eps\": [1]}", false},
         {"{\"command\": \"set_rate\"}", false},
+        {"{\"command\": \"set_burst\", \"us\": 5000}", true},
+        {"{\"command\": \"set_burst\", \"us\": 49}", false},
+        {"{\"command\": \"set_burst\", \"us\": 1000001}", false},
+        {"{\"command\": \"set_burst\", \"us\": 4294968146}", false},
+        {"{\"command\": \"set_burst\", \"us\": -1}", false},
+        {"{\"command\": \"set_burst\", \"us\": \"5ms\"}", false},
+        {"{\"command\": \"set_burst\"}", false},
         {"{\"command\": \"pause\"}", true},
         {"{\"command\": \"resume\"}", true},
         {"{\"command\": \"dance\"}", false},
@@ -631,6 +676,7 @@ int main(void)
     test_duration();
     test_stop();
     test_set_rate();
+    test_set_burst();
     test_set_rate_refused();
     check_pause(5000000);
     check_pause(0);

@@ -121,6 +121,10 @@ class Storm(RunningTool):
         """From now on so many events a second, of all workers together. ControlError where refused."""
         self.ask("set_rate", eps=eps)
 
+    def set_burst(self, us: int) -> None:
+        """From now on an event waits at most so long for others. ControlError where refused."""
+        self.ask("set_burst", us=us)
+
     def take_rate(self, config: StormConfig) -> None:
         """The rate of another configuration, within its limit. TargetError or ControlError."""
         if config.eps == "max":
