@@ -6,20 +6,21 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 from haechi.bench.machine import both_ends
 from haechi.config.detect import DetectConfig
 from haechi.config.storm import StormConfig
 from haechi.live.meter import Cost
-from haechi.native.running import taken
+from haechi.native.running import RunningTool, taken
 from haechi.native.stats import StatsPage
-from haechi.native.tools import Process, onnxruntime_library, read_summary
+from haechi.serve.jobs import Detector
 from haechi.storm.run import Storm, StormResult
 
 LOOK_S = 0.002  # how often the alerts file is looked at
@@ -108,14 +109,70 @@ class Follower:
                 self._found.append((time.time(), lines))
 
 
+class Tools(Protocol):
+    """Who begins the two tools of a fire, and what becomes of them after it. They end with the `with` block
+    at the latest, where nothing else is said."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def start_detector(self, config: DetectConfig) -> RunningTool: ...
+
+    def start_storm(self, config: StormConfig) -> RunningTool: ...
+
+    def storm_result(self) -> StormResult:
+        """Of the storm, which has ended. ToolError."""
+
+    def detector_totals(self) -> Mapping[str, Any]:
+        """Of the detector, which has judged what came. ToolError, ControlError."""
+
+
+class OwnTools:
+    """Children of this process that nobody else knows of; the detector ends when its totals are asked for."""
+
+    def __init__(self) -> None:
+        self._opened = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened.close()
+
+    def start_detector(self, config: DetectConfig) -> RunningTool:
+        self._detector = self._opened.enter_context(Detector.start(config))
+        return self._detector
+
+    def start_storm(self, config: StormConfig) -> RunningTool:
+        self._storm = self._opened.enter_context(Storm.start(config))
+        return self._storm
+
+    def storm_result(self) -> StormResult:
+        return self._storm.finish(END_S)
+
+    def detector_totals(self) -> Mapping[str, Any]:
+        self._detector.stop()
+        return self._detector.summary(END_S)
+
+
 def fire(
-    bundle: Path, storm: Mapping[str, Any], folder: Path, ports: str, detect: Mapping[str, Any] | None = None
+    bundle: Path,
+    storm: Mapping[str, Any],
+    folder: Path,
+    ports: str,
+    detect: Mapping[str, Any] | None = None,
+    tools: Callable[[], Tools] = OwnTools,
 ) -> Fire:
     """Starts a detector on these ports, storms it with these settings (of a StormConfig, without place,
-    account and start), and ends it when the storm has ended. Alerts are in folder/alerts.jsonl, truth in
-    folder/truth.jsonl. detect has settings of the detector's that are to be others. ToolError."""
-    alerts, page = folder / "alerts.jsonl", folder / "detect.stats"
-    for path in (alerts, page):
+    account and start), and takes its totals when the storm has ended. Alerts are in folder/alerts.jsonl,
+    truth in folder/truth.jsonl. detect has settings of the detector's that are to be others. ToolError."""
+    alerts, detect_page, storm_page = (folder / f for f in ("alerts.jsonl", "detect.stats", "storm.stats"))
+    for path in (alerts, detect_page, storm_page):
         path.unlink(missing_ok=True)
     alerts.touch()
     storm_pin, detect_pin = both_ends()
@@ -130,36 +187,33 @@ def fire(
             "account": True,
             "start": begun.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "truth": folder / "truth.jsonl",
+            "stats_page": storm_page,
         }
     )
     settings = {
         "bundle": bundle,
         "udp": f"127.0.0.1:{ports}",
         "alerts": str(alerts),
-        "stats_page": page,
+        "stats_page": detect_page,
         "pin": detect_pin,
         **(detect or {}),
     }
-    engine = DetectConfig.model_validate(settings).engine_config(onnxruntime_library())
     follower = Follower(alerts)
-    with (
-        Process.start("haechi-detect", {**engine, "summary": "-"}) as detector,
-        follower.following(),
-        detector.stats() as counters,
-    ):
-        time.sleep(SETTLE_S)
-        cost = Cost(detector.pid, time.monotonic())
-        with Storm.start(storm_config) as running:
+    with tools() as stage:
+        detector = stage.start_detector(DetectConfig.model_validate(settings))
+        with StatsPage(detect_page) as counters, follower.following():
+            time.sleep(SETTLE_S)
+            cost = Cost(detector.pid, time.monotonic())
+            running = stage.start_storm(storm_config)
             backlog = 0
-            while not running.wait(COMPARE_S):
-                judged = counters.value("lines")
-                if running.page is not None:
-                    backlog = max(backlog, running.page.value("events") - judged)
-            sent = running.finish(END_S)
-        _wait_until_still(counters)
-        cost.read(time.monotonic() - STILL_S)
-        detector.terminate()
-        totals = read_summary(detector.finish(END_S))
+            with StatsPage(storm_page) as sending:
+                while not running.wait(COMPARE_S):
+                    judged = counters.value("lines")
+                    backlog = max(backlog, sending.value("events") - judged)
+            sent = stage.storm_result()
+            _wait_until_still(counters)
+            cost.read(time.monotonic() - STILL_S)
+            totals = stage.detector_totals()
     return Fire(
         sent=sent,
         network=Received(**taken(Received, totals.get("network", {}), "the detector's network totals")),

@@ -35,7 +35,7 @@ from typing import Any, Literal
 import click
 
 from haechi.bench.ending import term_interrupts
-from haechi.bench.fire import Fire, fire
+from haechi.bench.fire import Fire, OwnTools, Tools, fire
 from haechi.bench.machine import free_ports, ports_from
 from haechi.bench.spread import Number
 from haechi.config.training import SessionConfig, TrainingConfig
@@ -179,7 +179,12 @@ def run(settings: LoopSettings, as_json: bool) -> int:
     return 0
 
 
-def bench(folder: Path, settings: LoopSettings, say: Callable[[str], None]) -> LoopBench:
+def bench(
+    folder: Path,
+    settings: LoopSettings,
+    say: Callable[[str], None],
+    tools: Callable[[], Tools] = OwnTools,
+) -> LoopBench:
     training = learn(folder, settings, say)
 
     def storm_at(eps: float, seconds: float) -> Fire:
@@ -189,6 +194,7 @@ def bench(folder: Path, settings: LoopSettings, say: Callable[[str], None]) -> L
             folder,
             settings.place(),
             {"workers": settings.workers, **({} if settings.workers == 1 else {"pin": ()})},
+            tools,
         )
 
     found = None

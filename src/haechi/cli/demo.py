@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,12 +36,27 @@ if TYPE_CHECKING:
     type=click.Path(file_okay=False, path_type=Path),
     help="Leave truth, bundle and alerts in this folder.",
 )
+@click.option(
+    "--dashboard/--no-dashboard",
+    default=True,
+    show_default=True,
+    help="Show the storm in a browser meanwhile; on a terminal also afterwards, until Ctrl-C.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The scorecard as one JSON object.")
 def command(
-    log: Path | None, eps: float, seconds: float, seed: int, keep: Path | None, as_json: bool
+    log: Path | None,
+    eps: float,
+    seconds: float,
+    seed: int,
+    keep: Path | None,
+    dashboard: bool,
+    as_json: bool,
 ) -> None:
     """Learn a storm's normal traffic, storm a detector over UDP with labelled anomalies, and print the
     scorecard: what was sent, received, lost and found, how soon, and what it cost.
+
+    The storm is shown at http://127.0.0.1:8080 (or another port, where that one is taken) while it runs. On
+    a terminal it stays there afterwards, with its alerts and the detector, until Ctrl-C; not with --json.
 
     \b
     haechi demo
@@ -47,8 +65,10 @@ def command(
     """
     from haechi.bench.ending import term_interrupts
     from haechi.bench.machine import MachineError
-    from haechi.demo.run import DemoError, run_log, run_storm
+    from haechi.demo.run import DemoError, run_log
+    from haechi.native.control import ControlError
     from haechi.native.tools import ToolError
+    from haechi.serve.run import ServeError
     from haechi.storm.maker import MakeError
     from haechi.train import TerminalProgress, TrainError
     from haechi.trial.records import RecordError
@@ -60,16 +80,43 @@ def command(
         keep.mkdir(parents=True, exist_ok=True)
     place = nullcontext(str(keep)) if keep else tempfile.TemporaryDirectory(prefix="haechi-demo-")
     with (
-        refusals(DemoError, ToolError, MakeError, MachineError, TrainError, RecordError),
+        refusals(
+            DemoError, ToolError, ControlError, ServeError, MakeError, MachineError, TrainError, RecordError
+        ),
         term_interrupts(),
         place as folder,
     ):
         if log is None:
-            _show_storm(run_storm(Path(folder), eps, seconds, seed, say), as_json)
+            _run_storm(Path(folder), eps, seconds, seed, dashboard, as_json, say)
             return
         with TerminalProgress() as progress:
             result = run_log(log, Path(folder), say, progress)
         _show_log(result, as_json)
+
+
+def _run_storm(
+    folder: Path,
+    eps: float,
+    seconds: float,
+    seed: int,
+    dashboard: bool,
+    as_json: bool,
+    say: Callable[[str], None],
+) -> None:
+    from haechi.demo.dashboard import SeenTools, serve_beside, stay
+    from haechi.demo.run import run_storm
+
+    if not dashboard:
+        _show_storm(run_storm(folder, eps, seconds, seed, say), as_json)
+        return
+    with serve_beside(folder) as server:
+        say(f"the dashboard is at {server.url}")
+        result = run_storm(folder, eps, seconds, seed, say, partial(SeenTools, server))
+        _show_storm(result, as_json)
+        # Where nobody can press Ctrl-C, nobody is left waiting.
+        if not as_json and sys.stdin.isatty() and sys.stdout.isatty():
+            say(f"the dashboard is at {server.url} , Ctrl-C ends it")
+            stay()
 
 
 def _show_storm(result: LoopBench, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from haechi.bench import loop
+from haechi.bench.fire import OwnTools, Tools
 from haechi.bench.loop import LoopBench, LoopSettings
 from haechi.config.training import TrainingConfig
 from haechi.native.tools import Process, onnxruntime_library, read_summary
@@ -41,9 +42,16 @@ class LogDemo:
     searched_lines: int
 
 
-def run_storm(folder: Path, eps: float, seconds: float, seed: int, say: Callable[[str], None]) -> LoopBench:
+def run_storm(
+    folder: Path,
+    eps: float,
+    seconds: float,
+    seed: int,
+    say: Callable[[str], None],
+    tools: Callable[[], Tools] = OwnTools,
+) -> LoopBench:
     """Learns from a log of a storm's normal traffic, and storms a detector over UDP, from port 5514 up, with
-    labelled anomalies. What is made stays in folder."""
+    labelled anomalies. What is made stays in folder. tools: who runs the two, for whoever wants to watch."""
     settings = LoopSettings(
         eps=eps,
         seconds=seconds,
@@ -53,7 +61,7 @@ def run_storm(folder: Path, eps: float, seconds: float, seed: int, say: Callable
         seed=seed,
         first_port=FIRST_PORT,
     )
-    return loop.bench(folder, settings, say)
+    return loop.bench(folder, settings, say, tools)
 
 
 def run_log(log: Path, folder: Path, say: Callable[[str], None], progress: TrainingProgress) -> LogDemo:

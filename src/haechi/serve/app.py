@@ -54,9 +54,14 @@ _STATUS: dict[type[Exception], int] = {
 }
 
 
-def make_app(config: ServeConfig, keys: Keys, clock: Callable[[], float] = time.monotonic) -> ASGIApp:
-    """The whole application, guarded."""
-    plane = Plane(config, clock)
+def make_app(
+    config: ServeConfig,
+    keys: Keys,
+    clock: Callable[[], float] = time.monotonic,
+    plane: Plane | None = None,
+) -> ASGIApp:
+    """The whole application, guarded; with a plane of its own where none is given."""
+    plane = plane or Plane(config, clock)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -92,6 +92,14 @@ class Fleet:
             settings = settings.model_copy(update={"checkpoint": checkpoint})
         return await self._start("detector", settings, partial(Detector.start, settings))
 
+    async def start(self, settings: Settings) -> Job:
+        """With settings of this program's own, which need not be what a client may ask for."""
+        if isinstance(settings, StormConfig):
+            return await self._start("storm", settings, partial(Storm.start, settings, ready_s=READY_S))
+        if isinstance(settings, DetectConfig):
+            return await self._start("detector", settings, partial(Detector.start, settings))
+        return await self._start("sink", settings, partial(Sink.start, settings, ready_s=READY_S))
+
     async def stop(self, job: Job) -> None:
         """Asks it to end; its totals come when it has."""
         if not job.alive or (job.tool is None and not job.mending):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
+import pwd
 import signal
+import socket
 import ssl
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import h11
@@ -18,9 +22,11 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from haechi.config.serve import ServeConfig
+from haechi.serve import privileges
 from haechi.serve.app import make_app
 from haechi.serve.keys import Keys, take_token
 from haechi.serve.notify import knows
+from haechi.serve.plane import Plane
 
 HEADERS_S = 10.0
 GRACE_S = 3
@@ -71,12 +77,57 @@ def serve(config: ServeConfig) -> None:
     logging.basicConfig(stream=sys.stderr, format="haechi: %(message)s", level=logging.WARNING)
     os.umask(0o077)  # what the tools write is for this user alone
     _check_channels(config)
-    config.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    keys = _keys(config)
-    server = _Server(_uvicorn(config, keys), config)
-    asyncio.run(server.serve())
+    user = None if config.user is None else privileges.find_user(config.user)
+    _make_state(config.state, user)
+    keys = _keys(config, user)
+    with contextlib.ExitStack() as opened:
+        sockets = [opened.enter_context(one) for one in listening(config.address, config.port)]
+        server = _Server(_uvicorn(config, keys), config)
+        # All that needs root is done: the port, the certificate's key. Threads begin after it.
+        privileges.drop(config.user, config.capabilities)
+        if not os.access(config.state, os.W_OK | os.X_OK):
+            owner = config.user or pwd.getpwuid(os.geteuid()).pw_name
+            raise ServeError(f"state: {config.state} cannot be written to as {owner}; chown -R it")
+        asyncio.run(server.serve(sockets=sockets))
     if not server.started:
-        raise ServeError(f"{config.address}:{config.port} cannot be listened on; see above")
+        raise ServeError("it could not begin; see above")
+
+
+def listening(address: str, port: int) -> list[socket.socket]:
+    """Bound to every address of a name; where the port is 0, all to the same free one. ServeError."""
+    where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    try:
+        found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise ServeError(f"{where} cannot be listened on: {getattr(error, 'strerror', error)}") from None
+    with contextlib.ExitStack() as failed:
+        sockets: list[socket.socket] = []
+        for family, kind, protocol, _, place in dict.fromkeys(found):
+            try:
+                bound = failed.enter_context(socket.socket(family, kind, protocol))
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                same = sockets[0].getsockname()[1] if sockets else port
+                bound.bind((place[0], same, *place[2:]))
+            except OSError as error:
+                if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT) and len(found) > 1:
+                    bound.close()  # localhost may name an address that this machine does not have
+                    continue
+                raise ServeError(f"{where} cannot be listened on: {error.strerror}") from None
+            sockets.append(bound)
+        if not sockets:
+            raise ServeError(f"{where} cannot be listened on: this machine has no such address")
+        failed.pop_all()
+    return sockets
+
+
+def _make_state(folder: Path, user: pwd.struct_passwd | None) -> None:
+    """Handed to the user where it is new; what is there already is somebody's, who can do that."""
+    new = not folder.exists()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if new and user is not None and os.geteuid() == 0:
+        os.chown(folder, user.pw_uid, user.pw_gid, follow_symlinks=False)
 
 
 class _Server(uvicorn.Server):
@@ -109,20 +160,22 @@ class _Server(uvicorn.Server):
         _say(f"listening at {scheme}://{host}:{port}")
 
 
-def _keys(config: ServeConfig) -> Keys:
+def _keys(config: ServeConfig, user: pwd.struct_passwd | None) -> Keys:
     if not config.token_needed:
         return Keys(None, time.monotonic)
     path = config.state / "token"
     token, made = take_token(path)
+    if made and user is not None and os.geteuid() == 0:
+        os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
     _say(f"the token is {'new, and ' if made else ''}in {path}")
     if not config.loopback and config.tls_certificate is None:
         _say("without TLS the token can be read on the way; tls_certificate and tls_key set it up")
     return Keys(token, time.monotonic)
 
 
-def _uvicorn(config: ServeConfig, keys: Keys) -> uvicorn.Config:
+def _uvicorn(config: ServeConfig, keys: Keys, plane: Plane | None = None) -> uvicorn.Config:
     settings = uvicorn.Config(
-        make_app(config, keys),
+        make_app(config, keys, plane=plane),
         host=config.address,
         port=config.port,
         http=ImpatientProtocol,
