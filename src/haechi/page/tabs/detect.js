@@ -2,10 +2,10 @@
 // made of.
 
 import { button, write } from "../lib/dom.js";
+import { bindKey, showKeys } from "../lib/keys.js";
 import { AlertStore } from "./detect_alerts.js";
 import { AlertDetail, askMute, doing } from "./detect_detail.js";
 import { Engines } from "./detect_engines.js";
-import { listenKeys, showKeys } from "./detect_keys.js";
 import { AlertList } from "./detect_list.js";
 import { Mutes } from "./detect_mutes.js";
 import { Templates } from "./detect_templates.js";
@@ -43,7 +43,7 @@ class Detect {
     this.ends = [
       this.ctx.feed.metrics.subscribe((message) => this.#take(message)),
       store.subscribe(() => this.#changed()),
-      listenKeys(this.#keys()),
+      ...this.#keys(),
     ];
     this.engines.load();
     store.start();
@@ -69,7 +69,7 @@ class Detect {
     const was = this.detail.node.contains(document.activeElement);
     this.detail.hide();
     this.below.classList.remove("has-detail");
-    if (was) this.list.scroller.focus();
+    if (was) this.list.scroller.focus({ preventScroll: true });
   }
 
   #build() {
@@ -114,13 +114,19 @@ class Detect {
           "header",
           { class: "card-head" },
           strip,
-          button("?", () => showKeys(this.ctx), { class: "quiet keys-button", title: t("detect.keys"), "aria-label": t("detect.keys") }),
+          button("?", () => showKeys(), { class: "quiet keys-button", title: t("detect.keys"), "aria-label": t("detect.keys") }),
           counts,
         ),
         ...Object.values(this.panels),
       ),
       this.detail.node,
     );
+    this.list.scroller.addEventListener("keydown", (event) => this.#listKey(event));
+    this.below.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || this.detail.item === null || event.target.closest("input")) return;
+      event.preventDefault();
+      this.close();
+    });
     this.node = el("div", { class: "detect-page" }, this.engines.node, this.below);
     this.#look("alerts");
   }
@@ -167,39 +173,41 @@ class Detect {
     const onAlerts = (act) => () => {
       if (this.view === "alerts") act();
     };
-    const step = (steps) => onAlerts(() => this.#step(steps));
     const current = (act) =>
       onAlerts(() => {
         const item = this.list.current();
         if (item) act(item);
       });
-    const page = () => Math.max(1, Math.floor(this.list.scroller.clientHeight / this.list.rowHeight) - 1);
-    return {
-      j: step(1),
-      ArrowDown: step(1),
-      k: step(-1),
-      ArrowUp: step(-1),
-      PageDown: onAlerts(() => this.#step(page())),
-      PageUp: onAlerts(() => this.#step(-page())),
-      Home: step(-Infinity),
-      End: step(Infinity),
-      Enter: current((item) => {
-        this.open(item);
-        this.detail.node.focus();
-      }),
-      Escape: () => this.close(),
-      a: current((item) => doing(store.acknowledge(item))),
-      m: current((item) => askMute(this.ctx, store, item)),
-      u: current((item) => doing(store.unmute(item))),
-      p: onAlerts(() => this.list.pause()),
-      "/": () => (this.view === "templates" ? this.templates.query.focus() : onAlerts(() => this.list.search())()),
-      "?": () => showKeys(this.ctx),
-    };
+    return [
+      bindKey("j", onAlerts(() => this.#step(1)), "detect.key_next"),
+      bindKey("k", onAlerts(() => this.#step(-1)), "detect.key_before"),
+      bindKey("a", current((item) => doing(store.acknowledge(item))), "detect.key_acknowledge"),
+      bindKey("m", current((item) => askMute(this.ctx, store, item)), "detect.key_mute"),
+      bindKey("u", current((item) => doing(store.unmute(item))), "detect.key_unmute"),
+      bindKey("p", onAlerts(() => this.list.pause()), "detect.key_pause"),
+      bindKey("/", () => (this.view === "templates" ? this.templates.query.focus() : this.list.search()), "detect.key_search"),
+    ];
+  }
+
+  /** In the list, as in every list. */
+  #listKey(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const page = Math.max(1, Math.floor(this.list.scroller.clientHeight / this.list.rowHeight) - 1);
+    const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity }[event.key];
+    if (steps !== undefined) {
+      event.preventDefault();
+      this.#step(steps);
+    } else if (event.key === "Enter" && this.list.current()) {
+      event.preventDefault();
+      this.open(this.list.current());
+      this.detail.node.focus({ preventScroll: true });
+    }
   }
 
   /** With the panel open, it follows. */
   #step(steps) {
     this.list.move(steps);
+    if (!this.below.contains(document.activeElement)) this.list.scroller.focus({ preventScroll: true });
     if (this.detail.item !== null) this.open(this.list.current());
   }
 }

@@ -216,10 +216,26 @@ export class Engines {
         label: title,
         top,
       });
-      const points = this.history.points(this.chosen);
-      plot.fill(points.map((point) => [point.t, ...series.map((one) => point.values[one])]));
       this.plots.push({ plot, series });
     }
+    this.#fillPlots();
+    this.#prefill(this.chosen);
+  }
+
+  #fillPlots() {
+    const points = this.history.points(this.chosen);
+    for (const { plot, series } of this.plots) {
+      plot.fill(points.map((point) => [point.t, ...series.map((one) => point.values[one] ?? null)]));
+    }
+  }
+
+  async #prefill(id) {
+    try {
+      this.history.prefill(id, await this.ctx.api.get(`/detectors/${id}/history`));
+    } catch {
+      return; // the plots begin now
+    }
+    if (id === this.chosen) this.#fillPlots();
   }
 
   async #stop(job) {

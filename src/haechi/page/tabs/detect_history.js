@@ -60,6 +60,15 @@ export class History {
     return this.#points.get(id) ?? [];
   }
 
+  /** What the server has of the minutes before this page was opened: the rate alone. */
+  prefill(id, { fields, rows }) {
+    const points = this.#points.get(id) ?? [];
+    const first = points[0]?.t ?? Infinity;
+    const [at, eps] = [fields.indexOf("time"), fields.indexOf("current_eps")];
+    const earlier = rows.filter((row) => row[at] < first).map((row) => ({ t: row[at], values: { eps: row[eps] } }));
+    this.#points.set(id, [...earlier, ...points].slice(-SECONDS));
+  }
+
   keep(ids) {
     for (const id of [...this.#points.keys()]) {
       if (!ids.has(id)) {

@@ -251,7 +251,11 @@ export class AlertList {
     } else if (top + rowHeight > scroller.scrollTop + scroller.clientHeight) {
       scroller.scrollTop = top + rowHeight - scroller.clientHeight;
     }
-    requestAnimationFrame(() => this.decorateAll());
+    requestAnimationFrame(() => {
+      this.decorateAll();
+      // The list itself may reach out of the window.
+      scroller.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: "nearest" });
+    });
   }
 
   #read() {

@@ -52,7 +52,7 @@ export class Templates {
     const path = withQuery(`/detectors/${this.detector}/templates`, {
       query: this.query.value.trim(),
       sort: this.sort.value,
-      unseen: this.unseen.checked ? "true" : null,
+      unseen: this.unseen.checked,
       limit: this.limit,
     });
     try {
@@ -62,7 +62,10 @@ export class Templates {
       this.#draw(found);
     } catch (error) {
       if (asked !== this.asked) return;
-      this.wrong.say(error.status === 404 ? t("detect.templates_gone") : sentence(error, t));
+      const gone = error.status === 404 || error.status === 409;
+      if (gone) this.#draw({ total: 0, lines: 0, templates: [] });
+      this.wrong.say(gone ? "" : sentence(error, t));
+      if (gone) this.empty.textContent = t("detect.templates_gone");
     }
   }
 
@@ -88,7 +91,7 @@ export class Templates {
       { name: "sort", "aria-label": t("detect.sort"), on: { change: () => this.load() } },
       ...["count", "rate", "key"].map((value) => el("option", { value, text: t(`detect.sort_${value}`) })),
     );
-    this.unseen = el("input", { type: "checkbox", name: "unseen", on: { change: () => this.load() } });
+    this.unseen = el("input", { type: "checkbox", name: "unseen", checked: true, on: { change: () => this.load() } });
     this.said = el("p", { class: "alerts-said" });
     this.wrong = saying(el);
     this.body = el("div", { class: "templates-body", role: "rowgroup" });
@@ -112,7 +115,7 @@ export class Templates {
         { class: "toolbar", role: "search" },
         this.query,
         this.sort,
-        el("label", { class: "check" }, this.unseen, el("span", { text: t("detect.only_unseen") })),
+        el("label", { class: "check" }, this.unseen, el("span", { text: t("detect.with_unseen") })),
       ),
       el("div", { class: "alerts-status" }, this.said),
       this.wrong.node,
