@@ -122,6 +122,11 @@ class AlertLog:
         known = {alert.id for alert in self._alerts if alert.job == job}
         self._tails[job] = Tail(path, known=known)
 
+    def keep(self, kept: int) -> None:
+        """From now on so many."""
+        self.kept = kept
+        self._forget()
+
     def leave(self, job: str) -> None:
         """After its detector has ended, and what it wrote was read."""
         self._tails.pop(job, None)
@@ -239,6 +244,9 @@ class AlertLog:
             self._count_recent(alert.severity)
         self._alerts.append(alert)
         self._bytes += len(line)
+        self._forget()
+
+    def _forget(self) -> None:
         while len(self._alerts) > self.kept or self._bytes > KEPT_BYTES:
             self._bytes -= len(self._alerts.popleft().line)
             self.older += 1

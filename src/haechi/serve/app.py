@@ -20,6 +20,8 @@ from haechi.native.tools import ToolError, ToolRefusedError
 from haechi.serve import (
     page,
     routes_alerts,
+    routes_docs,
+    routes_events,
     routes_general,
     routes_history,
     routes_jobs,
@@ -28,6 +30,7 @@ from haechi.serve import (
     routes_trials,
     wishes,
 )
+from haechi.serve.description import describe
 from haechi.serve.fleet import FleetError
 from haechi.serve.guard import Guard
 from haechi.serve.keys import Keys
@@ -85,11 +88,14 @@ def make_app(
     app.include_router(routes_general.routes)
     app.include_router(routes_jobs.routes)
     app.include_router(routes_alerts.routes)
+    app.include_router(routes_events.routes)
     app.include_router(routes_messages.routes)
     app.include_router(routes_trials.routes)
     app.include_router(routes_history.routes)
     app.include_router(routes_templates.make_router())
+    app.include_router(routes_docs.routes)
     app.include_router(page.make_router())
+    describe(app)
     if config.origins:
         app.add_middleware(
             CORSMiddleware,

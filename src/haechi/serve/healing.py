@@ -131,6 +131,28 @@ class Healer:
             return False
         return self._begin(patient, Finding("dead", error))
 
+    async def begin_again(self, job: Job) -> bool:
+        """For other settings, not because it is unwell: asked to end, and begun with what is tuned now.
+        Whether it came up; where it did not, it is mended with what was before."""
+        patient = self._patients.get(job.id)
+        if patient is None or job.mending or job.tool is None or job.state not in ("running", "paused"):
+            return False
+        job.mending, before = True, dict(job.tuned)
+        plan = Plan("soft", 0.0, "other settings")
+        try:
+            problem = await self._try(patient, plan)
+            patient.pulse = Pulse()
+            if problem is None or problem is _NOTHING_LEFT or job.stop_wanted.is_set():
+                return problem is None
+            job.tuned.clear()
+            job.tuned.update({name: value for name, value in before.items() if name == "pin"})
+            patient.unwell_s = self._clock()
+            condition: health.Condition = "stuck" if job.tool is not None else "dead"
+            await self._climb(patient, Finding(condition, problem))
+            return False
+        finally:
+            self._fleet.hand_back(job)
+
     async def run(self) -> None:
         while True:
             try:

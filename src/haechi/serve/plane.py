@@ -23,6 +23,7 @@ from haechi.serve.journal import Journal
 from haechi.serve.notify import Notifier
 from haechi.serve.rules import Standing
 from haechi.serve.trials import Trials
+from haechi.serve.tuner import Tuner
 from haechi.serve.watch import StormWatch
 
 TICK_S = 1.0
@@ -48,6 +49,7 @@ class Plane:
         self.alerts = AlertLog(config.alerts_kept, clock)
         self.notifier = Notifier(config.channels, config.attempts, config.backoff, clock)
         self.healer = Healer(config, self.fleet, self.journal, self.notifier, clock)
+        self.tuner = Tuner(config, self.fleet, self.healer, self.journal, self.alerts)
         self.standings: dict[tuple[str, str], Standing] = {}
         self.events: deque[dict[str, Any]] = deque(maxlen=EVENTS_KEPT)
         self.host: dict[str, float] = {}
@@ -60,7 +62,7 @@ class Plane:
         self._followed: set[str] = set()
         self._self = psutil.Process()
         self.fleet.on_end = self._note_end
-        self.fleet.on_begin = self.healer.admit
+        self.fleet.on_begin = self._note_begin
         self.fleet.on_failure = self.healer.take
         self.healer.on_down = lambda job: self.alerts.hold(job.id)
         self.healer.on_begin_anew = lambda job: self.alerts.go_on(job.id)
@@ -84,6 +86,7 @@ class Plane:
             await self.trials.close()
             await self.fleet.close()
             await self.healer.close()
+            await self.tuner.close()
             await self.notifier.close()
 
     @property
@@ -104,6 +107,8 @@ class Plane:
             if not self.alerts.read():
                 break
         self._evaluate(at)
+        self.tuner.look(at)
+        self.tuner.trim_alerts(self.host["serve_rss_bytes"], at)
         self._stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self.metrics_text = json.dumps({"time": self._stamp, **self._metrics()}, separators=(",", ":"))
         self._ticked_s = at
@@ -184,6 +189,10 @@ class Plane:
             if job.alerts is not None and job.id not in self._followed:
                 self._followed.add(job.id)
                 self.alerts.follow(job.id, job.alerts)
+
+    def _note_begin(self, job: Job) -> None:
+        self.healer.admit(job)
+        self.tuner.admit(job)
 
     def _note_end(self, job: Job) -> None:
         if job.kind == "detector":
