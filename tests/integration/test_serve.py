@@ -220,7 +220,7 @@ def test_a_killed_server_leaves_no_process_behind(tmp_path: Path) -> None:
 
 
 def test_a_storm_that_is_killed_is_said(tmp_path: Path) -> None:
-    with serving(tmp_path) as plane:
+    with serving(tmp_path, healing={"enabled": False}) as plane:
         _, storm = begin(plane)
         until(lambda: plane.get(f"/storms/{storm['id']}")["metrics"])
         (pid,) = [pid for pid in plane.children() if "storm" in Path(f"/proc/{pid}/comm").read_text()]

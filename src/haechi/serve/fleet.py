@@ -323,7 +323,7 @@ class Fleet:
             last = job.past.pop()
         if last is not None and (error is None or job.past):
             job.result = job.in_all(last)
-        self._conclude(job, error or job.error)
+        self._conclude(job, job.error or error)
         if tool is not None and job.tool is not None:
             with contextlib.suppress(ToolError, ControlError, OSError):
                 job.words.extend(tool.words())

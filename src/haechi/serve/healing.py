@@ -127,7 +127,7 @@ class Healer:
     def take(self, job: Job, error: str) -> bool:
         """Of a process that has ended badly. Whether the healer does something about it."""
         patient = self._patients.get(job.id)
-        if patient is None or not patient.enabled or not job.alive:
+        if patient is None or not patient.enabled or patient.state == "given_up" or not job.alive:
             return False
         return self._begin(patient, Finding("dead", error))
 
@@ -198,6 +198,7 @@ class Healer:
         elif patient.state != "well":
             settled = not patient.history or at - patient.history[-1].at >= self._limits.settle_s
             if patient.state == "given_up" or settled:
+                patient.job.error = None
                 patient.become("well")
 
     def _begin(self, patient: Patient, finding: Finding) -> bool:
@@ -206,8 +207,8 @@ class Healer:
         patient.unwell_s = self._clock()
         patient.become("recovering", finding.why)
         if self._stop_in_emergency(finding) and job.kind == "storm":
-            self._fleet.hand_back(job)
-            return True
+            job.mending = False  # it is told to end, as all of them are
+            return False
         task = asyncio.create_task(self._mend(patient, finding), name=f"mend {job.id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -261,7 +262,7 @@ class Healer:
         tries, since = 0, self._clock()
         while True:
             settings = self._settings(job)
-            if settings is None:
+            if settings is None or job.stop_wanted.is_set():
                 return _NOTHING_LEFT
             try:
                 await self._fleet.start_anew(job, settings)

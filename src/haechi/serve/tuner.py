@@ -141,7 +141,7 @@ class Tuner:
         pupil.show()
 
     def _seen(self, pupil: Pupil, at: float) -> Look | None:
-        job, watch = pupil.job, pupil.job.watch
+        watch = pupil.job.watch
         if watch is None or not watch.figures:
             return None
         memory = float(watch.figures["memory_usage_bytes"])
