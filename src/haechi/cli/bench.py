@@ -41,7 +41,7 @@ class Duration(click.ParamType[float]):
 
 @click.group("bench")
 def command() -> None:
-    """Measure: hdfs and accuracy (what is found), parsing (templates), detect (speed, memory), storm
+    """Measure: hdfs, accuracy and mscred (what is found), parsing (templates), detect (speed, memory), storm
     (sending), loop (storm to detect), soak (hours)."""
 
 
@@ -85,6 +85,23 @@ def accuracy(data: Path | None, as_json: bool) -> int:
     from haechi.bench.accuracy import run
 
     return run(data, as_json)
+
+
+@command.command("mscred")
+@click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Data sets.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), help="Seeds at once, a core each.  [default: as many as cores]"
+)
+@json_option
+def mscred(seeds: int, jobs: int | None, as_json: bool) -> int:
+    """MSCRED on its paper's synthetic data: what is found, its causes and its severity.
+
+    \b
+    haechi bench mscred --json
+    """
+    from haechi.bench.mscred import run
+
+    return run(as_json, seeds, jobs)
 
 
 @command.command("detect")

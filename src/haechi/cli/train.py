@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 @click.option("--device", metavar="DEVICE", help="auto, cpu or cuda.")
 @click.option("--seed", type=int, help="Same seed, same logs, same bundle.")
 @click.option("--budget", type=float, help="Share of normal sessions that may be flagged.")
+@click.option("--mscred", is_flag=True, help="Learn how the counts of log keys go together, too.")
 @click.option("--parent", metavar="DIGEST", help="The bundle that this one follows.")
 @click.option("--json", "as_json", is_flag=True, help="What was made, as one JSON object.")
 def command(
@@ -52,6 +53,7 @@ def command(
     device: str | None,
     seed: int | None,
     budget: float | None,
+    mscred: bool,
     parent: str | None,
     as_json: bool,
 ) -> None:
@@ -62,7 +64,8 @@ def command(
     """
     fit = _given(seed=seed, device=device)
     threshold = _given(budget=budget)
-    options = _given(format=format, fit=fit or None, threshold=threshold or None)
+    counted = {"enabled": True} if mscred else None
+    options = _given(format=format, fit=fit or None, threshold=threshold or None, mscred=counted)
     with refusals(wrong_usage=(ConfigError,)):
         settings = load_yaml(config, TrainingConfig, options)
     from haechi.train import TerminalProgress, TrainError, run

@@ -9,7 +9,7 @@ from typing import Any
 
 import haechi
 from haechi.bundle import store
-from haechi.bundle.manifest import Corpus, Counts, DeepLog, Ensemble, Manifest, NewEvent, Parser
+from haechi.bundle.manifest import Corpus, Counts, DeepLog, Ensemble, Manifest, NewEvent, Other, Parser
 from haechi.bundle.manifest import SessionRule as ManifestSession
 from haechi.bundle.store import TEMPLATES, BundleError, entry_of
 from haechi.config.training import EnsembleConfig, TrainingConfig
@@ -17,6 +17,7 @@ from haechi.corpus.choice import choose, choose_idle_s
 from haechi.corpus.logs import CorpusError, Logs, SessionRule, choose_format, mine, read, sample
 from haechi.corpus.sessions import Sessions, cut
 from haechi.native import _core
+from haechi.train.detector import Entry
 from haechi.train.error import TrainError
 from haechi.train.learn import Learned, learn
 from haechi.train.progress import SilentProgress, TrainingProgress
@@ -74,8 +75,9 @@ def run(
     try:
         material, sessions, events = _read_logs(logs, config, progress)
         learned = learn(sessions, material.log_keys, config, progress)
-        manifest = manifest_of(material, learned, config, parent)
-        bundle = store.write(output, manifest, files_of(material, learned))
+        further = _further(events, material, config, progress)
+        manifest = manifest_of(material, learned, config, parent, further)
+        bundle = store.write(output, manifest, files_of(material, learned, further))
     except (CorpusError, BundleError, _core.CoreError) as error:
         raise TrainError(str(error)) from error
     detector = manifest.deeplog
@@ -158,7 +160,24 @@ def _chosen_rule(
     return SessionRule("all")
 
 
-def manifest_of(material: Material, learned: Learned, config: TrainingConfig, parent: str | None) -> Manifest:
+def _further(
+    events: Logs, material: Material, config: TrainingConfig, progress: TrainingProgress
+) -> list[Entry]:
+    """Detectors that judge no sessions, and so have no part in the ensemble."""
+    if not config.mscred.enabled:
+        return []
+    from haechi.mscred.learn import learn as learn_mscred  # it stands on this package
+
+    return [learn_mscred(events.stream, material.log_keys, config.mscred, config.fit.seed, progress)]
+
+
+def manifest_of(
+    material: Material,
+    learned: Learned,
+    config: TrainingConfig,
+    parent: str | None,
+    further: Sequence[Entry] = (),
+) -> Manifest:
     """Everything the engine needs to know, and what the thresholds rest on."""
     vocabulary, calibration, ensemble = learned.vocabulary, learned.calibration, learned.ensemble
     rule = ensemble.rule if ensemble else calibration.rule
@@ -166,7 +185,7 @@ def manifest_of(material: Material, learned: Learned, config: TrainingConfig, pa
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         haechi=haechi.__version__,
         parent=parent,
-        files={name: entry_of(content) for name, content in files_of(material, learned).items()},
+        files={name: entry_of(content) for name, content in files_of(material, learned, further).items()},
         corpus=material.corpus,
         parser=Parser(format=material.format),
         log_keys=material.log_keys,
@@ -200,13 +219,16 @@ def manifest_of(material: Material, learned: Learned, config: TrainingConfig, pa
                 },
             ),
             *_ensemble_sections(learned, config.ensemble),
+            *(Other.model_validate(entry.section) for entry in further),
         ),
     )
 
 
-def files_of(material: Material, learned: Learned) -> dict[str, bytes]:
+def files_of(material: Material, learned: Learned, further: Sequence[Entry] = ()) -> dict[str, bytes]:
     """Every file of the bundle but the manifest."""
     files = {TEMPLATES: material.templates, MODEL_FILE: learned.onnx_file}
+    for entry in further:
+        files.update(entry.files)
     for name in learned.ensemble.members if learned.ensemble else ():
         files.update(learned.fitted[name].entry().files)
     return files

@@ -1,0 +1,292 @@
+"""MSCRED in Python: data, signatures, the network and its export, thresholds, causes, all together."""
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+import torch
+
+from haechi.bench.mscred import SEEN, count, measure
+from haechi.config.training import MscredConfig
+from haechi.corpus.sessions import NO_TIME, EventStream
+from haechi.models.mscred import Mscred, attend, level_sizes
+from haechi.mscred.counts import count_events, group
+from haechi.mscred.data import DURATIONS, HEIGHT, NOISE, ROOT_CAUSES, Shape, Wave, make
+from haechi.mscred.export import Reconstructor, check_export, onnx_of
+from haechi.mscred.learn import MODEL_FILE, learn
+from haechi.mscred.rootcause import Finding, find, lasted, rank, stretches
+from haechi.mscred.score import broken, residuals, runs, scores
+from haechi.mscred.signature import HISTORY, STEP, WINDOWS, Scaling, ends, signatures
+from haechi.mscred.threshold import BETA, Thresholds, beta_of, choose
+from haechi.mscred.train import disturb, fit, reconstruct
+from haechi.train import TrainError
+
+SMALL = Shape(series=5, steps=2400, train_end=800, validation_end=1200, anomalies=3)
+QUICK = MscredConfig(epochs=1, max_steps=3, batch=8)
+
+
+# --- data and signatures
+
+
+def test_data_is_made_by_the_formula() -> None:
+    data = make(3)
+    assert data.values.shape == (30, 20_000)
+    assert (data.values == make(3).values).all() and (data.values != make(4).values).any()
+    normal = data.values[:, :10_000]
+    for row in normal:
+        # A wave of height 1 and noise of 0.3: the power of both, and one period of 2 pi w steps.
+        assert row.var() == pytest.approx(0.5 + NOISE**2, rel=0.1)
+        spectrum = np.abs(np.fft.rfft(row - row.mean()))
+        assert 2 * np.pi * 38 < len(row) / spectrum.argmax() < 2 * np.pi * 52
+    assert len(data.waves) == 5
+    assert sorted(wave.duration for wave in data.waves) == [30, 30, 60, 60, 90]
+    for wave, after in zip(data.waves, data.waves[1:], strict=False):
+        assert after.start - wave.end > SEEN
+    for wave in data.waves:
+        assert (
+            wave.start > 10_000 + SEEN and wave.end + SEEN < 20_000 and len(set(wave.series)) == ROOT_CAUSES
+        )
+        thrown = np.abs(data.values[list(wave.series), wave.start : wave.end])
+        assert (thrown >= HEIGHT[0]).all() and (thrown <= HEIGHT[1]).all()
+
+
+def test_too_many_waves_are_refused() -> None:
+    with pytest.raises(ValueError, match="50 waves do not fit into steps 1400 to 2400"):
+        make(1, Shape(series=5, steps=2400, train_end=800, validation_end=1200, anomalies=50))
+
+
+def test_signatures_are_inner_products() -> None:
+    values = np.random.default_rng(1).normal(size=(4, 127))
+    found = signatures(values)
+    assert ends(127).tolist() == [60, 70, 80, 90, 100, 110, 120]
+    assert found.shape == (7, len(WINDOWS), 4, 4) and found.dtype == np.float32
+    for moment, end in enumerate(ends(127)):
+        for scale, window in enumerate(WINDOWS):
+            part = values[:, end - window : end]
+            np.testing.assert_allclose(found[moment, scale], part @ part.T / window, atol=1e-5)
+
+
+def test_scaling_comes_from_training_alone() -> None:
+    values = np.array([[0.0, 2.0, 1.0], [5.0, 5.0, 5.0]])
+    scaled = Scaling.of(values).apply(np.array([[4.0], [6.0]]))
+    assert scaled.tolist() == [[2.0], [1.0]]  # beyond what was seen; one that never moved is only shifted
+
+
+# --- the network
+
+
+@pytest.mark.parametrize(("series", "sizes"), [(30, (30, 15, 8, 4)), (3, (3, 2, 1, 1)), (7, (7, 4, 2, 1))])
+def test_shapes(series: int, sizes: tuple[int, ...]) -> None:
+    assert level_sizes(series) == sizes
+    with torch.no_grad():
+        made = Mscred(series)(torch.rand(2, 7, 3, series, series))
+    assert made.shape == (2 * 3, 3, series, series)
+
+
+def test_a_run_says_what_its_examples_say() -> None:
+    model, run = Mscred(6, seed=2), torch.rand(1, 9, 3, 6, 6)
+    with torch.no_grad():
+        alone = torch.cat([model(run[:, i : i + HISTORY]) for i in range(5)])
+        assert torch.allclose(model(run), alone, atol=1e-5)
+    matrices = torch.rand(40, 3, 6, 6)
+    assert torch.allclose(reconstruct(model, matrices), reconstruct(model, matrices, 7), atol=1e-5)
+
+
+def test_attention_prefers_what_is_like_the_last() -> None:
+    last = torch.full((1, 1, 2, 2), 3.0)
+    mixed = attend([-last, last * 0.9, last])
+    assert torch.allclose(mixed, last, atol=0.3)
+
+
+def test_the_same_seed_gives_the_same_network() -> None:
+    one, same, other = (Mscred(5, seed=seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("series", [3, 5, 8, 11])
+def test_export_says_the_same(series: int) -> None:
+    model = Mscred(series, seed=series).eval()
+    for part in model.memory:
+        torch.nn.init.normal_(part.peephole, std=0.3)
+    file = onnx_of(model)
+    examples = np.random.default_rng(0).random((3, HISTORY, 3, series, series), dtype=np.float32)
+    assert check_export(model, Reconstructor(file), examples) < 1e-4
+    assert file == onnx_of(model)
+    names = [item.name for item in ort.InferenceSession(file).get_inputs()]
+    assert names == ["signatures"]
+
+
+def test_an_export_that_differs_is_refused() -> None:
+    wrong = Reconstructor(onnx_of(Mscred(4, seed=2)))
+    examples = np.random.default_rng(0).random((1, HISTORY, 3, 4, 4), dtype=np.float32)
+    with pytest.raises(TrainError, match=r"off PyTorch, more than 0\.0001; no bundle was written"):
+        check_export(Mscred(4, seed=1).eval(), wrong, examples)
+
+
+# --- scores, thresholds, causes
+
+
+def test_scores_count_broken_cells() -> None:
+    left = np.zeros((2, 3, 4, 4), dtype=np.float32)
+    left[1, 0, 2, :] = -1.0
+    left[1, 2, 0, 0] = 0.2
+    limit = np.array([0.5, 0.5, 0.1], dtype=np.float32)
+    assert scores(left, limit).tolist() == [[0, 0, 0], [4, 0, 1]]
+    assert broken(left, limit)[1, 0, 2].all()
+
+
+def test_runs_are_five_matrices_oldest_first() -> None:
+    matrices = np.arange(7, dtype=np.float32)[:, None, None, None] * np.ones((1, 3, 2, 2), np.float32)
+    assert runs(matrices)[:, :, 0, 0, 0].tolist() == [[0, 1, 2, 3, 4], [1, 2, 3, 4, 5], [2, 3, 4, 5, 6]]
+
+
+def test_thresholds_come_from_validation() -> None:
+    left = np.random.default_rng(1).normal(0, [0.1, 0.2, 0.3], (200, 10, 10, 3)).transpose(0, 3, 1, 2)
+    chosen = choose(left.astype(np.float32))
+    assert chosen.limit == pytest.approx([0.329, 0.658, 0.987], rel=0.05)  # 0.999 of a normal distribution
+    of = scores(left.astype(np.float32), chosen.limit)
+    assert not chosen.broke(of).any()
+    assert (
+        (chosen.score % 1 == 0.5).all() and (chosen.beta >= BETA[0]).all() and (chosen.beta <= BETA[1]).all()
+    )
+
+
+@pytest.mark.parametrize(
+    ("of", "low", "high"),
+    [
+        ([3] * 100, 1.0, 1.0),
+        ([0] * 100, 1.0, 1.0),
+        ([0, 40] + [0, 1] * 49, 1.0, 1.5),
+        ([7], 1.0, 1.0),
+        ([40] * 50 + [80] * 50, 1.3, 2.0),
+    ],
+)
+def test_beta_is_within_the_papers_bounds(of: list[int], low: float, high: float) -> None:
+    assert low <= beta_of(np.array(of)) <= high
+
+
+def test_flags_of_one_cause_are_one_stretch() -> None:
+    flagged = np.zeros(40, dtype=np.bool_)
+    flagged[[3, 4, 9, 20, 26]] = True
+    assert stretches(flagged) == [(3, 9), (20, 20), (26, 26)]
+    assert stretches(np.zeros(4, dtype=np.bool_)) == []
+
+
+def test_the_cause_is_the_series_with_most_broken_cells() -> None:
+    left = np.zeros((3, 3, 5, 5), dtype=np.float32)
+    left[1, 0, 3, :] = left[1, 0, :, 3] = 1.0
+    left[1, 1, 1, 2] = left[1, 1, 2, 1] = 2.0
+    limit = np.full(3, 0.5, dtype=np.float32)
+    assert rank(left, limit)[0] == 3
+    assert set(rank(left, limit)[1:3]) == {1, 2}
+
+
+def test_find_joins_it_all() -> None:
+    left = np.zeros((20, 3, 4, 4), dtype=np.float32)
+    left[5:9, 0, 2, :] = 1.0
+    thresholds = Thresholds(np.full(3, 0.5, np.float32), np.full(3, 1.5), np.ones(3))
+    (finding,) = find(left, scores(left, thresholds.limit), thresholds)
+    assert (finding.first, finding.last, finding.series[0]) == (5, 8, 2)
+
+
+# --- all of it
+
+
+def test_disturbing_leaves_the_rest_alone() -> None:
+    values = np.random.default_rng(1).random((10, 400))
+    part = values[:, 100:270]
+    draw = np.random.default_rng(2)
+    changed = [(disturb(part, values, draw) != part).any(axis=1).sum() for _ in range(20)]
+    assert max(changed) <= 2 and min(changed) >= 1  # a fifth of ten
+
+
+def test_fitting_is_a_function_of_its_arguments() -> None:
+    data = make(1, SMALL)
+    scaled = Scaling.of(data.values[:, :800]).apply(data.values)
+    seen: list[tuple[int, int]] = []
+    one = fit(scaled[:, :800], scaled[:, 800:1200], QUICK, 7, lambda s, t, _: seen.append((s, t)))
+    same = fit(scaled[:, :800], scaled[:, 800:1200], QUICK, 7)
+    assert seen == [(1, 3), (2, 3), (3, 3)] and one.steps == 3
+    assert one.validation == same.validation
+    weights = one.model.state_dict()
+    assert all(torch.equal(weights[name], value) for name, value in same.model.state_dict().items())
+
+
+def test_a_small_data_set_end_to_end() -> None:
+    result = measure(1, MscredConfig(epochs=4, max_steps=24, batch=16), SMALL)
+    assert result.counted.anomalies == 3 and result.parity_max_abs < 1e-4 and result.steps == 24
+    assert result.counted.found >= 2  # so little training finds most of them
+
+
+def test_counting_what_was_found() -> None:
+    data = make(1, SMALL)
+    first, second, third = data.waves
+    moments = list(range(1200 + SEEN, 2400, STEP))
+
+    def at(wave: Wave, series: tuple[int, ...], long: bool = False) -> Finding:
+        begin = next(i for i, end in enumerate(moments) if end > wave.start)
+        return Finding(begin, begin + 2 + long, series, (True, wave.duration > 30, wave.duration > 60))
+
+    wrong = tuple(s for s in range(5) if s not in second.series)
+    found = [at(first, first.series), at(first, (), True), at(second, (*wrong, *second.series))]
+    counted = count(data, found, moments)
+    assert (counted.findings, counted.right_findings, counted.found) == (3, 3, 2)
+    assert counted.root_causes_found == 1 and counted.severities_right == 2
+    assert counted.recall == pytest.approx(2 / 3) and counted.precision == 1.0
+    far = Finding(0, 0, (0,), (True, False, False))
+    assert count(data, [far], [1200 + SEEN, *moments]).right_findings == 0
+    assert third.duration in DURATIONS
+
+
+# --- logs
+
+
+def stream(seconds: int, quiet_after: int | None = None) -> EventStream:
+    draw = np.random.default_rng(1)
+    rows = [
+        (second, key)
+        for second in range(seconds)
+        for key, rate in enumerate((8, 4, 2, 1, 0.2))
+        if not (key == 1 and quiet_after is not None and second >= quiet_after)
+        for _ in range(draw.poisson(rate))
+    ]
+    time, key = np.array(rows, dtype=np.int64).T
+    return EventStream(key.astype(np.int32), np.zeros(len(key), np.uint64), time * 1_000_000 + 500_000)
+
+
+def test_the_most_frequent_keys_have_a_series_each() -> None:
+    keys = np.array([0] * 5 + [2] * 9 + [3] + [-1] * 4, dtype=np.int32)
+    grouping = group(keys, 5, 3)
+    assert grouping.count == 3 and grouping.series_of_key.tolist() == [1, 2, 0, 2, 2, 2]
+    assert [grouping.keys_of(series) for series in range(3)] == [(2,), (0,), ()]
+
+
+def test_counts_by_interval() -> None:
+    events = stream(500)
+    grouping = group(events.key, 5, 4)
+    values, first = count_events(events, grouping, 1_000_000)
+    assert values.shape == (4, 498) and first == 1
+    inside = (events.time_us // 1_000_000 == 17) & (events.key == 0)
+    assert values[0, 16] == pytest.approx(np.log1p(inside.sum()))
+    untimed = EventStream(events.key, events.session, np.full(len(events.key), NO_TIME))
+    with pytest.raises(TrainError, match=r"hold 0 whole intervals of 1 s; at least 500 are needed"):
+        count_events(untimed, grouping, 1_000_000)
+    with pytest.raises(TrainError, match=r"more than 500000: set a larger mscred.interval_s"):
+        count_events(events, grouping, 500)
+
+
+def test_logs_to_a_section_and_a_model() -> None:
+    events = stream(900)
+    entry = learn(events, 6, MscredConfig(series=4, epochs=1, max_steps=2, batch=8), 1)
+    section = entry.section
+    assert [series["keys"] for series in section["series"]] == [[0], [1], [2], []]
+    assert section["validation"]["export_difference"] < 1e-4
+    assert section["interval_us"] == 1_000_000
+    left = residuals(Reconstructor(entry.files[MODEL_FILE]), signatures(np.zeros((4, 100))))
+    assert left.shape == (1, 3, 4, 4)
+
+
+def test_lasting_is_by_the_windows_own_length() -> None:
+    over = np.zeros((9, 3), dtype=np.bool_)
+    over[:2, 0] = over[:4, 1] = over[:6, 2] = True
+    assert lasted(over).tolist() == [True, True, False]
