@@ -45,6 +45,7 @@ from haechi.rules.sigma_pipeline import WITHIN
 
 FieldValue = ConditionFieldEqualsValueExpression
 
+_PROGRAM = re.compile(r"[A-Za-z][A-Za-z0-9_.@/-]*")
 _META = frozenset(".^$*+?{}[]()|\\")
 _ANY_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _COMPARE = {
@@ -165,7 +166,11 @@ class HaechiBackend(Backend):
     def convert_condition_val_str(self, cond: ConditionValueExpression, state: ConversionState) -> Expression:
         assert isinstance(cond.value, SigmaString)
         nocase = not isinstance(cond.value, SigmaCasedString)
-        return self._string("message" + WITHIN, cond.value, nocase=nocase)
+        found = self._string("message" + WITHIN, cond.value, nocase=nocase)
+        # Sigma means the whole event. Of the header, that can be the program: "pkexec" is in no message.
+        if isinstance(found, Test) and _PROGRAM.fullmatch(str(found.value)) and found.op == "contains":
+            return join_any([found, Test("process", "contains", found.value, nocase)])
+        return found
 
     def convert_condition_val_num(self, cond: ConditionValueExpression, state: ConversionState) -> Expression:
         return Test("message", "contains", str(cond.value))
