@@ -44,7 +44,7 @@ class AlertPage(BaseModel):
     counts: dict[str, int] = Field(description="Of all that came, by severity.")
 
 
-@routes.get("/alerts")
+@routes.get("/alerts", summary="List alerts")
 async def list_alerts(
     plane: ThePlane,
     severity: Annotated[Severity | None, Query(description="This or a higher one.")] = None,
@@ -57,6 +57,7 @@ async def list_alerts(
     limit: Count = 100,
     before: Annotated[int | None, Query(ge=1)] = None,
 ) -> AlertPage:
+    """The newest first, in pages that hold still while alerts arrive."""
     log = plane.alerts
     wanted = Filter(severity, detector, session, job, since, until, acknowledged)
     found = log.find(wanted, limit + 1, before)
@@ -87,32 +88,36 @@ def _alert_view(plane: Plane, alert: Alert) -> AlertView:
     return AlertView.model_validate(alert.view(plane.alerts.is_muted(alert.kind)))
 
 
-@routes.get("/alerts/{number}")
+@routes.get("/alerts/{number}", summary="Show an alert")
 async def one_alert(plane: ThePlane, alert: TheAlert) -> AlertView:
+    """As long as it is kept."""
     return _alert_view(plane, alert)
 
 
-@routes.post("/alerts/{number}/acknowledge")
+@routes.post("/alerts/{number}/acknowledge", summary="Acknowledge an alert")
 async def acknowledge(plane: ThePlane, alert: TheAlert) -> AlertView:
+    """Somebody has seen to it."""
     alert.acknowledged = True
     return _alert_view(plane, alert)
 
 
-@routes.post("/alerts/{number}/mute")
+@routes.post("/alerts/{number}/mute", summary="Mute alerts like this one")
 async def mute(plane: ThePlane, alert: TheAlert, said: Mute) -> AlertView:
     """Alerts of the same detector, rule and template are still listed; no message is sent for them."""
     plane.alerts.mute(alert, said.seconds)
     return _alert_view(plane, alert)
 
 
-@routes.delete("/alerts/{number}/mute")
+@routes.delete("/alerts/{number}/mute", summary="Mute them no more")
 async def unmute(plane: ThePlane, alert: TheAlert) -> AlertView:
+    """Messages are sent for such alerts again."""
     plane.alerts.unmute(alert)
     return _alert_view(plane, alert)
 
 
-@routes.get("/mutes")
+@routes.get("/mutes", summary="List mutes")
 async def mutes(plane: ThePlane) -> list[dict[str, Any]]:
+    """What is muted, and for how many seconds still."""
     return [
         {"detector": kind[0], "rule": kind[1], "template": kind[2], "seconds": seconds}
         for kind, seconds in plane.alerts.mutes()

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Request, Response, WebSocket
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import BaseModel, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
 from haechi import __version__
 from haechi.serve import exposition
@@ -19,7 +19,9 @@ routes = APIRouter(tags=["general"])
 
 
 class Token(BaseModel):
-    token: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    token: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(
+        examples=["what the file `token` of the state folder says"]
+    )
 
 
 class Health(BaseModel):
@@ -30,7 +32,7 @@ class Health(BaseModel):
     uptime_seconds: float
 
 
-@routes.get("/health", responses={503: {"model": Health}})
+@routes.get("/health", summary="Is it well?", responses={503: {"model": Health}})
 async def health(plane: ThePlane, answer: Response) -> Health:
     """Whether it works. Needs no token."""
     answer.status_code = 503 if plane.stalled else 200
@@ -38,13 +40,18 @@ async def health(plane: ThePlane, answer: Response) -> Health:
     return Health(status="stalled" if plane.stalled else "ok", version=__version__, uptime_seconds=uptime)
 
 
-@routes.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+@routes.get(
+    "/metrics",
+    summary="Figures for Prometheus",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}},
+)
 async def metrics(plane: ThePlane) -> Response:
     """For Prometheus. As a WebSocket: a JSON message a second."""
     return Response(exposition.render(plane), media_type=CONTENT_TYPE_LATEST)
 
 
-@routes.get("/status")
+@routes.get("/status", summary="Everything at a glance")
 async def status(plane: ThePlane) -> dict[str, Any]:
     """Everything that runs or ran, without streams and totals; what is wrong now; the host."""
     return {
@@ -58,13 +65,13 @@ async def status(plane: ThePlane) -> dict[str, Any]:
     }
 
 
-@routes.get("/kpis")
+@routes.get("/kpis", summary="Key figures of storms")
 async def kpis(plane: ThePlane) -> dict[str, Any]:
     """Of each storm, running or kept. As a WebSocket, /kpi-stream: a message a second."""
     return {"storms": plane.kpis()}
 
 
-@routes.post("/session", status_code=204)
+@routes.post("/session", status_code=204, summary="Enter the token")
 async def begin_session(request: Request, said: Token) -> Response:
     """From a browser: the token once, for a cookie that lasts twelve hours."""
     keys: Keys = request.app.state.keys
@@ -82,8 +89,9 @@ async def begin_session(request: Request, said: Token) -> Response:
     return answer
 
 
-@routes.delete("/session", status_code=204)
+@routes.delete("/session", status_code=204, summary="Leave")
 async def end_session(request: Request) -> Response:
+    """Ends the session that the cookie stands for."""
     keys: Keys = request.app.state.keys
     keys.end_session(session_of(request.headers.get("cookie", "")))
     answer = Response(status_code=204)

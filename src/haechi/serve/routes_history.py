@@ -21,6 +21,7 @@ class HistoryView(BaseModel):
 
 def _history_route(kind: Kind) -> None:
     async def history(plane: ThePlane, job_id: Word) -> HistoryView:
+        """A row a second; of one that has ended, its last ones."""
         job = plane.fleet.get(kind, job_id)
         if job is None:
             raise HTTPException(404, f"there is no {kind} {job_id}")
@@ -28,7 +29,13 @@ def _history_route(kind: Kind) -> None:
         rows = [] if job.watch is None else [list(row) for row in job.watch.history]
         return HistoryView(fields=list(fields), rows=rows)
 
-    routes.add_api_route(f"/{kind}s/{{job_id}}/history", history, methods=["GET"], name=f"{kind} history")
+    routes.add_api_route(
+        f"/{kind}s/{{job_id}}/history",
+        history,
+        methods=["GET"],
+        name=f"{kind} history",
+        summary=f"The last five minutes of a {kind}",
+    )
 
 
 for _kind in ("storm", "sink", "detector"):

@@ -15,9 +15,17 @@ from haechi.serve import wishes
 from haechi.serve.fleet import Fleet, Job, Kind
 from haechi.serve.routes import ThePlane, Word
 
-StormWish = Annotated[dict[str, Any], WithJsonSchema(wishes.schema_of(StormConfig, preset=True))]
-SinkWish = Annotated[dict[str, Any], WithJsonSchema(wishes.schema_of(SinkConfig))]
-DetectorWish = Annotated[dict[str, Any], WithJsonSchema(wishes.schema_of(DetectConfig))]
+_STORM = {"target": "127.0.0.1", "ports": "5514-5553", "eps": "20k", "account": True}
+_SINK = {"ports": "5514-5553"}
+_DETECTOR = {"bundle": "latest", "sources": ["app.log"]}
+StormWish = Annotated[
+    dict[str, Any],
+    WithJsonSchema({**wishes.schema_of(StormConfig, preset=True), "examples": [_STORM]}),
+]
+SinkWish = Annotated[dict[str, Any], WithJsonSchema({**wishes.schema_of(SinkConfig), "examples": [_SINK]})]
+DetectorWish = Annotated[
+    dict[str, Any], WithJsonSchema({**wishes.schema_of(DetectConfig), "examples": [_DETECTOR]})
+]
 
 routes = APIRouter(tags=["jobs"])
 
@@ -49,22 +57,22 @@ class JobView(BaseModel):
 class Rate(BaseModel):
     """As people write it: 20000, "500k", "4M"; of a sink null: as many as come."""
 
-    eps: float | Annotated[str, StringConstraints(max_length=40)] | None
+    eps: float | Annotated[str, StringConstraints(max_length=40)] | None = Field(examples=["50k"])
 
 
-@routes.post("/storms", status_code=201)
+@routes.post("/storms", status_code=201, summary="Start a storm")
 async def start_storm(plane: ThePlane, wish: StormWish) -> JobView:
     """The settings of configs/storm.yaml, and `preset` and `classic` as on the command line."""
     return _view(await plane.fleet.start_storm(wish))
 
 
-@routes.post("/sinks", status_code=201)
+@routes.post("/sinks", status_code=201, summary="Start a sink")
 async def start_sink(plane: ThePlane, wish: SinkWish) -> JobView:
     """The settings of configs/sink.yaml."""
     return _view(await plane.fleet.start_sink(wish))
 
 
-@routes.post("/detectors", status_code=201)
+@routes.post("/detectors", status_code=201, summary="Start a detector")
 async def start_detector(plane: ThePlane, wish: DetectorWish) -> JobView:
     """The settings of configs/detect.yaml. Its alerts are at /alerts."""
     return _view(await plane.fleet.start_detector(wish))
@@ -84,9 +92,11 @@ def _job_routes(kind: Kind) -> None:
         return job
 
     async def all_of(plane: ThePlane) -> list[JobView]:
+        """Those that run, and those that ended lately; without streams and totals."""
         return [JobView.model_validate(job.view(whole=False)) for job in plane.fleet.jobs(kind)]
 
     async def one(job: Job = Depends(chosen)) -> JobView:  # noqa: B008  (how FastAPI is told)
+        """With its streams, and its totals when it has ended."""
         return _view(job)
 
     async def forget(plane: ThePlane, job: Job = Depends(chosen)) -> Response:  # noqa: B008
@@ -95,27 +105,30 @@ def _job_routes(kind: Kind) -> None:
         return Response(status_code=204)
 
     async def change(plane: ThePlane, said: Rate, job: Job = Depends(chosen)) -> JobView:  # noqa: B008
+        """At once, without an end and a new beginning."""
         await plane.fleet.set_rate(job, said.eps)
         return _view(job)
 
-    routes.add_api_route(path, all_of, methods=["GET"], name=f"list {kind}s")
-    routes.add_api_route(f"{path}/{{job_id}}", one, methods=["GET"], name=f"get {kind}")
-    routes.add_api_route(
-        f"{path}/{{job_id}}", forget, methods=["DELETE"], name=f"forget {kind}", status_code=204
-    )
-    if kind != "detector":
-        routes.add_api_route(f"{path}/{{job_id}}/rate", change, methods=["PUT"], name=f"set {kind} rate")
+    def add(method: str, place: str, route: Callable[..., Any], summary: str, **more: Any) -> None:
+        name = f"{summary} {method}".lower()
+        routes.add_api_route(path + place, route, methods=[method], name=name, summary=summary, **more)
 
-    def act(name: str, action: Callable[[Fleet, Job], Any]) -> None:
+    add("GET", "", all_of, f"List {kind}s")
+    add("GET", "/{job_id}", one, f"Show a {kind}")
+    add("DELETE", "/{job_id}", forget, f"Forget a {kind}", status_code=204)
+    if kind != "detector":
+        add("PUT", "/{job_id}/rate", change, f"Set a {kind}'s rate")
+
+    def act(name: str, action: Callable[[Fleet, Job], Any], words: str) -> None:
         async def route(plane: ThePlane, job: Job = Depends(chosen)) -> JobView:  # noqa: B008
             await action(plane.fleet, job)
             return _view(job)
 
-        routes.add_api_route(f"{path}/{{job_id}}/{name}", route, methods=["POST"], name=f"{name} {kind}")
+        add("POST", f"/{{job_id}}/{name}", route, f"{name.capitalize()} a {kind}", description=words)
 
-    act("stop", Fleet.stop)
-    act("pause", Fleet.pause)
-    act("resume", Fleet.resume)
+    act("stop", Fleet.stop, "Asks it to end; the totals come with the state `done`.")
+    act("pause", Fleet.pause, "It stays, and neither sends, takes nor reads.")
+    act("resume", Fleet.resume, "Out of a pause.")
 
 
 for _kind in ("storm", "sink", "detector"):

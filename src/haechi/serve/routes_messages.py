@@ -11,7 +11,7 @@ from haechi.serve.routes import Count, ThePlane
 routes = APIRouter(tags=["messages"])
 
 
-@routes.get("/rules")
+@routes.get("/rules", summary="List rules")
 async def list_rules(plane: ThePlane) -> list[dict[str, Any]]:
     """What is watched, and where each rule stands about each of its subjects."""
     return [
@@ -27,13 +27,13 @@ async def list_rules(plane: ThePlane) -> list[dict[str, Any]]:
     ]
 
 
-@routes.get("/rules/events")
+@routes.get("/rules/events", summary="What fired and recovered")
 async def rule_events(plane: ThePlane, limit: Count = 100) -> list[dict[str, Any]]:
     """What fired and recovered, the newest first."""
     return list(reversed(plane.events))[:limit]
 
 
-@routes.get("/notifications")
+@routes.get("/notifications", summary="List messages")
 async def notifications(
     plane: ThePlane,
     state: Literal["pending", "delivered", "failed"] | None = None,

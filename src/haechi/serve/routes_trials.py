@@ -109,6 +109,7 @@ async def list_scenarios(plane: ThePlane) -> list[ScenarioEntry]:
 
 @routes.get("/scenarios/{name}", summary="Show a scenario")
 async def one_scenario(plane: ThePlane, name: Word) -> ScenarioView:
+    """Its text, and what that means: steps, criteria, who receives."""
     return _scenario(await asyncio.to_thread(plane.trials.shelf.get, name))
 
 
@@ -154,6 +155,7 @@ TheTrial = Annotated[Trial, Depends(_chosen)]
 
 @routes.get("/trials/{trial_id}", summary="Show a trial")
 async def one_trial(trial: TheTrial) -> TrialView:
+    """With its samples and its criteria, as they stand now."""
     return trial.view()
 
 
