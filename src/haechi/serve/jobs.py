@@ -39,6 +39,12 @@ class Detector(RunningTool):
         return cls._launch(config.engine_config(library), {}, ready_s)
 
 
+IN_TOTAL: Mapping[str, Mapping[str, str]] = {  # names among the totals -> among the figures
+    "storm": {"events": "total_events", "bytes": "network_tx_bytes"},
+    "sink": {"received": "total_events"},
+}
+
+
 @dataclass(slots=True, eq=False)
 class Job:
     """One tool, from its start until it is forgotten."""
@@ -81,6 +87,10 @@ class Job:
         """Without what costs much to send where it is one of a list."""
         settings = self.settings.model_dump(mode="json", exclude_defaults=True, exclude=SHOWN_NOT)
         metrics = dict(self.watch.figures) if self.watch is not None else {}
+        # What it did after the last look, before it ended.
+        for name, figure in IN_TOTAL.get(self.kind, {}).items():
+            if self.result is not None and name in self.result and metrics:
+                metrics[figure] = self.result[name]
         if not whole:
             metrics.pop("worker_metrics", None)
             metrics.pop("counters", None)

@@ -21,6 +21,7 @@ export function mount(root, ctx) {
   let whole = null; // the chosen one as it is when it has ended
   let known = ""; // ids and states of the last message
   let gone = false;
+  let asked = 0;
 
   const doing = { choose, start, startSink, act, refresh, again };
   const bar = makeBar(ctx, doing);
@@ -74,13 +75,14 @@ export function mount(root, ctx) {
   /** Asks for all jobs: a message has only those that run, and no settings. */
   async function refresh() {
     let status;
+    const turn = ++asked;
     try {
       status = await api.get("/status");
     } catch (error) {
       if (error.status !== 0) complain(error);
       return;
     }
-    if (gone) return;
+    if (gone || turn !== asked) return; // a later answer knows more
     jobs = new Map(status.jobs.map((job) => [job.id, job]));
     if (!jobs.has(chosen) || jobs.get(chosen).kind !== "storm") choose(best());
     else if (!alive(jobs.get(chosen))) lookAt(chosen);
