@@ -1,0 +1,338 @@
+/* The databases of the fields. */
+#include "rules/room.h"
+#include "rules/widen.h"
+
+#include <stdlib.h>
+
+#define FLAGS (HS_FLAG_SINGLEMATCH | HS_FLAG_ALLOWEMPTY)
+
+static const hx_byte_set digits = {{UINT64_C(0x03ff000000000000), 0, 0, 0}};
+/* What words are made of, in values too: far forms tell no two of these apart. None but these, so
+ * that where a word begins and ends stays. */
+static const hx_byte_set word_bytes = {
+    {UINT64_C(0x03ff000000000000), UINT64_C(0x07fffffe87fffffe), 0, 0}};
+
+void hx_far_form(hx_slice text, char out[static HX_FORM_BYTES])
+{
+    for (uint32_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+
+        out[i] = hx_byte_set_has(&word_bytes, c) ? 'a' : (char)c;
+    }
+}
+
+/* --- lists of expressions ----------------------------------------------------------------------
+ */
+
+typedef struct expressions {
+    char **texts; /* owned */
+    unsigned *ids, *flags;
+    uint32_t count, room;
+    bool failed;
+} expressions;
+
+static void expressions_free(expressions *e)
+{
+    for (uint32_t i = 0; i < e->count; i++)
+        free(e->texts[i]);
+    free(e->texts);
+    free(e->ids);
+    free(e->flags);
+    memset(e, 0, sizeof *e);
+}
+
+static bool expressions_grow(expressions *e)
+{
+    uint32_t room = e->room ? 2 * e->room : 32;
+    char **texts = realloc(e->texts, room * sizeof *texts);
+    unsigned *ids, *flags;
+
+    if (texts)
+        e->texts = texts;
+    ids = realloc(e->ids, room * sizeof *ids);
+    if (ids)
+        e->ids = ids;
+    flags = realloc(e->flags, room * sizeof *flags);
+    if (flags)
+        e->flags = flags;
+    if (texts && ids && flags)
+        e->room = room;
+    return texts && ids && flags;
+}
+
+static void add(expressions *e, const hx_pattern *p, uint32_t id, hx_slice text)
+{
+    if (e->count == e->room && !expressions_grow(e)) {
+        e->failed = true;
+        return;
+    }
+    e->texts[e->count] = malloc((size_t)text.len + 1);
+    if (!e->texts[e->count]) {
+        e->failed = true;
+        return;
+    }
+    memcpy(e->texts[e->count], text.ptr, text.len);
+    e->texts[e->count][text.len] = 0;
+    e->ids[e->count] = id;
+    e->flags[e->count++] = FLAGS | (p->nocase ? HS_FLAG_CASELESS : 0);
+}
+
+/* The expression a pattern stands for. */
+static void write_expression(const hx_pattern *p, hx_text *out)
+{
+    if (p->op == HX_OP_REGEX) {
+        hx_text_bytes(out, p->value, p->length);
+        return;
+    }
+    if (p->op == HX_OP_EQUALS || p->op == HX_OP_STARTSWITH)
+        hx_text_str(out, "^");
+    for (uint32_t i = 0; i < p->length; i++) {
+        unsigned char c = (unsigned char)p->value[i];
+
+        if ((c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z'))
+            hx_text_bytes(out, &c, 1);
+        else
+            hx_text_printf(out, "\\x%02x", c);
+    }
+    if (p->op == HX_OP_EQUALS || p->op == HX_OP_ENDSWITH)
+        hx_text_str(out, "\\z");
+}
+
+/* --- compiling ---------------------------------------------------------------------------------
+ */
+
+static int say_refused(const hx_rules *rules, uint32_t pattern, const char *words, hx_error *err)
+{
+    const hx_pattern *p = &rules->book.patterns[pattern];
+
+    return hx_error_set(err, HX_EINVAL,
+                        "%s: rule %.128s: the pattern \"%.120s\" is refused by Hyperscan: %.120s",
+                        rules->name, rules->book.rules[p->rule].id, p->value, words);
+}
+
+/* A NULL database where there are no expressions. *fault: whose the refusal is, or UINT32_MAX;
+ * without it a refusal is final. */
+static int compile(const hx_rules *rules, const expressions *e, hs_database_t **out,
+                   uint32_t *fault, hx_error *err)
+{
+    hs_compile_error_t *refusal = NULL;
+    int rc;
+
+    if (e->failed)
+        return hx_error_set(err, HX_ENOMEM, "%s: out of memory", rules->name);
+    if (!e->count)
+        return 0;
+    if (rules->hs->compile_multi((const char *const *)e->texts, e->flags, e->ids, e->count,
+                                 HS_MODE_BLOCK, NULL, out, &refusal) == 0)
+        return 0;
+    *out = NULL;
+    if (fault)
+        *fault = refusal && refusal->expression >= 0 ? e->ids[refusal->expression] : UINT32_MAX;
+    if (refusal && refusal->expression >= 0)
+        rc = say_refused(rules, e->ids[refusal->expression], refusal->message, err);
+    else
+        rc = hx_error_set(err, HX_EINVAL,
+                          "%s: Hyperscan refuses %u patterns together (%.200s): make fewer or "
+                          "simpler ones",
+                          rules->name, e->count, refusal ? refusal->message : "out of memory");
+    if (refusal)
+        rules->hs->free_compile_error(refusal);
+    return rc;
+}
+
+static int fit_scratch(hx_rules *rules, const hs_database_t *database, hx_error *err)
+{
+    if (!database || rules->hs->alloc_scratch(database, &rules->scratch) == 0)
+        return 0;
+    return hx_error_set(err, HX_ENOMEM, "%s: out of memory", rules->name);
+}
+
+/* --- one field ---------------------------------------------------------------------------------
+ */
+
+typedef struct field_work {
+    hx_rules *rules;
+    uint32_t field;
+    expressions near, far, exact, far_exact, blind, block;
+    uint32_t block_size;
+    bool *given_up; /* by pattern: its widened form was refused */
+} field_work;
+
+static void sort_pattern(field_work *w, uint32_t id)
+{
+    hx_pattern *p = &w->rules->book.patterns[id];
+    hx_widening near = {.kind = HX_WIDEN_UNKNOWN}, far = {.kind = HX_WIDEN_UNKNOWN};
+    hx_text own = {0};
+    hx_slice text;
+
+    write_expression(p, &own);
+    text = hx_slice_make(own.ptr, own.len);
+    if (!w->given_up[id])
+        hx_widen(text, &digits, &near);
+    if (near.kind != HX_WIDEN_UNKNOWN && p->op == HX_OP_REGEX && !near.has_word)
+        hx_widen(text, &word_bytes, &far);
+    p->far = far.kind != HX_WIDEN_UNKNOWN;
+    p->digits = near.kind == HX_WIDEN_WIDER;
+    p->checked = p->far ? far.kind == HX_WIDEN_WIDER : p->digits;
+    if (near.kind == HX_WIDEN_UNKNOWN)
+        add(&w->blind, p, id, text);
+    else if (p->far)
+        add(&w->far, p, id, hx_slice_make(far.text.ptr, far.text.len));
+    else
+        add(&w->near, p, id, hx_slice_make(near.text.ptr, near.text.len));
+    if (p->digits && !p->far)
+        add(&w->exact, p, id, text);
+    if (p->far && p->checked && !p->digits)
+        add(&w->far_exact, p, id, text);
+    w->near.failed |= own.failed;
+    hx_text_free(&own);
+    hx_text_free(&near.text);
+    hx_text_free(&far.text);
+}
+
+static void sort_patterns(field_work *w)
+{
+    const hx_book *book = &w->rules->book;
+
+    for (uint32_t id = 0; id < book->pattern_count; id++)
+        if (book->patterns[id].field == w->field)
+            sort_pattern(w, id);
+}
+
+static int compile_block(field_work *w, hx_error *err)
+{
+    hx_rules *rules = w->rules;
+    hs_database_t **at = &rules->blocks[rules->block_count];
+    int rc = compile(rules, &w->block, at, NULL, err);
+
+    if (!rc && *at) {
+        rules->block_count++;
+        rc = fit_scratch(rules, *at, err);
+    }
+    expressions_free(&w->block);
+    return rc;
+}
+
+/* The patterns that wanted names, a few in a database each. */
+static int compile_blocks(field_work *w, bool (*wanted)(const hx_pattern *), bool hints,
+                          hx_error *err)
+{
+    hx_book *book = &w->rules->book;
+    int rc = 0;
+
+    for (uint32_t id = 0; id < book->pattern_count && !rc; id++) {
+        hx_pattern *p = &book->patterns[id];
+        hx_widening near = {0};
+
+        if (p->field != w->field || !wanted(p))
+            continue;
+        *(hints ? &p->hint : &p->block) = w->rules->block_count;
+        if (hints) {
+            hx_widen(hx_slice_make(p->value, p->length), &digits, &near);
+        } else {
+            write_expression(p, &near.text);
+        }
+        add(&w->block, p, id, hx_slice_make(near.text.ptr, near.text.len));
+        w->block.failed |= near.text.failed;
+        hx_text_free(&near.text);
+        if (w->block.count == w->block_size)
+            rc = compile_block(w, err);
+    }
+    return rc ? rc : compile_block(w, err);
+}
+
+/* A widened form of it decides nothing. */
+static bool is_checked(const hx_pattern *p)
+{
+    return p->checked;
+}
+
+/* Its far form may hit where its form with any digits does not. */
+static bool has_hint(const hx_pattern *p)
+{
+    return p->far && p->digits;
+}
+
+static void free_lists(field_work *w)
+{
+    expressions_free(&w->near);
+    expressions_free(&w->far);
+    expressions_free(&w->exact);
+    expressions_free(&w->far_exact);
+    expressions_free(&w->blind);
+}
+
+/* Near and far ones. A widened pattern may be more than Hyperscan takes where the pattern is not:
+ * such a one is searched as it is, in every text. *again: that has been found out. */
+static int compile_forms(field_work *w, hx_field *f, bool *again, hx_error *err)
+{
+    uint32_t fault = UINT32_MAX;
+    int rc = compile(w->rules, &w->near, &f->near, &fault, err);
+
+    if (!rc)
+        rc = compile(w->rules, &w->far, &f->far, &fault, err);
+    *again = rc && fault != UINT32_MAX && !w->given_up[fault] &&
+             (w->rules->book.patterns[fault].digits || w->rules->book.patterns[fault].far);
+    if (*again) {
+        w->given_up[fault] = true;
+        if (f->near)
+            w->rules->hs->free_database(f->near);
+        f->near = NULL;
+    }
+    return rc;
+}
+
+static int compile_field(field_work *w, hx_field *f, hx_error *err)
+{
+    hx_rules *rules = w->rules;
+    bool again = true;
+    int rc = 0;
+
+    while (again) {
+        free_lists(w);
+        sort_patterns(w);
+        rc = compile_forms(w, f, &again, err);
+    }
+    if (!rc)
+        rc = compile(rules, &w->exact, &f->exact, NULL, err);
+    if (!rc)
+        rc = compile(rules, &w->far_exact, &f->far_exact, NULL, err);
+    if (!rc)
+        rc = compile(rules, &w->blind, &f->blind, NULL, err);
+    if (!rc)
+        rc = compile_blocks(w, is_checked, false, err);
+    if (!rc)
+        rc = compile_blocks(w, has_hint, true, err);
+    f->used = w->near.count + w->far.count + w->blind.count > 0;
+    f->has_far = f->far != NULL;
+    free_lists(w);
+    expressions_free(&w->block);
+    if (!rc)
+        rc = fit_scratch(rules, f->near, err);
+    if (!rc)
+        rc = fit_scratch(rules, f->far, err);
+    if (!rc)
+        rc = fit_scratch(rules, f->exact, err);
+    if (!rc)
+        rc = fit_scratch(rules, f->far_exact, err);
+    return rc ? rc : fit_scratch(rules, f->blind, err);
+}
+
+int hx_fields_compile(hx_rules *rules, hx_error *err)
+{
+    const uint32_t count = rules->book.pattern_count;
+    field_work work = {.rules = rules, .block_size = count / HX_BLOCKS_MAX + 1};
+    int rc = 0;
+
+    work.given_up = calloc((size_t)count + 1, sizeof *work.given_up);
+    rules->blocks =
+        calloc(2 * (count / work.block_size + HX_RULE_TEXTS) + 2, sizeof(hs_database_t *));
+    if (!work.given_up || !rules->blocks)
+        rc = hx_error_set(err, HX_ENOMEM, "%s: out of memory", rules->name);
+    for (uint32_t f = 0; f < HX_RULE_TEXTS && !rc; f++) {
+        work.field = f;
+        rc = compile_field(&work, &rules->fields[f], err);
+    }
+    free(work.given_up);
+    return rc;
+}

@@ -1,0 +1,44 @@
+/* A regular expression made blind to which byte of a set stands somewhere: every class in it that
+ * holds some of the set's bytes and not others is made to hold all of them. What the expression
+ * finds, the widened one finds too (nothing in Hyperscan's syntax is true because something else is
+ * not); and it says the same of any two texts that differ only in bytes of the set. */
+#ifndef HAECHI_RULES_WIDEN_H
+#define HAECHI_RULES_WIDEN_H
+
+#include <haechi/slice.h>
+#include <haechi/text.h>
+
+typedef struct hx_byte_set {
+    uint64_t bits[4];
+} hx_byte_set;
+
+static inline bool hx_byte_set_has(const hx_byte_set *set, unsigned char byte)
+{
+    return set->bits[byte >> 6] >> (byte & 63) & 1;
+}
+
+static inline void hx_byte_set_add(hx_byte_set *set, unsigned first, unsigned last)
+{
+    for (unsigned b = first; b <= last && b < 256; b++)
+        set->bits[b >> 6] |= UINT64_C(1) << (b & 63);
+}
+
+typedef enum hx_widened {
+    HX_WIDEN_SAME,   /* it was blind to the set already: the text is the pattern */
+    HX_WIDEN_WIDER,  /* the text finds more than the pattern */
+    HX_WIDEN_UNKNOWN /* something in it is not understood; the text is of no use */
+} hx_widened;
+
+typedef struct hx_widening {
+    hx_text text;
+    hx_widened kind;
+    bool has_word; /* whatever it finds holds one of its words, of at least HX_WIDEN_WORD bytes */
+} hx_widening;
+
+#define HX_WIDEN_WORD 2
+
+/* set: of bytes that words are made of, so that \b says the same of any of them. The widening's
+ * text is to be freed. */
+void hx_widen(hx_slice pattern, const hx_byte_set *set, hx_widening *out);
+
+#endif
