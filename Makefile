@@ -8,7 +8,7 @@ help:  ## what there is
 build:  ## make this checkout ready to run
 	@deploy/setup.sh
 
-demo: build  ## train on a storm, storm a detector over UDP with labelled anomalies, print the scorecard
+demo: build  ## train on a storm, storm a detector with labelled anomalies, print the scorecard; a dashboard meanwhile
 	@.venv/bin/haechi demo
 
 test: build  ## every test: the core's (also under sanitizers), a short fuzz run, Python's
