@@ -156,14 +156,16 @@ static void take_over(hx_detector_room *to, const hx_detector_room *from, uint32
     for (uint32_t i = 0; i < to->set->count; i++) {
         const hx_detector *d = to->set->detector[i];
         uint32_t before = place_of(from->set, d);
+        bool was_there = before < from->set->count;
 
-        if (before == from->set->count || !d->session_bytes || !d->translate)
+        if (!d->session_bytes || !d->translate)
             continue;
         for (uint32_t slot = 0; slot < slots; slot++) {
             void *session = hx_detector_session(to, slot, i);
 
-            memcpy(session, hx_detector_session(from, slot, before), d->session_bytes);
-            d->translate(session, map, map_len);
+            if (was_there)
+                memcpy(session, hx_detector_session(from, slot, before), d->session_bytes);
+            d->translate(session, was_there ? map : NULL, map_len);
         }
     }
 }

@@ -51,6 +51,7 @@ typedef struct hx_finding {
     const char *rule;
     double score, limit, evidence;
     const char *severity; /* low, medium, high or critical; NULL: as the line and the score say */
+    int stage;            /* 2 where a model was asked; else 0 */
     hx_slice subject;     /* what it is about where that is no session, such as a host */
     hx_slice detail;      /* a JSON object, or empty */
     hx_slice reason;      /* one sentence */
@@ -66,6 +67,7 @@ typedef struct hx_reporter {
 typedef struct hx_bundle_files {
     const char *directory;
     const struct hx_manifest *manifest;
+    const char *library; /* ONNX Runtime, or NULL for the loader's search path */
 } hx_bundle_files;
 int hx_bundle_read(const hx_bundle_files *files, const char *name, char **bytes, size_t *len,
                    hx_error *err);
@@ -107,8 +109,9 @@ typedef struct hx_detector {
      * NULL: not wanted. */
     void (*advance)(const void *model, void *state, int64_t watermark_us, hx_reporter *reporter);
 
-    /* Another bundle's tokens in a session: map[old token] is the new one, unseen what is gone.
-     * NULL: sessions begin anew with zeros. */
+    /* Another bundle's tokens in a session: map[old token] is the new one, unseen what is gone. map
+     * NULL: the session began before this detector was there, and is all zero; it must not be
+     * judged as if it were whole. What comes from a checkpoint is anybody's bytes. */
     void (*translate)(void *session, const uint16_t *map, uint32_t map_len);
 
     /* State for a checkpoint; NULL: none. restore takes what any number of workers saved and keeps
@@ -158,7 +161,7 @@ static inline void hx_detector_session_opens(const hx_detector_room *room, uint3
 }
 
 /* To another bundle: the room of a set that takes over from another. Each session's part goes to
- * the same detector of the new set, where that can translate it; else it begins anew. slots: those
+ * the same detector of the new set, through its translate. slots: those
  * that have been in use. */
 int hx_detector_room_adopt(hx_detector_room *room, const hx_detector_set *set, uint32_t worker,
                            uint32_t workers, uint32_t slots, const uint16_t *map, uint32_t map_len);
