@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from haechi.rules.hyperscan import why_not
 from haechi.rules.pattern import PatternError, check
 
 FORMAT = 1
@@ -181,6 +182,8 @@ def _check_text(test: Test) -> None:
             check(test.value, nocase=test.nocase)
         except PatternError as error:
             raise RuleError(f"regex: {error}") from None
+        if said := why_not(test.value, test.nocase):
+            raise RuleError(f"regex: Hyperscan cannot take {test.value!r:.80}: {said.rstrip('.')}")
 
 
 def check_rule(rule: Rule) -> None:
