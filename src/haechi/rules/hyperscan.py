@@ -1,5 +1,5 @@
-"""Hyperscan's own word on a pattern, where its library is installed: it refuses what haechi.rules.pattern lets
-through and what would cost the engine all other rules of the file, such as an anchor in the middle (a^b).
+"""Hyperscan's own word on a pattern, where its library is installed: it refuses what haechi.rules.pattern
+lets through and what would cost the engine all other rules, such as an anchor in the middle (a^b).
 
 Where there is no library nothing is said here, and the engine says it when it loads the rules.
 """
