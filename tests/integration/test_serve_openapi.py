@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import httpx
@@ -15,12 +17,13 @@ import uvicorn
 from hypothesis import strategies
 from schemathesis import checks
 
-from haechi.config.serve import ServeConfig
+from haechi.config.serve import HealingConfig, ServeConfig
 from haechi.config.storm import StormConfig
 from haechi.native.running import RunningTool
 from haechi.serve.fleet import Detector
 from haechi.serve.keys import Keys
 from haechi.serve.run import _uvicorn
+from haechi.serve.trials import TrialView
 from haechi.sink.run import Sink
 from haechi.storm import targets
 from haechi.storm.run import Storm
@@ -71,6 +74,20 @@ class Idle(RunningTool):
         return
 
 
+def leave_trial(state: Path) -> None:
+    """One of an earlier server's, with a report."""
+    folder = state / "trials" / "trial-1"
+    folder.mkdir(parents=True)
+    record = TrialView(
+        id="trial-1", scenario="x", state="done", started="", scale_time=1, scale_rate=1, progress={}
+    )
+    (folder / "trial.json").write_text(record.model_dump_json())
+    report = {"format": 1, "figures": {"achieved_eps": 5.0}, "steps": []}
+    (folder / "report.json").write_text(json.dumps(report))
+    (folder / "report.html").write_text("<p>x</p>")
+    (folder / "report.md").write_text("x")
+
+
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Of a server in this process, so that its tools can be replaced."""
@@ -84,7 +101,11 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         for tool in (Storm, Sink, Detector):
             patch.setattr(tool, "start", start)
         patch.setattr("haechi.serve.fleet.RUNNING_MAX", 1_000_000)
-        config = ServeConfig(state=tmp_path_factory.mktemp("state"), port=0, requests_per_second=100_000)
+        patch.setattr("haechi.serve.trials._PROGRAM", "pass")
+        state = tmp_path_factory.mktemp("state")
+        leave_trial(state)
+        healing = HealingConfig(enabled=False)  # nothing here is well
+        config = ServeConfig(state=state, port=0, requests_per_second=100_000, healing=healing)
         server = uvicorn.Server(_uvicorn(config, Keys(None, time.monotonic)))
         thread = threading.Thread(target=server.run)
         thread.start()
@@ -102,9 +123,9 @@ def operations(url: str) -> list[Any]:
 def test_every_operation(url: str) -> None:
     for kind, wish in (("storm", {"target": "127.0.0.1"}), ("sink", {})):
         assert httpx.post(f"{url}/{kind}s", json=wish).json()["id"] == f"{kind}-1"
-    seen = set()
+    seen, of_trials = set(), set()
     asked = operations(url)
-    assert len(asked) > 25
+    assert len(asked) > 45
     for operation in asked:
         cases = strategies.one_of(
             operation.as_strategy(),
@@ -114,10 +135,20 @@ def test_every_operation(url: str) -> None:
         @SETTINGS
         @hypothesis.given(case=cases, known=strategies.booleans())
         def answers_as_documented(case: Any, known: bool) -> None:
-            if known and "job_id" in case.path_parameters:
-                case.path_parameters["job_id"] = case.path.split("/")[1].removesuffix("s") + "-1"
+            place = case.path_parameters
+            if known and "job_id" in place:
+                place["job_id"] = case.path.split("/")[1].removesuffix("s") + "-1"
+            if case.method == "DELETE" and place.get("trial_id") == "trial-1":
+                place["trial_id"] = "trial-2"  # the one with the report stays
+            if known and case.method != "DELETE":
+                place |= {name: "trial-1" for name in ("trial_id", "other_id") if name in place}
+                place |= {name: "burst" for name in ("name",) if name in place}
+            if known and case.method == "POST" and case.path == "/trials" and isinstance(case.body, dict):
+                case.body["scenario"] = "burst"
             answer = case.call_and_validate(base_url=url, checks=CHECKS)
             seen.add((case.method, answer.status_code))
+            if "trial" in case.path or "scenario" in case.path:
+                of_trials.add((case.method, case.path, answer.status_code))
 
         answers_as_documented()
     # It is not only refused.
@@ -129,3 +160,14 @@ def test_every_operation(url: str) -> None:
         ("GET", 404),
         ("DELETE", 409),
     }, seen
+    assert of_trials >= {
+        ("GET", "/scenarios/{name}", 200),
+        ("GET", "/scenarios/{name}", 404),
+        ("PUT", "/scenarios/{name}", 409),
+        ("POST", "/trials", 201),
+        ("POST", "/trials", 422),
+        ("POST", "/trials/{trial_id}/stop", 409),
+        *(("GET", f"/trials/{{trial_id}}/report.{kind}", 200) for kind in ("json", "html", "md")),
+        ("GET", "/trials/{trial_id}/diff/{other_id}", 200),
+        ("GET", "/trials/{trial_id}/diff/{other_id}", 404),
+    }, of_trials
