@@ -192,3 +192,70 @@ def test_load_says_what_the_engine_refuses(
     ran = haechi("rules", "load", tmp_path / "bad.yaml", "--control", path)
     assert (ran.status, ran.err) == (1, "haechi: load_rules: rule bad: no\n")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["bad.yaml", "control"]
+
+
+@pytest.fixture
+def given_to_the_engine(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What `haechi detect` hands over: the engine's configuration, with its rules in place of their file."""
+    seen: list[dict[str, Any]] = []
+
+    def note(
+        tool: str, config: dict[str, Any], *, pass_fds: tuple[int, ...] = ()
+    ) -> tuple[int, dict[str, Any]]:
+        rules = config.get("rules")
+        if rules is not None:
+            assert [f"/dev/fd/{fd}" for fd in pass_fds] == [rules]
+            config = {**config, "rules": json.loads(Path(rules).read_text())}
+        seen.append(config)
+        return 0, {}
+
+    monkeypatch.setattr("haechi.cli.detect.run_in_foreground", note)
+    return seen
+
+
+def test_detect_hands_rules_to_the_engine(
+    haechi: Haechi, given_to_the_engine: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    ran = haechi("detect", EXAMPLE, "--bundle", tmp_path, "--rules", EXAMPLE, "--rules", SIGMA / "sudo.yml")
+    assert (ran.status, ran.err) == (0, "")
+    assert len(given_to_the_engine[0]["rules"]["rules"]) == 8
+
+
+def test_detect_without_rules(
+    haechi: Haechi, given_to_the_engine: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    assert haechi("detect", EXAMPLE, "--bundle", tmp_path).status == 0
+    assert "rules" not in given_to_the_engine[0]
+
+
+def test_detect_with_rules_of_its_configuration(
+    haechi: Haechi, given_to_the_engine: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    config = tmp_path / "detect.yaml"
+    config.write_text(
+        f"rules:\n  files: [{SIGMA}/mapped.yml, {SIGMA}/fieldref.yml]\n"
+        "  map: {CommandLine: message, User: message, Image: process}\n  action: escalate\n"
+    )
+    ran = haechi("detect", EXAMPLE, "--bundle", tmp_path, "--config", config)
+    assert ran.status == 0
+    assert "haechi: rule refused: " in ran.err and "|fieldref: two fields" in ran.err
+    assert [rule["action"] for rule in given_to_the_engine[0]["rules"]["rules"]] == ["escalate"]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("- {id: a, deny: {}}", "r.yaml:1: rule a: deny: is empty"),
+        (None, "r.yaml: cannot be read as text"),
+    ],
+)
+def test_detect_with_rules_that_cannot_be(
+    haechi: Haechi, given_to_the_engine: list[dict[str, Any]], tmp_path: Path, text: str | None, sentence: str
+) -> None:
+    file = tmp_path / "r.yaml"
+    if text is not None:
+        file.write_text(text)
+    ran = haechi("detect", EXAMPLE, "--bundle", tmp_path, "--rules", file)
+    assert ran.status == 2
+    assert sentence in ran.err
+    assert not given_to_the_engine
