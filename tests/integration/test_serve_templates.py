@@ -121,18 +121,18 @@ def test_refusals(plane: Serving, made: Made) -> None:
         assert plane.client.get(f"/detectors/detector-1/templates?{wrong}").status_code == 422, wrong
 
 
-def test_a_detector_that_hangs_is_said(plane: Serving, made: Made) -> None:
-    log = plane.folder / "hanging.log"
+def test_a_detector_that_hangs_is_said(tmp_path: Path, made: Made) -> None:
+    log = tmp_path / "hanging.log"
     log.write_bytes(b"")
-    before = set(plane.children())
-    path = begin(plane, made, log)
-    (pid,) = set(plane.children()) - before
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        said = plane.client.get(f"{path}/templates")
-    finally:
-        os.kill(pid, signal.SIGCONT)
-    assert said.status_code == 409
-    assert "did not answer" in said.json()["detail"]
-    has_read(plane, path, 0)
-    plane.post(f"{path}/stop", status=200)
+    read = [str(made.bundles), str(tmp_path)]
+    with serving(tmp_path / "serve", read=read, healing={"enabled": False}) as plane:
+        path = begin(plane, made, log)
+        (pid,) = plane.children()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            said = plane.client.get(f"{path}/templates")
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert said.status_code == 409
+        assert "did not answer" in said.json()["detail"]
+        has_read(plane, path, 0)
