@@ -190,6 +190,8 @@ def test_mappings_that_cannot_be(wishes: dict[str, str], sentence: str) -> None:
         "title: t\nlogsource: {product: linux}\ndetection: {s: [[x]], condition: 's s'}\n",
         "title: t\ncorrelation: 3\n",
         "title: t\nfilter: 3\nlogsource: {product: linux}\n",
+        "title: t\ncorrelation: {type: event_count, rules: [{a: 1}], timespan: 1m, condition: {gte: 1}}\n",
+        "title: t\ncorrelation: {type: event_count, rules: [[1]], group-by: {a: 1}, timespan: 1m}\n",
         "action: repeat\n",
         "action: fly\n",
         "detection: &a {s: *a, condition: s}\ntitle: t\nlogsource: {product: linux}\n",

@@ -156,7 +156,7 @@ def _read_group(name: str, group: list[Any], pile: _Pile) -> None:
         else:
             pile.rules.append((name, rule))
         if isinstance(rule, SigmaCorrelationRule) and not rule.generate:
-            counted = {reference.reference: rule.title for reference in rule.rules or ()}
+            counted = {str(reference.reference): rule.title for reference in rule.rules or ()}
             pile.in_correlations.update(counted)
 
 
@@ -174,9 +174,9 @@ def _convert(
     backend: HaechiBackend, name: str, sigma: SigmaRule, filters: Sequence[SigmaFilter], action: Action
 ) -> Rule:
     filtered: Any = sigma
-    for rule_filter in filters:
-        filtered = rule_filter.apply_on_rule(filtered)
     try:
+        for rule_filter in filters:
+            filtered = rule_filter.apply_on_rule(filtered)
         conditions = backend.convert_rule(filtered)
     except SigmaError:
         raise
