@@ -3,7 +3,7 @@
 import { button, clear } from "../lib/dom.js";
 import { complain, openDialog } from "../lib/notice.js";
 import { visible } from "./detect_text.js";
-import { expectedWord, ruleWord, severityWord, why } from "./detect_words.js";
+import { expectedWord, isEnd, ruleWord, severityWord, why } from "./detect_words.js";
 
 const TIMES = [
   ["900", "mute_900"],
@@ -106,6 +106,7 @@ export class AlertDetail {
       ...this.#line(),
       this.#reason(),
       this.#expected(),
+      this.#counts(),
       this.#before(),
       this.#facts(),
     );
@@ -138,7 +139,7 @@ export class AlertDetail {
       el(
         "section",
         { class: "detail-line" },
-        el("h4", { text: t("detect.line") }),
+        el("h4", { text: t(isEnd(this.item.alert) ? "detect.last_line" : "detect.line") }),
         line.text === null
           ? el("p", { class: "muted", text: t("detect.line_gone") })
           : el("pre", { class: "mono", tabindex: "0", text: visible(line.text) }),
@@ -193,12 +194,36 @@ export class AlertDetail {
     );
   }
 
+  /** What differs most from the most similar session of training. */
+  #counts() {
+    const { el, t, fmt } = this.ctx;
+    const counts = this.item.alert.detail?.counts ?? [];
+    if (counts.length === 0) return null;
+    return el(
+      "section",
+      {},
+      el("h4", { text: t("detect.counts_differ") }),
+      el(
+        "ul",
+        { class: "detail-counts" },
+        counts.map((one) =>
+          el(
+            "li",
+            {},
+            el("span", { class: "mono", text: visible(one.template) }),
+            el("span", { class: "num", text: t("detect.count_usual", { count: fmt.count(one.count), usual: fmt.count(one.usual) }) }),
+          ),
+        ),
+      ),
+    );
+  }
+
   #before() {
     const { el, t } = this.ctx;
     const { alert } = this.item;
     const before = alert.before ?? [];
     if (before.length === 0) return null;
-    const came = alert.template ?? (alert.log_key === null && !alert.lines?.length ? null : t("detect.unknown_line"));
+    const came = isEnd(alert) ? t("detect.session_end") : (alert.template ?? t("detect.unknown_line"));
     return el(
       "section",
       {},
@@ -207,7 +232,7 @@ export class AlertDetail {
         "ol",
         { class: "detail-before mono" },
         ...before.map((text) => el("li", { text: visible(text) })),
-        came === null ? null : el("li", { class: "is-it", text: visible(came) }),
+        el("li", { class: "is-it", text: visible(came) }),
       ),
     );
   }
@@ -220,6 +245,10 @@ export class AlertDetail {
       ["session", visible(alert.session) || "\u2013"],
       ["detector", `${alert.detector} \u00b7 ${job}`],
       ["rule", alert.rule],
+      ...(alert.evidence === undefined ? [] : [["evidence", t("detect.nats", { n: fmt.number(alert.evidence) })]]),
+      ...((alert.detectors?.length ?? 0) > 1
+        ? [["agree", alert.detectors.map((one) => `${one.name} ${fmt.number(one.evidence)}`).join(", ")]]
+        : []),
       ["stage", t(alert.stage === 2 ? "detect.stage_model" : "detect.stage_rule")],
       ["template", alert.template === null ? "\u2013" : `${alert.log_key}: ${visible(alert.template)}`],
       ["bundle", alert.bundle],

@@ -28,6 +28,7 @@ export class Engines {
     this.history = new History();
     this.jobs = [];
     this.rows = new Map();
+    this.totals = new Map(); // of those that have ended
     this.chosen = null;
     this.states = "";
     this.plots = [];
@@ -55,20 +56,37 @@ export class Engines {
   }
 
   async load() {
+    const asked = (this.asked = Symbol("load"));
+    let jobs;
     try {
-      this.jobs = await this.ctx.api.get("/detectors");
+      jobs = await this.ctx.api.get("/detectors");
     } catch (error) {
       complain(error);
       return;
     }
-    this.jobs.reverse();
+    if (asked !== this.asked) return; // a later answer is on its way
+    this.jobs = jobs.reverse();
     const alive = this.jobs.filter((job) => !["done", "failed"].includes(job.state));
     const ended = this.jobs.filter((job) => !alive.includes(job)).slice(0, ENDED_SHOWN);
+    await Promise.all(ended.map((job) => this.#total(job)));
+    if (asked !== this.asked) return;
     this.history.keep(new Set(this.jobs.map((job) => job.id)));
     this.#rows([...alive, ...ended]);
     const there = this.jobs.some((job) => job.id === this.chosen);
     this.#choose(there ? this.chosen : ((alive[0] ?? ended[0])?.id ?? null));
     this.#fill();
+  }
+
+  /** A list has no totals; of one that has ended they stay as they are. */
+  async #total(job) {
+    if (!this.totals.has(job.id)) {
+      try {
+        this.totals.set(job.id, (await this.ctx.api.get(`/detectors/${job.id}`)).result);
+      } catch {
+        return; // it was removed meanwhile
+      }
+    }
+    job.result = this.totals.get(job.id);
   }
 
   #build() {

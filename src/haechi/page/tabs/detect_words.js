@@ -3,7 +3,7 @@
 
 import { visible } from "./detect_text.js";
 
-const RULES = new Set(["event_likelihood", "session_likelihood", "top_k", "untrained_key", "no_template"]);
+const RULES = new Set(["event_likelihood", "session_likelihood", "top_k", "untrained_key", "no_template", "session"]);
 
 export function severityWord(severity, t) {
   return t(`detect.severity_${severity}`);
@@ -18,16 +18,19 @@ export function expectedWord(one, t) {
   return one.log_key === null ? t("detect.session_end") : visible(one.template);
 }
 
+/** Whether what surprised is that the session ended: such an alert carries the session's last line, and no template, as
+ * one on an unknown line does. */
+export function isEnd(alert) {
+  return alert.log_key === null && /^The session ended/.test(alert.reason);
+}
+
 /** One sentence: why this is an alert. */
 export function why(alert, t, fmt) {
   const { rule } = alert;
-  if (!RULES.has(rule)) {
-    return visible(alert.reason);
-  }
+  if (!RULES.has(rule)) return visible(alert.reason);
+  if (isEnd(alert)) return t("detect.why_end");
   if (rule === "event_likelihood" || rule === "top_k") {
-    const ended = alert.log_key === null && (alert.lines ?? []).length === 0;
-    const what = alert.log_key === null && alert.template === null && !ended ? "unknown" : rule;
-    return t(`detect.why_${what}`, { rank: alert.score + 1 });
+    return t(`detect.why_${alert.log_key === null ? "unknown" : rule}`, { rank: alert.score + 1 });
   }
   if (rule === "untrained_key" || rule === "no_template") {
     const again = alert.since_last_report ?? 0;
