@@ -70,13 +70,13 @@ class ConditionError(RuleError):
 
 
 class _Reader:
-    """Conditions to expressions. It counts, because YAML's aliases can make a short text a huge tree."""
+    """Conditions to expressions. It counts tests, because YAML's aliases can make a short text a huge tree;
+    a condition without a test is a mistake, so that bounds conditions as well."""
 
     def __init__(self) -> None:
         self.seen = 0
 
     def condition(self, data: Any, place: Place, depth: int = 1) -> Expression:
-        self.count(place)
         if depth > DEPTH_MAX:
             raise ConditionError(place, f"is nested deeper than {DEPTH_MAX}")
         if isinstance(data, Mapping):
@@ -132,7 +132,9 @@ class _Reader:
         return join_any(self.some(parts, place))
 
     def test(self, field: str, op: str | None, value: Any, nocase: bool | None, place: Place) -> Expression:
-        self.count(place)
+        self.seen += 1
+        if self.seen > PATTERNS_MAX:
+            raise ConditionError(place, f"is the end: more than {PATTERNS_MAX} patterns in one file")
         if field in NUMBER_FIELDS:
             op = op or "eq"
             names = _NAMES.get(field, ())
@@ -155,11 +157,6 @@ class _Reader:
         if not parts:
             raise ConditionError(place, "is empty; a condition, a value or a list of them is expected")
         return parts
-
-    def count(self, place: Place) -> None:
-        self.seen += 1
-        if self.seen > PATTERNS_MAX:
-            raise ConditionError(place, f"is the end: more than {PATTERNS_MAX} patterns in one file")
 
 
 def parse(text: str, name: str) -> list[Rule]:
