@@ -118,7 +118,7 @@ class Guard:
 
     def _refused(self, scope: Scope, headers: Mapping[str, str]) -> Refused | None:
         client = (scope.get("client") or ("unknown", 0))[0]
-        if not self._requests.take(client):
+        if not self._requests.take(client, _cost(scope)):
             return 429, f"more than {self._config.requests_per_second:g} requests a second from {client}"
         if not self._knows_host(scope, headers.get("host", "")):
             return 421, "the Host header is none of this server's names (hosts)"
@@ -129,6 +129,8 @@ class Guard:
             return 429, f"too many tokens were tried from {client}; wait some seconds"
         if not self._keys.demanded or _is_open(method, scope["path"]) or self._has_key(headers):
             return None
+        if method == "OPTIONS" and headers.get("origin") in self._config.origins:
+            return None  # a browser asks first whether it may show the token
         return 401, "a token is needed: Authorization: Bearer TOKEN, or POST /session from a browser"
 
     def _knows_host(self, scope: Scope, host: str) -> bool:
@@ -184,6 +186,11 @@ class _Answer:
             added = [header for header in (_NOT_KEPT, *self._headers) if header[0] not in said]
             message = {**message, "headers": [*own, *added]}
         await self._send(message)
+
+
+def _cost(scope: Scope) -> float:
+    """A page is some forty files, most of which a browser keeps: loading it is no flood."""
+    return 0.1 if scope["path"].startswith("/page/") else 1.0
 
 
 def _is_open(method: str, path: str) -> bool:

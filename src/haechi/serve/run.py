@@ -29,6 +29,8 @@ from haechi.serve.notify import knows
 from haechi.serve.plane import Plane
 
 HEADERS_S = 10.0
+TAKE_S = 10.0  # in which a client makes room for more of an answer that waits
+CROWD = 2  # times the connections that are answered
 GRACE_S = 3
 _WEBSOCKET_BYTES = 1024  # nothing is expected from there
 
@@ -38,14 +40,28 @@ class ServeError(Exception):
 
 
 class ImpatientProtocol(H11Protocol):
-    """Closes a connection whose request line and headers do not come in time: a client that sends a letter a
-    minute keeps nobody's place."""
+    """Closes a connection whose request line and headers do not come in time, or that does not take its
+    answer: a client that sends a letter a minute, or reads one, keeps nobody's place. Far beyond the
+    connections that there may be, one more is closed before it has said anything."""
 
     _waiting: asyncio.TimerHandle | None = None
+    _untaken: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if self.limit_concurrency and len(self.connections) > CROWD * self.limit_concurrency:
+            transport.abort()
+            return
         self._attend()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._untaken is None:
+            self._untaken = self.loop.call_later(TAKE_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._stop_untaken()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -53,6 +69,7 @@ class ImpatientProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._stop_untaken()
         super().connection_lost(exc)
 
     def _attend(self) -> None:
@@ -65,6 +82,11 @@ class ImpatientProtocol(H11Protocol):
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
+
+    def _stop_untaken(self) -> None:
+        if self._untaken is not None:
+            self._untaken.cancel()
+            self._untaken = None
 
     def _give_up(self) -> None:
         self._waiting = None
