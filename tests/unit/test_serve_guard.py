@@ -248,3 +248,43 @@ def test_buckets_of_very_many_clients_are_bounded() -> None:
     for client in range(CLIENTS_MAX + 100):
         assert buckets.take(str(client))
     assert len(buckets._left) == CLIENTS_MAX
+
+
+def test_files_of_the_page_count_an_eighth() -> None:
+    """A page is some forty requests at once, and a reload is no flood."""
+    guard, _ = guarded(requests_per_second=10)
+    files = [ask(guard, "GET", "/page/app.js").status_code for _ in range(161)]
+    assert files == [200] * 160 + [429]
+    assert ask(guard, "GET", "/status").status_code == 429
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 200),
+        ("HEAD", "/", 200),
+        ("GET", "/page/app.js", 200),
+        ("GET", "/page/", 200),
+        ("POST", "/", 401),
+        ("POST", "/page/app.js", 401),
+        ("GET", "/pages", 401),
+        ("GET", "/page", 401),
+        ("GET", "/status", 401),
+    ],
+)
+def test_the_page_alone_is_open_without_a_token(method: str, path: str, status: int) -> None:
+    guard, _ = guarded(token=TOKEN)
+    assert ask(guard, method, path).status_code == status
+
+
+def test_what_says_how_long_it_may_be_kept_is_left_alone() -> None:
+    async def kept(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"cache-control", b"public, max-age=60")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    clock = Clock()
+    answer = ask(Guard(kept, ServeConfig(), Keys(None, clock), clock), "GET", "/page/app.js")
+    assert answer.headers.get_list("cache-control") == ["public, max-age=60"]
+    guard, _ = guarded()
+    assert ask(guard, "GET", "/status").headers["cache-control"] == "no-store"

@@ -42,7 +42,7 @@ class Duration(click.ParamType[float]):
 @click.group("bench")
 def command() -> None:
     """Measure: hdfs, accuracy and mscred (what is found), parsing (templates), detect (speed, memory), storm
-    (sending), loop (storm to detect), soak (hours)."""
+    (sending), loop (storm to detect), serve (the control plane), soak (hours)."""
 
 
 @command.command("hdfs")
@@ -229,4 +229,29 @@ def soak(
 
     with refusals(MachineError, PlotError, ToolError):
         return run(SoakSettings(duration, eps, plain, plot, record), as_json)
+    return FAILED
+
+
+@command.command("serve")
+@click.option("--eps", type=Quantity(), default=4e6, show_default="4M", help="The storm's rate.")
+@click.option("--seconds", type=Quantity(), default=20, show_default=True, help="Of watching.")
+@click.option("--loads", type=click.IntRange(min=1), default=5, show_default=True, help="Of the page.")
+@click.option(
+    "--changes", type=click.IntRange(min=1), default=30, show_default=True, help="Of a storm's state."
+)
+@click.option("--kills", type=click.IntRange(min=1), default=5, show_default=True, help="Of a storm.")
+@json_option
+def serve(eps: float, seconds: float, loads: int, changes: int, kills: int, as_json: bool) -> int:
+    """What the control plane costs while a storm is watched in a browser; how soon the page shows what is so.
+
+    \b
+    haechi bench serve --json
+    """
+    from haechi.bench.machine import MachineError
+    from haechi.bench.serve import ServeBenchError, ServeSettings, run
+    from haechi.native.tools import ToolError
+    from haechi.serve.recovery import RecoveryError
+
+    with refusals(MachineError, RecoveryError, ServeBenchError, ToolError):
+        return run(ServeSettings(eps, seconds, loads, changes, kills), as_json)
     return FAILED

@@ -190,7 +190,7 @@ class _Answer:
 
 def _cost(scope: Scope) -> float:
     """A page is some forty files, most of which a browser keeps: loading it is no flood."""
-    return 0.1 if scope["path"].startswith("/page/") else 1.0
+    return 0.125 if scope["path"].startswith("/page/") else 1.0
 
 
 def _is_open(method: str, path: str) -> bool:

@@ -1,6 +1,7 @@
 // The head of the page: tabs, what is wrong now, the connection, language, colours, the event log.
 
 import { button, clear, el, svg, write } from "./dom.js";
+import { showKeys } from "./keys.js";
 import { onTheme, switchTheme, themeNow } from "./theme.js";
 import { LANGUAGES, has, languageNow, t } from "./words.js";
 
@@ -40,6 +41,8 @@ export function makeHead({ tabs, openLog, speak }) {
   const events = button("", openLog, { class: "quiet", id: "open-log", title: t("shell.log.open") });
   events.append(icon("log"), el("span", { class: "wide", text: t("shell.log.title") }), el("span", { class: "dot", hidden: true }));
 
+  const keys = button("?", showKeys, { class: "quiet keys-button", id: "open-keys", title: t("shell.keys.button"), "aria-label": t("shell.keys.button") });
+
   function showTheme() {
     const other = themeNow() === "dark" ? "light" : "dark";
     clear(theme).append(icon(other));
@@ -69,7 +72,7 @@ export function makeHead({ tabs, openLog, speak }) {
     el("a", { class: "brand", href: "#storm", "aria-label": "haechi" }, mark(), el("span", { text: "haechi" })),
     strip,
     firing,
-    el("div", { class: "head-end" }, connection, events, theme, language),
+    el("div", { class: "head-end" }, connection, events, keys, theme, language),
   );
 
   let shown = "";
