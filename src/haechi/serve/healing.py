@@ -9,17 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
-
-import psutil
 
 from haechi.config.detect import DetectConfig
 from haechi.config.serve import HealingConfig, ServeConfig
@@ -30,7 +25,7 @@ from haechi.heal.restart import Attempt, Plan
 from haechi.heal.resume import another, rest_of_storm
 from haechi.native.control import ControlError
 from haechi.native.tools import ToolError
-from haechi.serve import vitals
+from haechi.serve import emergencies, vitals
 from haechi.serve.fleet import Fleet, Job
 from haechi.serve.jobs import now_text
 from haechi.serve.journal import Journal
@@ -337,7 +332,14 @@ class Healer:
             f"emergency stop of {len(names)} storms: {len(unwell)} tools are unwell at once "
             f"({', '.join(sorted(unwell))}), more than {self._limits.emergency_above}"
         )
-        report = self._report(text, list(names), unwell)
+        report = emergencies.write(
+            self._state_folder / "emergencies",
+            text,
+            list(names),
+            [{"id": name, **self._patients[name].job.healing} for name in sorted(unwell)],
+            [job.view() for job in self._fleet.jobs() if job.alive],
+            [entry.view() for entry in self._journal.find(100)],
+        )
         for job in storms:
             job.error = text
             self._fleet.ask_to_end(job)
@@ -352,32 +354,6 @@ class Healer:
         )
         self._notifier.tell("emergency", "storms", "fired", "critical", text)
         return True
-
-    def _report(self, text: str, stopped: list[str], unwell: set[str]) -> Path | None:
-        when = datetime.now(UTC)
-        folder = self._state_folder / "emergencies"
-        path = folder / f"{when:%Y%m%dT%H%M%S}-{self.emergencies}.json"
-        memory = psutil.virtual_memory()
-        whole = {
-            "time": now_text(),
-            "text": text,
-            "stopped": stopped,
-            "unwell": [{"id": name, **self._patients[name].job.healing} for name in sorted(unwell)],
-            "host": {
-                "load": os.getloadavg(),
-                "memory_available_bytes": memory.available,
-                "memory_total_bytes": memory.total,
-            },
-            "jobs": [job.view() for job in self._fleet.jobs() if job.alive],
-            "events": [entry.view() for entry in self._journal.find(100)],
-        }
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.write_text(json.dumps(whole, indent=1, default=str))
-        except OSError as error:
-            logging.error("the report of an emergency is not written: %s", error)
-            return None
-        return path
 
     def _unwell(self) -> set[str]:
         return {
