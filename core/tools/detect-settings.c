@@ -40,6 +40,8 @@ static const setting table[] = {
      "FILE  PEM; clients must have a certificate by it"},
     {"format", TEXT, AT(engine.format), 0, 0,
      "NAME|PATTERN  the lines' form, instead of the bundle's"},
+    {"rules", TEXT, AT(engine.rules), 0, 0,
+     "FILE  stage one's rules, as haechi rules convert writes them"},
     {"alerts", TEXT, AT(engine.alerts), 0, 0, "FILE|-  where alerts go, a JSON object a line [-]"},
     {"follow", FLAG, AT(engine.source.follow), 0, 0, "go on as files grow, rotate and appear"},
     {"from_end", FLAG, AT(engine.source.from_end), 0, 0,

@@ -18,6 +18,7 @@ typedef struct hx_engine_config {
     const char *bundle;      /* directory */
     const char *onnxruntime; /* library; NULL: the loader's search path */
     const char *format;      /* instead of the bundle's; NULL */
+    const char *rules;       /* stage one's rule file (rules.h); NULL: none */
     hx_source_config source;
     uint32_t workers;    /* 1 .. 64 */
     const uint32_t *pin; /* processors for the workers, in turn; NULL: not pinned */
@@ -52,6 +53,9 @@ void hx_engine_pause(hx_engine *engine, bool paused);
 /* Loads, verifies and takes up another bundle; returns when every worker judges with it. No line is
  * lost and no session forgotten. On an error the engine goes on with the bundle it has. */
 int hx_engine_load_bundle(hx_engine *engine, const char *directory, hx_error *err);
+/* Reads, compiles and takes up another rule file; returns when every worker judges by it. No line
+ * is lost. On an error the engine goes on with the rules it has. */
+int hx_engine_load_rules(hx_engine *engine, const char *path, hx_error *err);
 /* A checkpoint now; returns when it is on the disk. HX_EINVAL where none is configured. */
 int hx_engine_checkpoint(hx_engine *engine, hx_error *err);
 

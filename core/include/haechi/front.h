@@ -5,6 +5,7 @@
 
 #include <haechi/error.h>
 #include <haechi/format.h>
+#include <haechi/rules.h>
 #include <haechi/slice.h>
 #include <haechi/template.h>
 
@@ -55,6 +56,29 @@ typedef struct hx_front_counters {
     uint64_t unseen;    /* lines that fit no template */
 } hx_front_counters;
 
+/* What rules say of an event; further ones of the same event follow where several deny it. */
+typedef struct hx_ruling {
+    uint32_t event;         /* its index */
+    uint32_t rule : 24;     /* that denies it, or HX_NO_RULE */
+    uint32_t allowed : 1;   /* raises no alert by itself */
+    uint32_t escalated : 1; /* what it raises is graver, and it is never left out */
+} hx_ruling;
+#define HX_NO_RULE 0xffffffu
+
+/* The most rulings that this many events can have. */
+#define HX_RULINGS_OF(events) ((size_t)(events) * HX_RULES_DENIED_MAX)
+
+/* Lines are judged by rules where they are read: whose place, and where what they say goes. A rule
+ * denies a line once, with the first event that it fits. */
+typedef struct hx_front_rules {
+    const hx_rules *rules;
+    hx_rule_seat *seat;
+    hx_slice source;
+    hx_ruling *rulings; /* in the order of the events; room for HX_RULINGS_OF them */
+    uint32_t count;
+    uint64_t over; /* rules beyond HX_RULES_DENIED_MAX that denied a line */
+} hx_front_rules;
+
 typedef struct hx_front hx_front;
 
 /* One thread's front. It borrows format and matcher, which may serve other threads too; a NULL
@@ -72,6 +96,9 @@ void hx_front_destroy(hx_front *front);
 uint32_t hx_front_read(hx_front *front, const char *buffer, uint32_t length, int64_t now_us,
                        hx_event *events, uint32_t capacity, uint32_t *consumed,
                        hx_front_counters *counters);
+
+/* From now on hx_front_read judges lines by these rules; NULL: by none. Borrowed. */
+void hx_front_rule(hx_front *front, hx_front_rules *rules);
 
 /* The shape of a line's message (hx_template_shape): what groups lines that fit no template. */
 uint64_t hx_front_shape(hx_front *front, hx_slice line);

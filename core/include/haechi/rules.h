@@ -76,6 +76,9 @@ int hx_rules_create(const char *json, size_t json_len, const char *name, uint32_
 void hx_rules_destroy(hx_rules *rules);
 
 uint32_t hx_rules_count(const hx_rules *rules);
+/* Which of the engine's sets it is: a number that its owner gives it, and 0 for NULL. */
+void hx_rules_number(hx_rules *rules, uint64_t epoch);
+uint64_t hx_rules_epoch(const hx_rules *rules);
 const hx_rule *hx_rules_get(const hx_rules *rules, uint32_t index);
 /* The first 16 hexadecimal digits of the file's sha256. */
 const char *hx_rules_digest(const hx_rules *rules);

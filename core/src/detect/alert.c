@@ -51,6 +51,7 @@ static double score_of(const hx_alert *a, const hx_bundle *b)
         return a->score;
     case HX_ALERT_NEW_KEY:
     case HX_ALERT_NEW_SHAPE:
+    case HX_ALERT_RULE:
         break;
     }
     return 1;
@@ -67,29 +68,48 @@ static double threshold_of(const hx_alert *a, const hx_bundle *b)
         return a->threshold;
     case HX_ALERT_NEW_KEY:
     case HX_ALERT_NEW_SHAPE:
+    case HX_ALERT_RULE:
         break;
     }
     return 0;
 }
 
+static const char *const severities[] = {"low", "medium", "high", "critical"};
+enum { LOW, MEDIUM, HIGH, CRITICAL };
+
+static int severity_named(const char *word)
+{
+    for (int i = LOW; i < CRITICAL; i++)
+        if (strcmp(word, severities[i]) == 0)
+            return i;
+    return CRITICAL;
+}
+
 /* How bad: what the line itself says of it (syslog's severity), and how far over the limit it is.
  */
-static const char *severity_of(const hx_alert *a, const hx_bundle *b)
+static int severity_found(const hx_alert *a, const hx_bundle *b)
 {
     double limit = threshold_of(a, b);
     bool unseen = is_deeplog(a) && a->token == b->deeplog.unseen;
     bool scored = is_deeplog(a) || a->kind == HX_ALERT_DETECTOR;
     bool far = unseen || (scored && limit > 0 && score_of(a, b) >= 2 * limit);
 
+    if (a->kind == HX_ALERT_RULE)
+        return a->matched->severity;
     if (a->severity_word)
-        return a->severity_word;
+        return severity_named(a->severity_word);
     if (a->severity <= 2)
-        return "critical";
+        return CRITICAL;
     if (a->severity == 3 || far)
-        return "high";
-    if (a->severity == 7)
-        return "low";
-    return "medium";
+        return HIGH;
+    return a->severity == 7 ? LOW : MEDIUM;
+}
+
+static const char *severity_of(const hx_alert *a, const hx_bundle *b)
+{
+    int found = severity_found(a, b);
+
+    return severities[a->lifted && found < CRITICAL ? found + 1 : found];
 }
 
 /* The likeliest tokens after the window, best first. Returns how many. */
@@ -195,8 +215,23 @@ static void put_opinions(const hx_alert *a, hx_text *out)
     hx_text_str(out, "]");
 }
 
+static void put_matched(const hx_rule *rule, hx_text *out)
+{
+    hx_text_json_key(out, "title");
+    hx_text_json_string(out, hx_slice_str(rule->title));
+    hx_text_json_key(out, "tags");
+    hx_text_str(out, "[");
+    for (uint32_t i = 0; i < rule->tag_count; i++) {
+        hx_text_str(out, i ? ", " : "");
+        hx_text_json_string(out, hx_slice_str(rule->tags[i]));
+    }
+    hx_text_str(out, "]");
+}
+
 static const char *detector_of(const hx_alert *a)
 {
+    if (a->kind == HX_ALERT_RULE)
+        return "rule";
     if (a->kind == HX_ALERT_DETECTOR)
         return a->detector;
     return is_deeplog(a) ? "deeplog" : "new_event";
@@ -207,6 +242,8 @@ static const char *rule_of(const hx_alert *a, const hx_bundle *b)
     switch (a->kind) {
     case HX_ALERT_DETECTOR:
         return a->rule;
+    case HX_ALERT_RULE:
+        return a->matched->id;
     case HX_ALERT_SESSION:
         return "session_likelihood";
     case HX_ALERT_NEW_KEY:
@@ -275,6 +312,13 @@ static void say_reason(const hx_alert *a, const hx_bundle *b, hx_text *say)
     case HX_ALERT_DETECTOR:
         hx_text_bytes(say, a->reason.ptr, a->reason.len);
         return;
+    case HX_ALERT_RULE:
+        hx_text_str(say, "The line fits the rule ");
+        say_quoted(say, hx_slice_str(a->matched->id));
+        if (strcmp(a->matched->title, a->matched->id) != 0)
+            hx_text_printf(say, ": %s", a->matched->title);
+        hx_text_str(say, ".");
+        return;
     case HX_ALERT_NEW_KEY:
         hx_text_str(say, "This kind of line was never trained on");
         break;
@@ -301,7 +345,9 @@ void hx_alert_render(const hx_alert *alert, const hx_bundle *bundle, hx_text *ou
     hx_text_json_key(out, "detector");
     hx_text_printf(out, "\"%s\"", detector_of(alert));
     hx_text_json_key(out, "rule");
-    hx_text_printf(out, "\"%s\"", rule_of(alert, bundle));
+    hx_text_json_string(out, hx_slice_str(rule_of(alert, bundle)));
+    if (alert->matched)
+        put_matched(alert->matched, out);
     hx_text_json_key(out, "score");
     hx_text_json_number(out, score_of(alert, bundle));
     hx_text_json_key(out, "threshold");

@@ -18,6 +18,7 @@ typedef enum hx_alert_kind {
     HX_ALERT_NEW_KEY,   /* new_event: a log key that was never trained on */
     HX_ALERT_NEW_SHAPE, /* new_event: a line that fits no template */
     HX_ALERT_DETECTOR,  /* one of detector.h's: it says itself what and why */
+    HX_ALERT_RULE,      /* stage one's: a rule denies the line */
 } hx_alert_kind;
 
 /* A detector that holds something against what the alert is about, and how much (detector.h). */
@@ -49,6 +50,9 @@ typedef struct hx_alert {
     hx_slice line;    /* empty where the bytes are no longer at hand */
     const hx_opinion *opinions; /* of all that agree, the strongest first */
     uint32_t opinion_count;
+
+    bool lifted;            /* one grade graver, since a rule escalates */
+    const hx_rule *matched; /* HX_ALERT_RULE: what denies the line */
 
     /* HX_ALERT_DETECTOR alone */
     const char *detector, *rule, *severity_word; /* severity_word: NULL: worked out */

@@ -33,9 +33,36 @@ void hx_batch_free(hx_batch *batch, uint32_t workers)
     hx_pages_unmap(batch->buffer, batch->capacity);
     hx_pages_unmap(batch->events, events * sizeof *batch->events);
     hx_pages_unmap(batch->novel, events * sizeof *batch->novel);
+    hx_pages_unmap(batch->rulings, HX_RULINGS_OF(events) * sizeof *batch->rulings);
     hx_pages_unmap(batch->owned, workers * events * sizeof *batch->owned);
     free(batch->owned_count);
     memset(batch, 0, sizeof *batch);
+}
+
+int hx_batch_make_rulings(hx_batch *batch)
+{
+    size_t events = hx_front_capacity(batch->capacity);
+
+    if (!batch->rulings)
+        batch->rulings = hx_pages_map(HX_RULINGS_OF(events) * sizeof *batch->rulings);
+    return batch->rulings ? 0 : HX_ENOMEM;
+}
+
+hx_ruling hx_batch_ruling(const hx_batch *batch, uint32_t event)
+{
+    uint32_t low = 0, high = batch->ruling_count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (batch->rulings[middle].event < event)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low < batch->ruling_count && batch->rulings[low].event == event)
+        return batch->rulings[low];
+    return (hx_ruling){event, HX_NO_RULE, 0, 0};
 }
 
 /* A line whose clock is not believed counts as one without a time: it must not move the watermark,
@@ -92,15 +119,26 @@ void hx_batch_read(hx_batch *batch, hx_front *front, uint32_t reader, uint32_t w
     const size_t room = hx_front_capacity(batch->capacity);
     int64_t earlier_us = HX_TIME_NONE;
     uint32_t consumed;
+    hx_front_rules by = {
+        .rules = batch->rules,
+        .seat = batch->rules ? hx_rules_seat(batch->rules, reader) : NULL,
+        .source = batch->source ? hx_slice_str(batch->source) : (hx_slice){0},
+        .rulings = batch->rulings,
+    };
 
     memset(&batch->counted, 0, sizeof batch->counted);
     batch->novel_count = 0;
     batch->clock_ahead = 0;
     batch->latest_us = HX_TIME_NONE;
     memset(batch->owned_count, 0, workers * sizeof *batch->owned_count);
+    if (batch->rules)
+        hx_front_rule(front, &by);
     batch->event_count =
         hx_front_read(front, batch->buffer, batch->chunk.length, batch->chunk.arrival_us,
                       batch->events, (uint32_t)room, &consumed, &batch->counted);
+    hx_front_rule(front, NULL);
+    batch->ruling_count = by.count;
+    batch->rules_over = by.over;
     for (uint32_t i = 0; i < batch->event_count; i++) {
         hx_event *e = &batch->events[i];
 

@@ -24,6 +24,7 @@ typedef struct hx_batch {
     hx_chunk chunk;    /* length 0: nothing but the orders below */
     const char *source;
     const hx_bundle *bundle; /* what this batch and the following ones are judged with */
+    const hx_rules *rules;   /* and these, or NULL */
     int64_t tick_us;         /* the watermark is at least this after the batch; or HX_TIME_NONE */
     bool arrival_time;       /* lines without a time get the time of arrival */
     bool checkpoint;         /* every worker saves its state after it */
@@ -38,6 +39,9 @@ typedef struct hx_batch {
     uint32_t
         *owned; /* [workers][hx_front_capacity(capacity)] indices of events; NULL for one worker */
     uint32_t *owned_count; /* [workers] */
+    hx_ruling *rulings;    /* what the rules say of the events; mapped when there are rules first */
+    uint32_t ruling_count;
+    uint64_t rules_over; /* rules that deny a line which enough others deny */
     hx_front_counters counted;
     uint64_t clock_ahead; /* lines that claim a time more than a day after their arrival */
 
@@ -51,6 +55,12 @@ void hx_batch_free(hx_batch *batch, uint32_t workers);
 /* Events, novelties and owners from the buffer, with the front of one worker, the reader, who
  * counts the lines. */
 void hx_batch_read(hx_batch *batch, hx_front *front, uint32_t reader, uint32_t workers);
+
+/* Room for what rules say. 0 or HX_ENOMEM. */
+int hx_batch_make_rulings(hx_batch *batch);
+
+/* What rules say of an event; of one they say nothing of: that. */
+hx_ruling hx_batch_ruling(const hx_batch *batch, uint32_t event);
 
 /* The worker a session or a novelty belongs to. */
 static inline uint32_t hx_batch_owner(uint64_t hash, uint32_t workers)

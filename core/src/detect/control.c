@@ -24,6 +24,29 @@ static void do_load_bundle(hx_engine *e, const cJSON *command, hx_text *out)
     hx_text_str(out, "}");
 }
 
+static void do_load_rules(hx_engine *e, const cJSON *command, hx_text *out)
+{
+    const char *file = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(command, "file"));
+    hx_error err = {{0}};
+    int rc;
+
+    if (!file) {
+        hx_control_put_error(out, "load_rules: \"file\" is needed: the rule file's path");
+        return;
+    }
+    rc = hx_engine_load_rules(e, file, &err);
+    if (rc) {
+        hx_control_put_result(out, rc, &err);
+        return;
+    }
+    hx_text_str(out, "{\"ok\": true");
+    hx_text_json_key(out, "rules");
+    hx_text_printf(out, "%u", hx_rules_count(atomic_load(&e->rules)));
+    hx_text_json_key(out, "digest");
+    hx_text_json_string(out, hx_slice_str(hx_rules_digest(atomic_load(&e->rules))));
+    hx_text_str(out, "}");
+}
+
 static void do_stats(hx_engine *e, hx_text *out)
 {
     hx_text_str(out, "{\"ok\": true, \"stats\": ");
@@ -48,6 +71,14 @@ static void execute(hx_engine *e, const char *name, const cJSON *command, hx_tex
         hx_engine_templates(e, command, out);
         return;
     }
+    if (strcmp(name, "load_rules") == 0) {
+        do_load_rules(e, command, out);
+        return;
+    }
+    if (strcmp(name, "rules") == 0) {
+        hx_engine_rules(e, command, out);
+        return;
+    }
     if (strcmp(name, "pause") == 0)
         hx_engine_pause(e, true);
     else if (strcmp(name, "resume") == 0)
@@ -58,8 +89,8 @@ static void execute(hx_engine *e, const char *name, const cJSON *command, hx_tex
         hx_engine_stop(e);
     else
         rc = hx_error_set(&err, HX_EINVAL,
-                          "\"%.40s\" is not stats, templates, load_bundle, pause, resume, "
-                          "checkpoint or stop",
+                          "\"%.40s\" is not stats, templates, rules, load_bundle, load_rules, "
+                          "pause, resume, checkpoint or stop",
                           name);
     hx_control_put_result(out, rc, &err);
 }

@@ -20,6 +20,8 @@ const hx_stat_def hx_engine_stat_defs[HX_ENGINE_STATS] = {
     [HX_ENGINE_INPUTS_OPEN] = {"inputs_open", HX_STAT_GAUGE},
     [HX_ENGINE_ALERT_RETRIES] = {"alert_write_retries", HX_STAT_COUNTER},
     [HX_ENGINE_BUNDLE_LOADS] = {"bundle_loads", HX_STAT_COUNTER},
+    [HX_ENGINE_RULE_LOADS] = {"rule_loads", HX_STAT_COUNTER},
+    [HX_ENGINE_RULES] = {"rules", HX_STAT_GAUGE},
     [HX_ENGINE_CHECKPOINTS] = {"checkpoints", HX_STAT_COUNTER},
     [HX_ENGINE_CHECKPOINT_ERRORS] = {"checkpoint_errors", HX_STAT_COUNTER},
     [HX_ENGINE_PAUSED] = {"paused", HX_STAT_GAUGE},
@@ -160,6 +162,8 @@ static int assemble(hx_engine *e, hx_error *err)
         rc = make_batches(e, err);
     if (!rc)
         rc = make_workers(e, err);
+    if (!rc && c->rules)
+        rc = hx_engine_first_rules(e, err);
     if (!rc && c->checkpoint)
         rc = hx_keeper_restore(e, err);
     if (!rc)
@@ -213,6 +217,8 @@ void hx_engine_destroy(hx_engine *engine)
     hx_stats_destroy(engine->stats);
     hx_bundle_destroy(engine->retired);
     hx_bundle_destroy(atomic_load(&engine->bundle));
+    hx_rules_destroy(engine->retired_rules);
+    hx_rules_destroy(atomic_load(&engine->rules));
     free(engine);
 }
 
@@ -355,7 +361,7 @@ static hx_batch *next_batch(hx_engine *e)
     while (atomic_load_explicit(&batch->users, memory_order_acquire))
         nanosleep(&pause, NULL);
     batch->chunk = (hx_chunk){0};
-    batch->event_count = 0;
+    batch->event_count = batch->ruling_count = 0;
     batch->tick_us = HX_TIME_NONE;
     batch->checkpoint = batch->last = batch->close_all = false;
     batch->arrival_time = e->live;
@@ -408,6 +414,20 @@ static void hand_out(hx_engine *e, hx_batch *batch)
         judge_inline(e, batch);
 }
 
+/* With what the batch is judged. */
+static void give_orders(hx_engine *e, hx_batch *batch, const hx_bundle *bundle,
+                        const hx_rules *rules)
+{
+    const hx_error err = {"rules: no memory for what they say of a batch"};
+
+    batch->bundle = bundle;
+    batch->rules = rules;
+    if (!rules || hx_batch_make_rulings(batch) == 0)
+        return;
+    batch->rules = NULL;
+    hx_engine_fail(e, HX_ENOMEM, &err);
+}
+
 static void note_data(hx_engine *e, hx_batch *batch, int64_t now_us)
 {
     batch->source = hx_source_input_name(e->source, batch->chunk.input);
@@ -447,16 +467,17 @@ static int read_source(hx_engine *e, hx_batch *batch, bool stopping)
 }
 
 /* One batch: what there is to read, or an order, or nothing. Returns false after the last. */
-static bool turn(hx_engine *e, uint64_t *epoch_sent)
+static bool turn(hx_engine *e, uint64_t epoch_sent[2])
 {
     hx_batch *batch = next_batch(e);
     /* Once: a checkpoint must name the log keys of the bundle that its batch is judged with. */
     const hx_bundle *bundle = atomic_load(&e->bundle);
+    const hx_rules *rules = atomic_load(&e->rules);
     bool stopping = atomic_load(&e->stopping);
     int rc = read_source(e, batch, stopping);
     int64_t now_us;
 
-    batch->bundle = bundle;
+    give_orders(e, batch, bundle, rules);
     now_us = monotonic_us();
     if (rc == 0)
         note_data(e, batch, now_us);
@@ -477,8 +498,9 @@ static bool turn(hx_engine *e, uint64_t *epoch_sent)
     publish_source(e);
     hx_network_publish(e, now_us, false);
     if (rc == 0 || batch->tick_us != HX_TIME_NONE || batch->last || batch->checkpoint ||
-        bundle->epoch != *epoch_sent) {
-        *epoch_sent = bundle->epoch;
+        bundle->epoch != epoch_sent[0] || hx_rules_epoch(rules) != epoch_sent[1]) {
+        epoch_sent[0] = bundle->epoch;
+        epoch_sent[1] = hx_rules_epoch(rules);
         if (rc)
             batch->chunk.arrival_us = hx_engine_now_us();
         hand_out(e, batch);
@@ -492,7 +514,7 @@ static void first_checkpoint(hx_engine *e)
 {
     hx_batch *batch = next_batch(e);
 
-    batch->bundle = atomic_load(&e->bundle);
+    give_orders(e, batch, atomic_load(&e->bundle), atomic_load(&e->rules));
     batch->chunk.arrival_us = hx_engine_now_us();
     batch->checkpoint = hx_keeper_begin(e, batch->bundle);
     if (!batch->checkpoint)
@@ -503,7 +525,7 @@ static void first_checkpoint(hx_engine *e)
 
 int hx_engine_run(hx_engine *engine, hx_error *err)
 {
-    uint64_t epoch_sent = 0;
+    uint64_t epoch_sent[2] = {0, 0}; /* of the bundle and of the rules */
     int rc = 0;
 
     atomic_store(&engine->started_ns, monotonic_ns());
@@ -518,7 +540,7 @@ int hx_engine_run(hx_engine *engine, hx_error *err)
     atomic_store(&engine->running, rc == 0);
     if (!rc && engine->config.checkpoint && !engine->resumed)
         first_checkpoint(engine);
-    while (!rc && turn(engine, &epoch_sent))
+    while (!rc && turn(engine, epoch_sent))
         ;
     if (engine->crew)
         hx_crew_join(engine);

@@ -20,6 +20,8 @@ enum hx_engine_stat {
     HX_ENGINE_INPUTS_OPEN,
     HX_ENGINE_ALERT_RETRIES,
     HX_ENGINE_BUNDLE_LOADS,
+    HX_ENGINE_RULE_LOADS,
+    HX_ENGINE_RULES,
     HX_ENGINE_CHECKPOINTS,
     HX_ENGINE_CHECKPOINT_ERRORS,
     HX_ENGINE_PAUSED,
@@ -84,6 +86,9 @@ struct hx_engine {
     hx_bundle
         *retired; /* a bundle that a worker may still have been using when the last load ended */
 
+    _Atomic(hx_rules *) rules; /* what the next batch is judged by; NULL: none */
+    hx_rules *retired_rules;   /* as the bundle above */
+
     _Atomic int64_t latest_us; /* largest event time judged */
     _Atomic bool stopping, paused, checkpoint_wanted, failed, running, ended;
     pthread_mutex_t error_lock;
@@ -142,6 +147,12 @@ void hx_network_summary(hx_engine *engine, hx_text *out);
  *   "counts": true: the counts of all log keys beside that, an array in their order */
 struct cJSON;
 void hx_engine_templates(hx_engine *engine, const struct cJSON *command, hx_text *out);
+
+/* stage_one.c: the rules that are in force */
+int hx_engine_first_rules(hx_engine *engine, hx_error *err);
+/* {"ok": true, "rules": ..., "hits": [...]}: "limit" (100, at most 1000) and "offset" say which;
+ * "sort": "count" or, where it is not given, the order of the file. */
+void hx_engine_rules(hx_engine *engine, const struct cJSON *command, hx_text *out);
 
 /* control.c: an hx_control_answer_fn whose context is the engine. */
 void hx_engine_answer(void *engine, const char *line, size_t len, hx_text *out);

@@ -16,6 +16,7 @@ struct hx_front {
     hx_session_rule rule;
     uint32_t prefix_len;
     hx_format_scratch header;
+    hx_front_rules *rules; /* or NULL */
 };
 
 static int check_rule(const hx_session_rule *rule, hx_error *err)
@@ -345,6 +346,7 @@ static void begin_event(hx_event *event, uint32_t line, uint32_t length, int64_t
 typedef struct front_line {
     hx_record record;
     hx_match_place place;
+    hx_rule_place rule_places[2]; /* of the line and of the message */
     uint32_t at, length;
     bool good; /* has the format */
 } front_line;
@@ -357,6 +359,11 @@ static inline void look_ahead(hx_front *f, const char *buffer, front_line *l)
                               &l->record) == 0;
     if (l->good)
         l->place = hx_matcher_look(f->match, l->record.message);
+    if (__builtin_expect(l->good && f->rules, 0)) {
+        l->rule_places[0] = hx_rule_seat_look(f->rules->seat, HX_RULE_LINE,
+                                              hx_slice_make(buffer + l->at, l->length));
+        l->rule_places[1] = hx_rule_seat_look(f->rules->seat, HX_RULE_MESSAGE, l->record.message);
+    }
 }
 
 /* The lines from *at on, as many as there is certainly room for, but for the first one: that is
@@ -398,6 +405,95 @@ static uint32_t read_line(hx_front *f, const char *buffer, uint32_t length, cons
     return events_of_record(f, &l->record, buffer + length, events, capacity);
 }
 
+/* --- rules -------------------------------------------------------------------------------------
+ */
+
+void hx_front_rule(hx_front *front, hx_front_rules *rules)
+{
+    front->rules = rules;
+}
+
+static uint32_t number_of(uint8_t value)
+{
+    return value == HX_PRI_NONE ? HX_RULE_NUMBER_NONE : value;
+}
+
+static hx_rule_line line_for_rules(const hx_front *f, const char *buffer, const front_line *l)
+{
+    hx_rule_line line = {.number = {HX_RULE_NUMBER_NONE, HX_RULE_NUMBER_NONE, HX_RULE_NUMBER_NONE}};
+
+    line.text[HX_RULE_LINE] = hx_slice_make(buffer + l->at, l->length);
+    line.text[HX_RULE_SOURCE] = f->rules->source;
+    if (!f->format)
+        return line;
+    line.text[HX_RULE_MESSAGE] = l->record.message;
+    line.text[HX_RULE_HOST] = l->record.host;
+    line.text[HX_RULE_PROCESS] = l->record.process;
+    line.text[HX_RULE_PID] = l->record.pid;
+    line.number[HX_RULE_SEVERITY - HX_RULE_TEXTS] = number_of(l->record.severity);
+    line.number[HX_RULE_FACILITY - HX_RULE_TEXTS] = number_of(l->record.facility);
+    return line;
+}
+
+static void put_event(const hx_front *f, const hx_event *e, hx_rule_line *line)
+{
+    const bool known = e->key != HX_KEY_UNSEEN;
+
+    line->text[HX_RULE_SESSION] = hx_slice_make(e->name, e->name_len);
+    line->text[HX_RULE_TEMPLATE] = known && hx_rules_use(f->rules->rules, HX_RULE_TEMPLATE) &&
+                                           hx_matcher_text(f->matcher, e->key)
+                                       ? hx_slice_str(hx_matcher_text(f->matcher, e->key))
+                                       : (hx_slice){0};
+    line->number[HX_RULE_LOG_KEY - HX_RULE_TEXTS] = known ? e->key : HX_RULE_NUMBER_NONE;
+}
+
+/* line_began: the first ruling of the same line. */
+static bool denied_before(const hx_front_rules *r, uint32_t line_began, uint32_t rule)
+{
+    for (uint32_t i = line_began; i < r->count; i++)
+        if (r->rulings[i].rule == rule)
+            return true;
+    return false;
+}
+
+static void note_ruling(hx_front_rules *r, uint32_t event, uint32_t line_began,
+                        const hx_ruled *ruled)
+{
+    hx_ruling ruling = {event, HX_NO_RULE, ruled->allow, ruled->escalate};
+    const uint32_t before = r->count;
+
+    for (uint32_t i = 0; i < ruled->denied_count; i++) {
+        if (denied_before(r, line_began, ruled->denied[i]))
+            continue;
+        ruling.rule = ruled->denied[i];
+        r->rulings[r->count++] = ruling;
+    }
+    ruling.rule = HX_NO_RULE;
+    if (r->count == before && (ruled->allow || ruled->escalate))
+        r->rulings[r->count++] = ruling;
+}
+
+/* One look for all of a line's events, unless the rules ask for what they differ in. */
+static void rule_line(const hx_front *f, const char *buffer, const front_line *l,
+                      const hx_event *events, uint32_t first, uint32_t made)
+{
+    hx_front_rules *r = f->rules;
+    const uint32_t line_began = r->count;
+    const bool differ = !f->format || hx_rules_use(r->rules, HX_RULE_SESSION);
+    hx_rule_line line = line_for_rules(f, buffer, l);
+    const hx_ruled *ruled = NULL;
+
+    for (uint32_t i = first; i < first + made; i++) {
+        if (i == first || differ) {
+            put_event(f, &events[i], &line);
+            ruled = hx_rule_seat_judge(r->seat, &line, f->format ? l->rule_places : NULL);
+            r->over += ruled ? ruled->denied_over : 0;
+        }
+        if (ruled)
+            note_ruling(r, i, line_began, ruled);
+    }
+}
+
 uint32_t hx_front_read(hx_front *front, const char *buffer, uint32_t length, int64_t now_us,
                        hx_event *events, uint32_t capacity, uint32_t *consumed,
                        hx_front_counters *counters)
@@ -422,6 +518,8 @@ uint32_t hx_front_read(hx_front *front, const char *buffer, uint32_t length, int
             counters->unseen += made && events[n].key == HX_KEY_UNSEEN;
             if (made && events[n].time_us > latest_us)
                 latest_us = events[n].time_us;
+            if (__builtin_expect(made && front->rules, 0))
+                rule_line(front, buffer, l, events, n, made);
             n += made;
         }
     *consumed = at;

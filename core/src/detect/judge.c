@@ -45,10 +45,10 @@ static inline bool is_due(const hx_worker *w)
            w->evidence_count == HX_EVIDENCE_MAX;
 }
 
-static bool over_bound(const hx_worker *w)
+static bool over_bound(const hx_worker *w, bool escalated)
 {
-    return w->model_broken ||
-           (w->shared->max_model_windows && w->model_windows >= w->shared->max_model_windows);
+    return w->model_broken || (!escalated && w->shared->max_model_windows &&
+                               w->model_windows >= w->shared->max_model_windows);
 }
 
 void hx_judge_event(hx_worker *worker, uint32_t slot, uint16_t token, uint32_t event,
@@ -63,7 +63,11 @@ void hx_judge_event(hx_worker *worker, uint32_t slot, uint16_t token, uint32_t e
     if (__builtin_expect(is_due(w), 0))
         hx_judge_settle(w);
     item = &w->items[w->item_count++];
-    *item = (hx_item){slot, event, HX_NO_ROW, HX_NOWHERE, {0, 0}, token, (uint8_t)kind};
+    *item = (hx_item){slot, event, HX_NO_ROW, HX_NOWHERE, {0, 0}, token, (uint8_t)kind, 0, 0};
+    if (kind == HX_ITEM_EVENT) {
+        item->allowed = w->ruling.allowed;
+        item->escalated = w->ruling.escalated;
+    }
     if (kind == HX_ITEM_RELEASE || !dl->enabled)
         return;
     if (token == dl->unseen) {
@@ -78,7 +82,7 @@ void hx_judge_event(hx_worker *worker, uint32_t slot, uint16_t token, uint32_t e
             w->count[HX_STAT_MEMO_HITS]++;
             if (__builtin_expect(anomalous(dl, token, item->surprise), 0))
                 keep_evidence(w, item, window);
-        } else if (over_bound(w)) {
+        } else if (over_bound(w, item->escalated)) {
             item->kind = kind == HX_ITEM_END ? HX_ITEM_UNSCORED_END : HX_ITEM_UNSCORED;
         } else {
             item->row = pending_row(w, window);
@@ -178,6 +182,14 @@ static void judge_item(hx_worker *w, const hx_item *item, hx_session *s)
 {
     const hx_deeplog *dl = &w->bundle->deeplog;
 
+    /* After the events before it, and so at the same one however many were judged together. */
+    if (__builtin_expect(item->escalated, 0))
+        s->flags |= HX_SESSION_ESCALATED;
+    if (__builtin_expect(item->allowed, 0)) {
+        if (anomalous(dl, item->token, item->surprise))
+            hx_judge_allowed(w, s);
+        return;
+    }
     s->sum_q10 += item->surprise.q10;
     if (s->events++ == 0 || item->surprise.q10 > s->worst_q10)
         note_worst(w, s, item);

@@ -30,6 +30,8 @@ typedef struct hx_item {
     hx_surprise surprise;
     uint16_t token;
     uint8_t kind;
+    bool allowed : 1;   /* by a rule */
+    bool escalated : 1; /* by a rule */
 } hx_item;
 
 /* Who reports, for hx_judge_report. */
@@ -47,6 +49,7 @@ struct hx_worker {
     uint64_t front_epoch; /* ahead of epoch while older batches are still to be judged */
     const hx_bundle *bundle;
     _Atomic uint64_t epoch; /* the bundle's; read by other threads */
+    _Atomic uint64_t rules_epoch;
 
     hx_sessions sessions;
     hx_memo memo;
@@ -54,7 +57,8 @@ struct hx_worker {
     int64_t watermark_us;
     int64_t swept_us; /* watermark of the last search for idle sessions */
 
-    hx_batch *batch; /* the one being judged */
+    hx_batch *batch;  /* the one being judged */
+    hx_ruling ruling; /* what rules say of the event at hand */
     hx_item items[HX_ITEMS_MAX];
     uint32_t item_count;
     uint16_t pending[HX_PENDING_MAX][HX_WINDOW_MAX];
@@ -95,6 +99,13 @@ void hx_judge_event_alert(hx_worker *worker, const hx_item *item, hx_session *se
 /* A session that has ended: asks deeplog and the other detectors; the alert is of the one with the
  * strongest evidence and names all that agree. */
 void hx_judge_session(hx_worker *worker, const hx_item *item, hx_session *session);
+
+/* ruling.c: what rules say of an event of the batch at hand. */
+hx_ruling hx_judge_ruling(const hx_worker *worker, const hx_event *event);
+/* The alert of a rule that denies an event. */
+void hx_judge_deny(hx_worker *worker, const hx_ruling *ruling);
+/* An event that is anomalous to deeplog and that a rule allows. */
+void hx_judge_allowed(hx_worker *worker, const hx_session *session);
 
 /* An hx_reporter's report. */
 void hx_judge_report(hx_reporter *reporter, const hx_event *event, int64_t time_us,

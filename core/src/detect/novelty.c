@@ -21,7 +21,7 @@ void hx_novelty_free(hx_novelty *novelty)
     novelty->entries = NULL;
 }
 
-static hx_novelty_entry *find(hx_novelty *novelty, uint64_t id)
+static hx_novelty_entry *find(const hx_novelty *novelty, uint64_t id)
 {
     uint32_t at = (uint32_t)id & novelty->mask;
 
@@ -32,6 +32,19 @@ static hx_novelty_entry *find(hx_novelty *novelty, uint64_t id)
     return &novelty->entries[at];
 }
 
+static bool is_due(const hx_novelty_entry *entry, int64_t now_us, int64_t repeat_us)
+{
+    return now_us != INT64_MIN && entry->reported_us != INT64_MIN &&
+           now_us - entry->reported_us >= repeat_us;
+}
+
+bool hx_novelty_due(const hx_novelty *novelty, uint64_t id, int64_t now_us, int64_t repeat_us)
+{
+    const hx_novelty_entry *entry = find(novelty, id | (id == 0));
+
+    return !entry->id || is_due(entry, now_us, repeat_us);
+}
+
 bool hx_novelty_note(hx_novelty *novelty, uint64_t id, int64_t now_us, int64_t repeat_us,
                      uint64_t *since)
 {
@@ -40,8 +53,7 @@ bool hx_novelty_note(hx_novelty *novelty, uint64_t id, int64_t now_us, int64_t r
     id |= id == 0;
     entry = find(novelty, id);
     if (entry->id) {
-        bool due = now_us != INT64_MIN && entry->reported_us != INT64_MIN &&
-                   now_us - entry->reported_us >= repeat_us;
+        bool due = is_due(entry, now_us, repeat_us);
 
         if (!due && entry->reported_us == INT64_MIN)
             entry->reported_us = now_us;

@@ -29,6 +29,9 @@ void hx_novelty_free(hx_novelty *novelty);
 bool hx_novelty_note(hx_novelty *novelty, uint64_t id, int64_t now_us, int64_t repeat_us,
                      uint64_t *since);
 
+/* Whether the next occurrence of id would be reported; nothing is noted. */
+bool hx_novelty_due(const hx_novelty *novelty, uint64_t id, int64_t now_us, int64_t repeat_us);
+
 /* For a checkpoint: puts an entry back as it was. */
 void hx_novelty_restore(hx_novelty *novelty, hx_novelty_entry entry);
 

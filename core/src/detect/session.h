@@ -14,9 +14,10 @@
 #define HX_SESSION_NONE UINT32_MAX
 
 enum {
-    HX_SESSION_OPEN = 1,    /* in the index */
-    HX_SESSION_CLOSING = 2, /* out of the index, its end not yet judged */
-    HX_SESSION_ALERTED = 4, /* has had its alert; further ones are counted as suppressed */
+    HX_SESSION_OPEN = 1,      /* in the index */
+    HX_SESSION_CLOSING = 2,   /* out of the index, its end not yet judged */
+    HX_SESSION_ALERTED = 4,   /* has had its alert; further ones are counted as suppressed */
+    HX_SESSION_ESCALATED = 8, /* a rule has made what it raises graver */
 };
 
 #define HX_SESSION_NAME_NEAR   28

@@ -56,12 +56,30 @@ static void put_latencies(hx_engine *e, uint32_t index, const char *name, hx_tex
     free(sum);
 }
 
+static void put_observed(hx_engine *e, hx_text *out)
+{
+    hx_text members = {0};
+
+    /* Several workers' would have to be added up; training uses one. */
+    if (atomic_load(&e->ended) && e->shared.workers == 1)
+        hx_worker_observed(e->worker[0], &members);
+    if (members.len) {
+        hx_text_json_key(out, "observed");
+        hx_text_str(out, "{");
+        hx_text_bytes(out, members.ptr, members.len);
+        hx_text_str(out, "}");
+    }
+    out->failed |= members.failed;
+    hx_text_free(&members);
+}
+
 void hx_engine_summary(hx_engine *engine, hx_text *out)
 {
     double seconds = (double)elapsed_ns(engine) / 1e9;
     uint64_t lines = hx_stats_total(engine->stats, HX_STAT_LINES);
     uint64_t windows = hx_stats_total(engine->stats, HX_STAT_WINDOWS);
     hx_usage usage = hx_usage_now();
+    const hx_rules *rules;
 
     hx_text_str(out, "{");
     put_number(out, "seconds", seconds);
@@ -83,6 +101,12 @@ void hx_engine_summary(hx_engine *engine, hx_text *out)
     put_count(out, "rss_peak_bytes", usage.rss_peak_bytes);
     hx_text_json_key(out, "bundle");
     hx_text_json_string(out, hx_slice_str(atomic_load(&engine->bundle)->digest));
+    hx_text_json_key(out, "rules_digest");
+    pthread_mutex_lock(&engine->bundle_lock); /* they are not freed meanwhile */
+    rules = atomic_load(&engine->rules);
+    hx_text_json_string(out, hx_slice_str(rules ? hx_rules_digest(rules) : ""));
+    pthread_mutex_unlock(&engine->bundle_lock);
     hx_network_summary(engine, out);
+    put_observed(engine, out);
     hx_text_str(out, "}");
 }

@@ -90,6 +90,7 @@ static void emit_deeplog(hx_worker *w, const hx_item *item, hx_session *s, hx_al
         .opinion_count = opinion_count,
     };
 
+    alert.lifted = (s->flags & HX_SESSION_ESCALATED) != 0;
     add_expectation(w, item, &alert);
     if (item->event != HX_NO_EVENT) {
         const hx_event *e = &batch->events[item->event];
@@ -230,6 +231,7 @@ static void emit_outcome(hx_worker *w, const hx_item *item, hx_session *s, const
     alert.detail = hx_slice_make(detail.ptr, detail.len);
     if (!alert.source)
         alert.source = ""; /* an input of an earlier run */
+    alert.lifted = (s->flags & HX_SESSION_ESCALATED) != 0;
     alert.line = line_again(w, s, alert.source, alert.offset, buffer);
     hx_judge_emit(w, &alert);
     w->out.failed |= reason.failed | detail.failed;
@@ -297,7 +299,13 @@ void hx_judge_report(hx_reporter *reporter, const hx_event *event, int64_t time_
     hx_worker_reporter *r = (hx_worker_reporter *)reporter;
     hx_opinion opinion = {r->worker->room.set->detector[r->detector]->name, finding->evidence};
     hx_alert alert = alert_of(r, finding, &opinion);
+    hx_ruling ruling = event ? hx_judge_ruling(r->worker, event) : (hx_ruling){0, HX_NO_RULE, 0, 0};
 
+    if (ruling.allowed) {
+        r->worker->count[HX_STAT_ALLOWED_ALERTS]++;
+        return;
+    }
+    alert.lifted = ruling.escalated;
     /* Of a session's event there is one alert; what is of no session reports as often as it has
      * reason to. */
     if (r->slot != HX_SESSION_NONE && !may_alert(r->worker, &r->worker->sessions.slots[r->slot]))

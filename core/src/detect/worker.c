@@ -34,6 +34,13 @@ const hx_stat_def hx_worker_stat_defs[HX_WORKER_STATS] = {
     [HX_STAT_ALERTS_SUPPRESSED] = {"alerts_suppressed", HX_STAT_COUNTER},
     [HX_STAT_ALERTS_KNOWN] = {"alerts_known", HX_STAT_COUNTER},
     [HX_STAT_NOVELTIES_SUPPRESSED] = {"novelties_suppressed", HX_STAT_COUNTER},
+    [HX_STAT_ALLOWED_ALERTS] = {"allowed_alerts", HX_STAT_COUNTER},
+    [HX_STAT_RULE_HITS_DENY] = {"rule_hits_deny", HX_STAT_COUNTER},
+    [HX_STAT_RULE_HITS_ALLOW] = {"rule_hits_allow", HX_STAT_COUNTER},
+    [HX_STAT_RULE_HITS_ESCALATE] = {"rule_hits_escalate", HX_STAT_COUNTER},
+    [HX_STAT_RULE_ALERTS_OVER] = {"rule_alerts_over", HX_STAT_COUNTER},
+    [HX_STAT_RULE_KNOWN] = {"rule_texts_known", HX_STAT_COUNTER},
+    [HX_STAT_RULE_SCANS] = {"rule_scans", HX_STAT_COUNTER},
     [HX_STAT_SESSIONS_OPEN] = {"sessions_open", HX_STAT_GAUGE},
     [HX_STAT_BATCH_NS] = {"batch_ns", HX_STAT_HISTOGRAM},
     [HX_STAT_ALERT_LATENCY_US] = {"alert_latency_us", HX_STAT_HISTOGRAM},
@@ -99,7 +106,7 @@ static int make_detector_room(hx_worker *w, const hx_bundle *bundle, hx_error *e
     if (hx_detector_room_init(&w->room, &bundle->detectors, w->index, w->shared->workers,
                               w->sessions.slot_count))
         return hx_error_set(err, HX_ENOMEM, "worker: no memory for its detectors");
-    w->reporter = (hx_worker_reporter){{hx_judge_report}, w, 0, HX_SESSION_NONE};
+    w->reporter = (hx_worker_reporter){{HX_TIME_NONE, hx_judge_report}, w, 0, HX_SESSION_NONE};
     look_beside(w);
     return 0;
 }
@@ -247,9 +254,34 @@ static int adopt(hx_worker *w, const hx_bundle *bundle, hx_error *err)
     return 0;
 }
 
+void hx_worker_observed(const hx_worker *worker, hx_text *out)
+{
+    const hx_detector_set *set = worker->room.set;
+    hx_text members = {0};
+
+    for (uint32_t i = 0; i < set->count; i++) {
+        if (set->detector[i]->observed)
+            set->detector[i]->observed(worker->room.state[i], &members);
+        if (!members.len)
+            continue;
+        hx_text_json_key(out, set->detector[i]->name);
+        hx_text_str(out, "{");
+        hx_text_bytes(out, members.ptr, members.len);
+        hx_text_str(out, "}");
+        members.len = 0;
+    }
+    out->failed |= members.failed;
+    hx_text_free(&members);
+}
+
 uint64_t hx_worker_epoch(const hx_worker *worker)
 {
     return atomic_load(&worker->epoch);
+}
+
+uint64_t hx_worker_rules_epoch(const hx_worker *worker)
+{
+    return atomic_load(&worker->rules_epoch);
 }
 
 /* --- sessions ----------------------------------------------------------------------------------
@@ -388,6 +420,22 @@ static void take_event(hx_worker *w, const hx_event *e, uint32_t index, int64_t 
         close_session(w, slot, HX_ITEM_END);
 }
 
+/* What the rules say of the event at this index, their alerts made. *next: the first ruling that is
+ * of no earlier event. */
+static hx_ruling obey(hx_worker *w, const hx_batch *batch, uint32_t index, uint32_t *next)
+{
+    hx_ruling first = {index, HX_NO_RULE, 0, 0};
+
+    while (*next < batch->ruling_count && batch->rulings[*next].event < index)
+        ++*next;
+    if (*next < batch->ruling_count && batch->rulings[*next].event == index)
+        first = batch->rulings[*next];
+    for (; *next < batch->ruling_count && batch->rulings[*next].event == index; ++*next)
+        if (batch->rulings[*next].rule != HX_NO_RULE)
+            hx_judge_deny(w, &batch->rulings[*next]);
+    return first;
+}
+
 static void take_events(hx_worker *w, const hx_batch *batch)
 {
     const uint32_t workers = w->shared->workers;
@@ -396,7 +444,9 @@ static void take_events(hx_worker *w, const hx_batch *batch)
     const uint32_t n = owned ? batch->owned_count[w->index] : batch->event_count;
     const hx_event *events = batch->events;
     const int64_t base_us = w->watermark_us;
+    uint32_t next_ruling = 0;
 
+    w->ruling = (hx_ruling){0, HX_NO_RULE, 0, 0};
     for (uint32_t i = 0; i < n; i++) {
         uint32_t at = owned ? owned[i] : i;
 
@@ -406,6 +456,8 @@ static void take_events(hx_worker *w, const hx_batch *batch)
         if (i + AHEAD_SLOT < n)
             hx_sessions_prefetch_slot(
                 &w->sessions, events[owned ? owned[i + AHEAD_SLOT] : i + AHEAD_SLOT].session);
+        if (__builtin_expect(batch->ruling_count != 0, 0))
+            w->ruling = obey(w, batch, at, &next_ruling);
         take_event(w, &events[at], at, base_us);
     }
 }
@@ -420,6 +472,7 @@ static void take_novelties(hx_worker *w, const hx_batch *batch)
 
     for (uint32_t i = 0; i < batch->novel_count; i++) {
         const hx_novel *n = &batch->novel[i];
+        hx_ruling ruling;
         const hx_event *e = &batch->events[n->event];
         hx_alert alert = {
             .kind = e->key == HX_KEY_UNSEEN ? HX_ALERT_NEW_SHAPE : HX_ALERT_NEW_KEY,
@@ -438,6 +491,13 @@ static void take_novelties(hx_worker *w, const hx_batch *batch)
 
         if (hx_batch_owner(n->id, w->shared->workers) != w->index)
             continue;
+        ruling = hx_batch_ruling(batch, n->event);
+        alert.lifted = ruling.escalated;
+        if (ruling.allowed) { /* it has not been reported: the next one may be */
+            w->count[HX_STAT_ALLOWED_ALERTS] +=
+                hx_novelty_due(&w->novelty, n->id, e->time_us, repeat_us);
+            continue;
+        }
         if (hx_novelty_note(&w->novelty, n->id, e->time_us, repeat_us, &alert.since))
             hx_judge_emit(w, &alert);
         else
@@ -448,14 +508,31 @@ static void take_novelties(hx_worker *w, const hx_batch *batch)
 /* --- a batch -----------------------------------------------------------------------------------
  */
 
+/* What the reading of a batch added to what its rules have counted. */
+static void count_rules(hx_worker *w, const hx_batch *batch, const hx_rule_counters *before)
+{
+    const hx_rule_counters *now = hx_rule_seat_counters(hx_rules_seat(batch->rules, w->index));
+
+    for (uint32_t action = 0; action < HX_RULE_ACTIONS; action++)
+        w->count[HX_STAT_RULE_HITS_DENY + action] += now->hits[action] - before->hits[action];
+    w->count[HX_STAT_RULE_KNOWN] += now->known - before->known;
+    w->count[HX_STAT_RULE_SCANS] += now->scans - before->scans;
+    w->count[HX_STAT_RULE_ALERTS_OVER] += batch->rules_over;
+}
+
 int hx_worker_read(hx_worker *worker, hx_batch *batch, hx_error *err)
 {
     /* A front for a new bundle; the sessions follow when the worker judges the same batch. */
     int rc = make_front(worker, batch->bundle, err);
+    hx_rule_counters before = {{0}, 0, 0};
 
     if (rc)
         return rc;
+    if (batch->rules)
+        before = *hx_rule_seat_counters(hx_rules_seat(batch->rules, worker->index));
     hx_batch_read(batch, worker->front, worker->index, worker->shared->workers);
+    if (batch->rules)
+        count_rules(worker, batch, &before);
     worker->count[HX_STAT_LINES] += batch->counted.lines;
     worker->count[HX_STAT_EMPTY] += batch->counted.empty;
     worker->count[HX_STAT_MALFORMED] += batch->counted.malformed;
@@ -528,8 +605,10 @@ int hx_worker_judge(hx_worker *worker, hx_batch *batch, hx_error *err)
         rc = adopt(w, batch->bundle, err);
     if (rc)
         return rc;
+    atomic_store_explicit(&w->rules_epoch, hx_rules_epoch(batch->rules), memory_order_release);
     w->batch = batch;
     w->model_windows = 0;
+    w->reporter.base.before_us = w->watermark_us;
     take_events(w, batch);
     if (batch->latest_us > w->watermark_us)
         w->watermark_us = batch->latest_us;

@@ -40,6 +40,13 @@ enum hx_worker_stat {
     HX_STAT_ALERTS_SUPPRESSED,
     HX_STAT_ALERTS_KNOWN,
     HX_STAT_NOVELTIES_SUPPRESSED,
+    HX_STAT_ALLOWED_ALERTS,
+    HX_STAT_RULE_HITS_DENY,
+    HX_STAT_RULE_HITS_ALLOW,
+    HX_STAT_RULE_HITS_ESCALATE,
+    HX_STAT_RULE_ALERTS_OVER,
+    HX_STAT_RULE_KNOWN,
+    HX_STAT_RULE_SCANS,
     HX_STAT_SESSIONS_OPEN,
     HX_STAT_BATCH_NS,
     HX_STAT_ALERT_LATENCY_US,
@@ -75,8 +82,14 @@ int hx_worker_read(hx_worker *worker, hx_batch *batch, hx_error *err);
  * longer be written. */
 int hx_worker_judge(hx_worker *worker, hx_batch *batch, hx_error *err);
 
+/* What its detectors saw where they were asked to look: members of a JSON object, by their names, or
+ * nothing. After its last batch. */
+void hx_worker_observed(const hx_worker *worker, hx_text *out);
+
 /* The epoch of the bundle it judges with, from any thread: it is done with every earlier one. */
 uint64_t hx_worker_epoch(const hx_worker *worker);
+/* The same of its rules; 0: none. */
+uint64_t hx_worker_rules_epoch(const hx_worker *worker);
 
 /* --- checkpoint --------------------------------------------------------------------------------
  */

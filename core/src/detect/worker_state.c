@@ -178,7 +178,7 @@ static void load_sessions(hx_worker *w, const char *bytes, const saved_state *sa
                 s.window[k] = (uint16_t)(key_count + 2);
         if (s.worst_token >= key_count + 3u)
             s.worst_token = (uint16_t)(key_count + 2);
-        s.flags = HX_SESSION_OPEN | (s.flags & HX_SESSION_ALERTED);
+        s.flags = HX_SESSION_OPEN | (s.flags & (HX_SESSION_ALERTED | HX_SESSION_ESCALATED));
         if (s.name_len >= HX_SESSION_NAME_MAX)
             s.name_len = HX_SESSION_NAME_MAX - 1;
         s.last_input = input_now(numbers, s.last_input);

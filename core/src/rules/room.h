@@ -111,6 +111,7 @@ typedef struct hx_field {
 #define HX_NO_BLOCK   UINT32_MAX
 
 struct hx_rules {
+    uint64_t epoch;
     const hx_hyperscan *hs;
     char *name;
     char digest[17];

@@ -154,6 +154,16 @@ uint32_t hx_rules_count(const hx_rules *rules)
     return rules->book.rule_count;
 }
 
+void hx_rules_number(hx_rules *rules, uint64_t epoch)
+{
+    rules->epoch = epoch;
+}
+
+uint64_t hx_rules_epoch(const hx_rules *rules)
+{
+    return rules ? rules->epoch : 0;
+}
+
 const hx_rule *hx_rules_get(const hx_rules *rules, uint32_t index)
 {
     return index < rules->book.rule_count ? &rules->book.rules[index] : NULL;
