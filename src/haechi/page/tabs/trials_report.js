@@ -180,8 +180,10 @@ export class Report {
                 "tr",
                 {},
                 el("td", {}, el("b", { text: visible(step.name) }), step.reached ? (step.ended ? null : el("span", { class: "muted", text: ` ${t("trials.broken_off")}` })) : el("span", { class: "muted", text: ` ${t("trials.not_reached")}` })),
-                el("td", { class: "num", text: planned(step.duration, t, fmt) }),
-                STEP_FIGURES.map((name) => el("td", { class: "num", text: figure(name, step.figures[name], fmt) })),
+                el("td", { class: "num", dataset: { label: t("trials.column.time") }, text: planned(step.duration, t, fmt) }),
+                STEP_FIGURES.map((name) =>
+                  el("td", { class: "num", dataset: { label: figureWord(name, t) }, text: figure(name, step.figures[name], fmt) }),
+                ),
                 el("td", {}, criteriaList(step.criteria, t, fmt)),
               ),
             ),
