@@ -1,4 +1,4 @@
-"""Clients that mean no good, at a real server: slow, flooding, from elsewhere; and lines that are no log's."""
+"""Clients that mean no good, at a real server: slow, flooding, from elsewhere; and lines of no log."""
 
 from __future__ import annotations
 

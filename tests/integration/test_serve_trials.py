@@ -143,6 +143,11 @@ def test_a_trial_from_start_to_end(plane: Serving) -> None:
     assert report["state"] == "missed"
     # In all, less what was sent before the first sample.
     assert report["account"]["sent"] == pytest.approx(9000, rel=0.15)
+    told = {
+        (e["kind"], e["action"]): e["text"] for e in plane.get("/events")["events"] if e["subject"] == name
+    }
+    assert told["operator", "start"] == f"{name}: quick is started"
+    assert told["end", "done"] == f"{name}: quick has ended: a criterion is not met"
     rows = plane.get(f"/trials/{name}/diff/{name}")["rows"]
     assert {row["step"] for row in rows} == {None, "first", "second"}
     assert {row["change"] for row in rows} <= {0.0, None}

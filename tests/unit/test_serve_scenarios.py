@@ -124,6 +124,18 @@ def test_those_that_come_with_haechi_stay(tmp_path: Path) -> None:
             change()
 
 
+def test_a_wheel_carries_them() -> None:
+    root = Path(__file__).resolve().parents[2]
+    listed = (
+        (root / "src" / "haechi" / "meson.build")
+        .read_text()
+        .partition("foreach name : [")[2]
+        .partition("]")[0]
+    )
+    found = {path.stem for path in (root / "scenarios").glob("*.yaml")}
+    assert {name.strip(" '") for name in listed.split(",")} == found
+
+
 def test_those_that_come_with_haechi_may_run(tmp_path: Path) -> None:
     kept = shelf(tmp_path)
     for entry in kept.entries():

@@ -46,6 +46,9 @@ class Plane:
         self.fleet = Fleet(config, self.journal)
         self.trials = Trials(config, lambda: sum(job.alive for job in self.fleet.jobs()))
         self.fleet.others = lambda: self.trials.tools_taken
+        self.trials.note = lambda kind, subject, action, text, outcome: self.journal.add(
+            kind, subject, action, text, outcome=outcome
+        )
         self.alerts = AlertLog(config.alerts_kept, clock)
         self.notifier = Notifier(config.channels, config.attempts, config.backoff, clock)
         self.healer = Healer(config, self.fleet, self.journal, self.notifier, clock)

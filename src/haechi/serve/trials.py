@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import logging
 import os
 import re
 import shutil
@@ -105,6 +106,8 @@ class Trials:
         self._stops: set[asyncio.Task[None]] = set()
         self._highest = 0
         self.shelf = Shelf(config)
+        # kind, subject, action, text, outcome: as a journal takes them
+        self.note: Callable[[Literal["operator", "end"], str, str, str, str], object] = lambda *_: None
 
     def open(self) -> None:
         """Takes what earlier servers have left; a folder that is broken is passed over."""
@@ -170,6 +173,7 @@ class Trials:
         if trial.stopping:
             return
         trial.stopping = True
+        self.note("operator", trial.record.id, "stop", f"{trial.record.id} is told to stop", "done")
         task = asyncio.create_task(_end(trial, grace_s))
         self._stops.add(task)
         task.add_done_callback(self._stops.discard)
@@ -180,6 +184,7 @@ class Trials:
             raise FleetError(f"{trial.record.id} still runs; stop it first")
         self._trials = {number: each for number, each in self._trials.items() if each is not trial}
         await asyncio.to_thread(shutil.rmtree, trial.folder, ignore_errors=True)
+        self.note("operator", trial.record.id, "forget", f"{trial.record.id} is forgotten", "done")
 
     async def close(self) -> None:
         """Ends the one that runs; its report is written."""
@@ -233,8 +238,23 @@ class Trials:
         finally:
             os.close(writing)
         self._trials[self._highest] = trial
-        trial.task = asyncio.create_task(_follow(trial, reading))
+        trial.task = asyncio.create_task(self._attend(trial, reading))
+        self.note("operator", folder.name, "start", f"{folder.name}: {name} is started", "done")
         return trial
+
+    async def _attend(self, trial: Trial, reading: int) -> None:
+        try:
+            await _follow(trial, reading)
+        except Exception as error:  # a mistake of ours must not leave a trial that never ends
+            logging.exception("the end of %s was not taken", trial.record.id)
+            failed = {"state": "failed", "ended": _now(), "error": f"its end was not taken: {error}"}
+            trial.record = trial.record.model_copy(update=failed)
+        finally:
+            trial.picture = trial.process = None
+        record = trial.record
+        how = {True: "every criterion is met", False: "a criterion is not met", None: record.state}
+        text = f"{record.id}: {record.scenario} has ended: {record.error or how[record.passed]}"
+        self.note("end", record.id, record.state, text, "done" if record.state == "done" else record.state)
 
     def _make_room(self) -> None:
         """The oldest folders go, also those that are broken."""
@@ -280,8 +300,6 @@ async def _follow(trial: Trial, reading: int) -> None:
     )
     trial.record = await asyncio.to_thread(_settled, trial.folder, record, trial.stopping, said)
     await asyncio.to_thread(_tidy, trial)
-    trial.picture = None
-    trial.process = None
 
 
 async def _take_lines(trial: Trial, reading: int) -> None:
