@@ -1,11 +1,13 @@
 """MSCRED in Python: data, signatures, the network and its export, thresholds, causes, all together."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import onnxruntime as ort
 import pytest
 import torch
 
-from haechi.bench.mscred import SEEN, count, measure
+from haechi.bench.mscred import count, measure
 from haechi.config.training import MscredConfig
 from haechi.corpus.sessions import NO_TIME, EventStream
 from haechi.models.mscred import Mscred, attend, level_sizes
@@ -13,7 +15,7 @@ from haechi.mscred.counts import count_events, group
 from haechi.mscred.data import DURATIONS, HEIGHT, NOISE, ROOT_CAUSES, Shape, Wave, make
 from haechi.mscred.export import Reconstructor, check_export, onnx_of
 from haechi.mscred.learn import MODEL_FILE, learn
-from haechi.mscred.rootcause import Finding, find, lasted, rank, stretches
+from haechi.mscred.rootcause import SEEN, Finding, find, rank, stretches
 from haechi.mscred.score import broken, residuals, runs, scores
 from haechi.mscred.signature import HISTORY, STEP, WINDOWS, Scaling, ends, signatures
 from haechi.mscred.threshold import BETA, Thresholds, beta_of, choose
@@ -22,6 +24,15 @@ from haechi.train import TrainError
 
 SMALL = Shape(series=5, steps=2400, train_end=800, validation_end=1200, anomalies=3)
 QUICK = MscredConfig(epochs=1, max_steps=3, batch=8)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Two threads on a network this small wait for each other most of the time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 # --- data and signatures
@@ -130,7 +141,8 @@ def test_scores_count_broken_cells() -> None:
     left = np.zeros((2, 3, 4, 4), dtype=np.float32)
     left[1, 0, 2, :] = -1.0
     left[1, 2, 0, 0] = 0.2
-    limit = np.array([0.5, 0.5, 0.1], dtype=np.float32)
+    limit = np.full((3, 4, 4), 0.5, dtype=np.float32)
+    limit[2] = 0.1
     assert scores(left, limit).tolist() == [[0, 0, 0], [4, 0, 1]]
     assert broken(left, limit)[1, 0, 2].all()
 
@@ -143,7 +155,8 @@ def test_runs_are_five_matrices_oldest_first() -> None:
 def test_thresholds_come_from_validation() -> None:
     left = np.random.default_rng(1).normal(0, [0.1, 0.2, 0.3], (200, 10, 10, 3)).transpose(0, 3, 1, 2)
     chosen = choose(left.astype(np.float32))
-    assert chosen.limit == pytest.approx([0.329, 0.658, 0.987], rel=0.05)  # 0.999 of a normal distribution
+    # 0.99 of the cells of a normal distribution lie within 2.58 of its deviation.
+    assert chosen.limit.mean(axis=(1, 2)) == pytest.approx([0.258, 0.516, 0.773], rel=0.05)
     of = scores(left.astype(np.float32), chosen.limit)
     assert not chosen.broke(of).any()
     assert (
@@ -156,7 +169,7 @@ def test_thresholds_come_from_validation() -> None:
     [
         ([3] * 100, 1.0, 1.0),
         ([0] * 100, 1.0, 1.0),
-        ([0, 40] + [0, 1] * 49, 1.0, 1.5),
+        ([0, 40] + [0, 1] * 49, 1.5, 2.0),
         ([7], 1.0, 1.0),
         ([40] * 50 + [80] * 50, 1.3, 2.0),
     ],
@@ -167,26 +180,43 @@ def test_beta_is_within_the_papers_bounds(of: list[int], low: float, high: float
 
 def test_flags_of_one_cause_are_one_stretch() -> None:
     flagged = np.zeros(40, dtype=np.bool_)
-    flagged[[3, 4, 9, 20, 26]] = True
-    assert stretches(flagged) == [(3, 9), (20, 20), (26, 26)]
+    flagged[[3, 4, 14, 25, 36]] = True
+    assert stretches(flagged) == [(3, 14), (25, 25), (36, 36)]
     assert stretches(np.zeros(4, dtype=np.bool_)) == []
 
 
 def test_the_cause_is_the_series_with_most_broken_cells() -> None:
-    left = np.zeros((3, 3, 5, 5), dtype=np.float32)
-    left[1, 0, 3, :] = left[1, 0, :, 3] = 1.0
-    left[1, 1, 1, 2] = left[1, 1, 2, 1] = 2.0
-    limit = np.full(3, 0.5, dtype=np.float32)
-    assert rank(left, limit)[0] == 3
-    assert set(rank(left, limit)[1:3]) == {1, 2}
+    left = np.zeros((3, 5, 5), dtype=np.float32)
+    left[1, 3, :] = left[1, :, 3] = 1.0
+    left[1, 1, 2] = left[1, 2, 1] = 2.0
+    left[2, 4, 4] = 9.0
+    limit = np.full((5, 5), 0.5, dtype=np.float32)
+    assert rank(left, limit).tolist()[:2] == [3, 4]  # 4 has as many as 1 and 2, and is further over
+
+
+@pytest.mark.parametrize(
+    ("moments", "severity"), [(1, "short"), (5, "short"), (7, "medium"), (8, "medium"), (10, "long")]
+)
+def test_severity_is_the_nearest_of_the_papers_durations(moments: int, severity: str) -> None:
+    assert Finding(3, 3 + moments - 1, (), (True, False, False)).severity == severity
+
+
+def test_usual_residuals_make_the_limits() -> None:
+    left = np.random.default_rng(1).normal(0, 0.1, (100, 3, 6, 6)).astype(np.float32)
+    left[:, :, 0, 0] *= 10
+    left[:, :, 5, 5] = 0
+    limit = choose(left).limit
+    assert limit[0, 0, 0] == pytest.approx(10 * limit[0, 1, 1], rel=0.3)
+    assert limit[0, 5, 5] == pytest.approx(0.25 * np.median(limit[0]), rel=0.1)
 
 
 def test_find_joins_it_all() -> None:
     left = np.zeros((20, 3, 4, 4), dtype=np.float32)
     left[5:9, 0, 2, :] = 1.0
-    thresholds = Thresholds(np.full(3, 0.5, np.float32), np.full(3, 1.5), np.ones(3))
+    thresholds = Thresholds(np.full((3, 4, 4), 0.5, np.float32), np.full(3, 1.5), np.ones(3))
     (finding,) = find(left, scores(left, thresholds.limit), thresholds)
     assert (finding.first, finding.last, finding.series[0]) == (5, 8, 2)
+    assert finding.broke == (True, False, False) and finding.steps == 20
 
 
 # --- all of it
@@ -213,9 +243,9 @@ def test_fitting_is_a_function_of_its_arguments() -> None:
 
 
 def test_a_small_data_set_end_to_end() -> None:
-    result = measure(1, MscredConfig(epochs=4, max_steps=24, batch=16), SMALL)
-    assert result.counted.anomalies == 3 and result.parity_max_abs < 1e-4 and result.steps == 24
-    assert result.counted.found >= 2  # so little training finds most of them
+    result = measure(1, MscredConfig(epochs=2, max_steps=12, batch=8), SMALL)
+    assert result.counted.anomalies == 3 and result.parity_max_abs < 1e-4 and result.steps == 12
+    assert result.counted.found >= 1  # even after so little training
 
 
 def test_counting_what_was_found() -> None:
@@ -223,12 +253,12 @@ def test_counting_what_was_found() -> None:
     first, second, third = data.waves
     moments = list(range(1200 + SEEN, 2400, STEP))
 
-    def at(wave: Wave, series: tuple[int, ...], long: bool = False) -> Finding:
+    def at(wave: Wave, series: tuple[int, ...], more: int = 0) -> Finding:
         begin = next(i for i, end in enumerate(moments) if end > wave.start)
-        return Finding(begin, begin + 2 + long, series, (True, wave.duration > 30, wave.duration > 60))
+        return Finding(begin, begin + wave.duration // STEP + 1 + more, series, (True, False, False))
 
     wrong = tuple(s for s in range(5) if s not in second.series)
-    found = [at(first, first.series), at(first, (), True), at(second, (*wrong, *second.series))]
+    found = [at(first, first.series), at(first, (), 1), at(second, (*wrong, *second.series))]
     counted = count(data, found, moments)
     assert (counted.findings, counted.right_findings, counted.found) == (3, 3, 2)
     assert counted.root_causes_found == 1 and counted.severities_right == 2
@@ -262,10 +292,10 @@ def test_the_most_frequent_keys_have_a_series_each() -> None:
 
 
 def test_counts_by_interval() -> None:
-    events = stream(500)
+    events = stream(520)
     grouping = group(events.key, 5, 4)
     values, first = count_events(events, grouping, 1_000_000)
-    assert values.shape == (4, 498) and first == 1
+    assert values.shape == (4, 518) and first == 1
     inside = (events.time_us // 1_000_000 == 17) & (events.key == 0)
     assert values[0, 16] == pytest.approx(np.log1p(inside.sum()))
     untimed = EventStream(events.key, events.session, np.full(len(events.key), NO_TIME))
@@ -284,9 +314,3 @@ def test_logs_to_a_section_and_a_model() -> None:
     assert section["interval_us"] == 1_000_000
     left = residuals(Reconstructor(entry.files[MODEL_FILE]), signatures(np.zeros((4, 100))))
     assert left.shape == (1, 3, 4, 4)
-
-
-def test_lasting_is_by_the_windows_own_length() -> None:
-    over = np.zeros((9, 3), dtype=np.bool_)
-    over[:2, 0] = over[:4, 1] = over[:6, 2] = True
-    assert lasted(over).tolist() == [True, True, False]

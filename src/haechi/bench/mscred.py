@@ -23,16 +23,15 @@ from rich.table import Table
 from haechi.config.training import MscredConfig
 from haechi.mscred.data import DURATIONS, ROOT_CAUSES, Shape, Synthetic, Wave, make
 from haechi.mscred.export import Reconstructor, check_export, onnx_of
-from haechi.mscred.rootcause import SEVERITIES, Finding, find
+from haechi.mscred.rootcause import SEEN, SEVERITIES, Finding, find
 from haechi.mscred.score import runs, scores
-from haechi.mscred.signature import HISTORY, STEP, WINDOWS, Scaling, ends, signatures
+from haechi.mscred.signature import HISTORY, Scaling, ends, signatures
 from haechi.mscred.threshold import choose
 from haechi.mscred.train import fit, residuals
 
 SEEDS = 5
 FIRST_SEED = 1
 CHECKED_RUNS = 64
-SEEN = max(WINDOWS) + STEP * (HISTORY - 1)  # steps before a moment that the network looks at
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,23 @@ class EnsembleConfig(_Section):
     max_vectors: int = Field(default=4096, ge=1, le=65_536)
 
 
+class RatesConfig(_Section):
+    """Bursts and silences of hosts."""
+
+    enabled: bool = True
+    budget: float = Field(default=1e-7, gt=0, lt=1)
+    interval_s: Literal["auto"] | float = "auto"
+    warm: int = Field(default=20, ge=1, le=1_000_000)
+    max_hosts: int = Field(default=65_536, ge=1, le=1_000_000)
+    repeat_s: float = Field(default=10.0, ge=0, le=1e9)
+
+    @model_validator(mode="after")
+    def _interval_is_one(self) -> Self:
+        if self.interval_s != "auto" and not 0.001 <= self.interval_s <= 86_400:
+            raise ValueError(f'interval_s {self.interval_s} is not "auto" or 0.001 to 86400 seconds')
+        return self
+
+
 class NewEventConfig(_Section):
     """How often a new event is reported."""
 
@@ -113,7 +130,7 @@ class MscredConfig(_Section):
     interval_s: float = Field(default=1.0, ge=0.001, le=86_400)
     validation: float = Field(default=0.2, gt=0, lt=1)
     epochs: int = Field(default=8, ge=1, le=1000)
-    max_steps: int = Field(default=600, ge=1)
+    max_steps: int = Field(default=400, ge=1)
     batch: int = Field(default=16, ge=1, le=1024)
     learning_rate: float = Field(default=0.002, gt=0, le=1)
     patience: int = Field(default=3, ge=1)
@@ -130,5 +147,6 @@ class TrainingConfig(_Section):
     fit: FitConfig = FitConfig()
     threshold: ThresholdConfig = ThresholdConfig()
     ensemble: EnsembleConfig = EnsembleConfig()
+    rates: RatesConfig = RatesConfig()
     new_event: NewEventConfig = NewEventConfig()
     mscred: MscredConfig = MscredConfig()

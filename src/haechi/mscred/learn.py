@@ -67,7 +67,7 @@ def _entry(
                 }
                 for series in range(grouping.count)
             ],
-            "limit": [float(v) for v in thresholds.limit],
+            "limit": [[float(f"{v:.6g}") for v in window.ravel()] for window in thresholds.limit],
             "threshold": [float(v) for v in thresholds.score],
             "validation": {
                 "intervals": validation.shape[1],

@@ -1,15 +1,24 @@
-"""What an anomaly is about: when it was, which series caused it, and how severe it is."""
+"""What an anomaly is about: when it was, which series caused it, and how severe it is.
+
+As in the paper, the shortest window alone says whether there is an anomaly and which series cause it. The
+paper also reads the severity, by which it means how long an anomaly lasts, from which windows' scores are
+over their thresholds: the shortest sees all, the longest the longest alone. A network that restores what does
+not fit sees every anomaly in every window, so how long it lasts is read from the shortest window's first and
+last broken moment instead; which windows broke is reported beside it.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from haechi.mscred.score import Residuals, broken
+from haechi.mscred.score import Residuals, Scores, broken
 from haechi.mscred.signature import HISTORY, STEP, WINDOWS
 from haechi.mscred.threshold import Thresholds
 
 SEVERITIES = ("short", "medium", "long")
+LONGER = (45, 75)  # steps from which it is medium, and long: midway between the paper's 30, 60 and 90
+SEEN = max(WINDOWS) + STEP * (HISTORY - 1)  # steps before a moment that the network looks at
 
 
 @dataclass(frozen=True)
@@ -17,7 +26,7 @@ class Finding:
     """One anomaly. first, last: its moments, both included; moments[i] of what was searched.
 
     series    all series, the likeliest cause first
-    broke     bool [3]: which windows were over their threshold for as long as they are themselves
+    broke     bool [3]: which windows were over their threshold at any of its moments
     """
 
     first: int
@@ -26,51 +35,41 @@ class Finding:
     broke: tuple[bool, ...]
 
     @property
+    def steps(self) -> int:
+        """How long it lasted: the first and the last moment that show it lie a matrix further apart than its
+        ends do."""
+        return max((self.last - self.first - 1) * STEP, 0)
+
+    @property
     def severity(self) -> str:
-        """By the longest window that broke; that of the shortest where none lasted."""
-        return SEVERITIES[max((i for i, b in enumerate(self.broke) if b), default=0)]
+        """That of the paper's durations which is nearest."""
+        return SEVERITIES[sum(self.steps >= longer for longer in LONGER)]
 
 
-def find(residuals: Residuals, of: npt.NDArray[np.int64], thresholds: Thresholds) -> list[Finding]:
-    """Anomalies in the order of time: moments over a threshold, those of one cause together."""
+def find(residuals: Residuals, of: Scores, thresholds: Thresholds) -> list[Finding]:
+    """Anomalies in the order of time: moments over the threshold, those of one cause together."""
     over = thresholds.broke(of)
     found = []
-    for first, last in stretches(np.asarray(over.any(axis=1))):
-        part = residuals[first : last + 1]
-        found.append(
-            Finding(
-                first,
-                last,
-                tuple(rank(part, thresholds.limit).tolist()),
-                tuple(bool(b) for b in lasted(over[first : last + 1])),
-            )
-        )
+    for first, last in stretches(over[:, 0]):
+        series = rank(residuals[first : last + 1, 0], thresholds.limit[0]).tolist()
+        broke = over[first : last + 1].any(axis=0).tolist()
+        found.append(Finding(first, last, tuple(series), tuple(broke)))
     return found
 
 
 def stretches(flagged: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Runs of flagged moments; fewer than HISTORY quiet ones between two do not part them, since the network
-    still sees the first when it judges the second."""
+    """Runs of flagged moments; two belong together where the network still sees what it saw at the first when
+    it judges the second."""
     at = np.flatnonzero(flagged)
     if len(at) == 0:
         return []
-    parts = np.split(at, np.flatnonzero(np.diff(at) > HISTORY) + 1)
+    parts = np.split(at, np.flatnonzero(np.diff(at) > SEEN // STEP) + 1)
     return [(int(part[0]), int(part[-1])) for part in parts]
 
 
 def rank(residuals: Residuals, limit: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    """Series by how many cells of their rows are broken, over all moments and windows; where two have as
-    many, the larger residual decides. int64 [n], likeliest cause first."""
-    cells = broken(residuals, limit).sum(axis=(0, 1, 3))
-    size = np.abs(residuals).sum(axis=(0, 1, 3))
+    """Series by how many cells of their rows are broken, over all moments; where two have as many, the one
+    that is further over its limits. residuals: [moments, n, n]; int64 [n], likeliest cause first."""
+    cells = broken(residuals, limit).sum(axis=(0, 2))
+    size = (np.abs(residuals) / limit).sum(axis=(0, 2))
     return np.lexsort((-size, -cells))
-
-
-def lasted(over: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """bool [moments, 3] -> [3]: whether each window was over its threshold for longer than its own length."""
-    longest = np.zeros(over.shape[1], dtype=np.int64)
-    running = np.zeros(over.shape[1], dtype=np.int64)
-    for moment in over:
-        running = np.where(moment, running + 1, 0)
-        longest = np.maximum(longest, running)
-    return np.asarray(longest * STEP > np.array(WINDOWS))

@@ -16,8 +16,8 @@ BATCH = 8
 
 
 def broken(residuals: Residuals, limit: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """Which cells are over their window's limit [3]; the same shape."""
-    return np.abs(residuals) > limit[:, None, None]
+    """Which cells are over their limit [3, n, n]; the same shape."""
+    return np.abs(residuals) > limit
 
 
 def scores(residuals: Residuals, limit: npt.NDArray[np.float32]) -> Scores:

@@ -1,10 +1,14 @@
 """Limits from the validation part alone, which holds no anomaly.
 
-A cell is broken over the limit of its window: the value that the share CELLS of validation cells stays under.
-A moment is anomalous when more cells of a window are broken than tau = beta * the most that validation saw.
-The paper takes beta from [1, 2] by the F1 of the validation part; without an anomaly in it there is no F1, so
-beta is chosen by extreme values: the largest score of each block of validation follows a Gumbel distribution
-(Gumbel, 1958), and tau is what it exceeds once in RARE times the length of the validation part.
+A cell is broken when its residual is over its limit. The paper has one limit for all; here it is one number a
+window times the cell's own usual residual, since a convolution does worse at the edges than in the middle:
+with one limit for all, series at the edges would always be the cause. The number is chosen so that the share
+CELLS of a window's validation cells is not broken.
+
+A moment is anomalous when more cells are broken than tau = beta * the most that validation saw. The paper
+takes beta from [1, 2] by the F1 of the validation part; without an anomaly in it there is no F1, so beta is
+chosen by extreme values: the largest score of each block of validation follows a Gumbel distribution (Gumbel,
+1958), and tau is what it exceeds once in RARE times the length of the validation part.
 """
 
 import math
@@ -15,16 +19,17 @@ import numpy.typing as npt
 
 from haechi.mscred.score import Residuals, Scores, scores
 
-CELLS = 0.999
+CELLS = 0.99
+LEAST = 0.25  # of the median usual residual: a cell that hardly ever moved is not broken by a trifle
 BETA = (1.0, 2.0)
 BLOCKS = 10
-RARE = 20
+RARE = 100
 EULER = 0.5772156649
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """limit  float32 [3], of a cell of each window
+    """limit  float32 [3, n, n], of each window's cells
     score  float64 [3]: more broken cells than this are an anomaly; never a whole number
     beta   float64 [3]
     """
@@ -40,7 +45,11 @@ class Thresholds:
 
 def choose(validation: Residuals) -> Thresholds:
     """validation: [moments, 3, n, n], of normal data that the network was not fitted to."""
-    limit = np.quantile(np.abs(validation), CELLS, axis=(0, 2, 3)).astype(np.float32)
+    usual = np.sqrt(np.square(validation, dtype=np.float64).mean(axis=0))
+    least = LEAST * np.median(usual, axis=(1, 2), keepdims=True)
+    usual = np.maximum(usual, np.maximum(least, 1e-6))
+    times = np.quantile(np.abs(validation) / usual, CELLS, axis=(0, 2, 3))
+    limit = (times[:, None, None] * usual).astype(np.float32)
     of = scores(validation, limit)
     most = np.maximum(of.max(axis=0), 1)
     beta = np.array([beta_of(of[:, window]) for window in range(of.shape[1])])
