@@ -360,13 +360,16 @@ def test_a_paused_storm_stays_paused(tmp_path: Path) -> None:
     run(scene())
 
 
-def test_kpis_see_the_outage(tmp_path: Path) -> None:
+def test_kpis_see_the_outage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("haechi.serve.watch.SETTLE_S", 0.5)
+
     async def scene() -> None:
-        async with planes(tmp_path, stuck_after=3, silent_after=30) as plane:
+        async with planes(tmp_path, stuck_after=1.5) as plane:
             _, storm = await begin(plane)
-            await asyncio.sleep(5)  # judged from three seconds on
+            await holds(lambda: storm.watch and len(storm.watch.history) > 2)
             await hit(storm, signal.SIGSTOP)
-            await asyncio.sleep(3)
+            seen = len(storm.watch.history) if storm.watch else 0
+            await holds(lambda: storm.watch and len(storm.watch.history) > seen + 1)
             (kpis,) = plane.kpis()
             assert kpis["uptime_percentage"] < 100
             assert kpis["mtbf_hours"] is not None

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, HTTPException, Query
 from pydantic import BaseModel, Field
 
-from haechi.serve.fleet import Job, Kind
+from haechi.serve.fleet import Kind
 from haechi.serve.journal import EventKind
 from haechi.serve.routes import Count, ThePlane, Word
 
@@ -63,28 +63,21 @@ async def list_events(
     )
 
 
-def _switch_routes(kind: Kind) -> None:
-    def chosen(plane: ThePlane, job_id: str) -> Job:
+def _switch_route(kind: Kind, what: Literal["healing", "tuning"], does: str) -> None:
+    async def switch(plane: ThePlane, job_id: Word, said: Switch) -> SwitchView:
         job = plane.fleet.get(kind, job_id)
         if job is None:
             raise HTTPException(404, f"there is no {kind} {job_id}")
-        return job
-
-    async def switch(
-        plane: ThePlane, job_id: Word, what: Literal["healing", "tuning"], said: Switch
-    ) -> SwitchView:
-        """Whether it is begun anew when it is unwell (healing), or its settings are changed (tuning)."""
-        job = chosen(plane, job_id)
         if not job.alive:
             raise HTTPException(409, f"{job.id} has ended")
         (plane.healer if what == "healing" else plane.tuner).enable(job, said.enabled)
         state = dict(job.healing if what == "healing" else job.tuning)
         return SwitchView(id=job.id, enabled=said.enabled, state=state)
 
-    routes.add_api_route(
-        f"/{kind}s/{{job_id}}/{{what}}", switch, methods=["PUT"], name=f"switch healing or tuning of a {kind}"
-    )
+    path, name = f"/{kind}s/{{job_id}}/{what}", f"switch {what} of a {kind}"
+    routes.add_api_route(path, switch, methods=["PUT"], name=name, description=does)
 
 
 for _kind in ("storm", "sink", "detector"):
-    _switch_routes(_kind)
+    _switch_route(_kind, "healing", "Whether it is begun anew when it dies, stands still or fails.")
+    _switch_route(_kind, "tuning", "Whether its settings are changed where it does not do what it should.")
