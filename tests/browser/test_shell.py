@@ -143,10 +143,12 @@ def test_nothing_is_wider_than_a_phone(open_board: Open, language: str, tmp_path
 
 
 def test_a_rule_that_fires_stands_in_the_head(open_board: Open, tmp_path: Path) -> None:
-    rule = {"name": "memory_high", "metric": "memory_gb", "above": 0, "severity": "high"}
+    rule = {"name": "memory_high", "metric": "memory_gb", "above": 0, "severity": "low"}
     with serving(tmp_path, rules=[rule]) as other:
         board = open_board(url=other.url)
-        expect(board.page.locator("#firing .badge")).to_have_text(words("en")["rule.memory_high"])
+        badge = board.page.locator("#firing .badge")
+        expect(badge).to_have_text(words("en")["rule.memory_high"])
+        expect(badge).to_have_attribute("data-kind", "low")  # as the server's rules say
         board.until("document.title.startsWith('(1)')")
 
 

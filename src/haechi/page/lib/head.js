@@ -1,5 +1,6 @@
 // The head of the page: tabs, what is wrong now, the connection, language, colours, the event log.
 
+import { api } from "./api.js";
 import { button, clear, el, svg, write } from "./dom.js";
 import { showKeys } from "./keys.js";
 import { onTheme, switchTheme, themeNow } from "./theme.js";
@@ -76,6 +77,22 @@ export function makeHead({ tabs, openLog, speak }) {
   );
 
   let shown = "";
+  let severities = null; // of each rule, asked for when one fires first
+
+  async function learn() {
+    severities = new Map();
+    try {
+      severities = new Map((await api.get("/rules")).map((rule) => [rule.name, rule.severity]));
+    } catch {
+      severities = null; // asked for again with the next change
+    }
+  }
+
+  function draw(rules) {
+    clear(firing).append(...rules.slice(0, 4).map((rule) => sign(rule, severities?.get(rule.rule))));
+    if (rules.length > 4) firing.append(el("span", { class: "badge", text: `+${rules.length - 4}` }));
+  }
+
   return {
     node,
     showTab(name) {
@@ -95,17 +112,17 @@ export function makeHead({ tabs, openLog, speak }) {
       const now = JSON.stringify(rules);
       if (now === shown) return;
       shown = now;
-      clear(firing).append(...rules.slice(0, 4).map(sign));
-      if (rules.length > 4) firing.append(el("span", { class: "badge", text: `+${rules.length - 4}` }));
+      draw(rules);
+      if (rules.length && severities === null) learn().then(() => now === shown && draw(rules));
       document.title = rules.length ? `(${rules.length}) ${t("shell.title")}` : t("shell.title");
     },
   };
 }
 
-function sign({ rule, subject, severity }) {
+function sign({ rule, subject }, severity = "high") {
   const name = has(`shell.rule.${rule}`) ? t(`shell.rule.${rule}`) : rule;
-  const kind = severity ?? (rule.includes("critical") || rule === "worker_down" ? "critical" : "high");
-  return el("span", { class: "badge", dataset: { kind }, title: rule, text: subject === "host" ? name : `${name} · ${subject}` });
+  const text = subject === "host" || subject === "detectors" ? name : `${name} · ${subject}`;
+  return el("span", { class: "badge", dataset: { kind: severity }, title: rule, text });
 }
 
 /** The haechi itself. */

@@ -112,6 +112,6 @@ function row(event) {
       event.outcome && el("span", { class: "outcome", dataset: { outcome: event.outcome }, text: word("outcomes", event.outcome) }),
     ),
     el("p", { text: event.text ?? event.action ?? "" }),
-    event.why && event.why !== event.text && el("p", { class: "muted", text: event.why }),
+    event.why && !event.text?.includes(event.why) && el("p", { class: "muted", text: event.why }),
   );
 }

@@ -145,7 +145,7 @@ export function mount(root, ctx) {
     view.hidden = !none.hidden;
     if (sink && plots.sink !== sink.id && live) lookAt(chosen);
     const shown = live ?? (whole?.id === chosen ? whole.metrics : null);
-    if (!shown) return;
+    if (shown?.current_eps === undefined) return; // it has just been told to begin, or never did
     const at = Date.parse(message.time) / 1000;
     figures.show(shown, live ? liveSink : undefined, message.host, at, live !== undefined, job);
     workers.show(shown.worker_metrics ?? [], live !== undefined, chosen);

@@ -6,7 +6,7 @@ import { fmt, has, t } from "../lib/words.js";
 import { placeOf, stateBadge, stateWord } from "./storm_words.js";
 
 export function makeBar({ api }, doing) {
-  const chips = el("div", { class: "chips", role: "group", "aria-label": t("storm.storms") });
+  const chips = el("div", { class: "chips live", role: "group", "aria-label": t("storm.storms") });
   const startButton = button(t("storm.start"), () => doing.start(), { class: "primary", id: "start-storm" });
   const sinkButton = button(t("storm.start_sink"), () => doing.startSink(), { id: "start-sink" });
   const facts = el("div", { class: "bar-facts" });
