@@ -164,7 +164,7 @@ export class AlertDetail {
       el("p", { class: "detail-why", text: own }),
       own === visible(alert.reason) ? null : el("p", { class: "muted detail-reason", text: visible(alert.reason) }),
       el("p", {
-        class: "muted num",
+        class: "muted",
         text: t("detect.score_over", { score: fmt.number(alert.score), threshold: fmt.number(alert.threshold) }),
       }),
     );

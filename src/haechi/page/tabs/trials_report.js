@@ -91,7 +91,7 @@ export class Report {
       { class: "card report-summary" },
       this.#head(id, report),
       el("p", { class: "muted", text: visible(report.description) }),
-      el("p", { class: "muted num", text: [fmt.time(report.began), t(`trials.target.${target.kind}`), `${target.transport} ${target.ports}`, ...scaled].filter(Boolean).join(" \u00b7 ") }),
+      el("p", { class: "muted", text: [fmt.time(report.began), t(`trials.target.${target.kind}`), `${target.transport} ${target.ports}`, ...scaled].filter(Boolean).join(" \u00b7 ") }),
       report.failure ? el("p", { class: "wrong", role: "alert", text: visible(report.failure) }) : null,
       el(
         "dl",
