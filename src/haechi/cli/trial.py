@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -86,7 +87,11 @@ def command(
         tempfile.TemporaryDirectory(prefix="haechi-trial-") as folder,
         ended_by_signal() as ended,
     ):
-        ticker = None if progress_fd is None else Ticker(os.fdopen(progress_fd, "w", encoding="utf-8"))
+        ticker = None
+        if progress_fd is not None:
+            # Who follows it may go away, and says so, perhaps more than once.
+            signal.signal(signal.SIGHUP, lambda *_: ended.set())
+            ticker = Ticker(os.fdopen(progress_fd, "w", encoding="utf-8"))
         read = load(scenario)
         conditions = Conditions(Path(folder), facts(), ended, scale_time, scale_rate)
         try:

@@ -267,9 +267,10 @@ class Trials:
 
 
 def _dies_with_server() -> Callable[[], object]:
-    """INT from the kernel when the server's thread is gone: it leaves a report even then."""
+    """HUP from the kernel when the server is gone: it leaves a report even then. It may come once for each
+    thread that the server had, which for INT would mean: at once, without a report."""
     prctl = ctypes.CDLL(None, use_errno=True).prctl
-    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGHUP)
 
 
 def _prepare(folder: Path, document: Any, record: TrialView) -> Path:
