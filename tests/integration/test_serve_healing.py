@@ -11,12 +11,15 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from haechi.config.serve import HealingConfig, ServeConfig, TuningConfig
+from haechi.heal.health import Pulse, Signs
+from haechi.serve import vitals
 from haechi.serve.fleet import Job
 from haechi.serve.plane import Plane
 from haechi.serve.recovery import measure_recovery
@@ -453,3 +456,32 @@ def test_the_time_to_recovery_is_measured() -> None:
     print(f"measured: {[round(ms) for ms in took]} ms")
     assert len(took) == 2
     assert all(0 < ms < 10_000 for ms in took)
+
+
+def test_one_that_goes_on_failing_is_left_running_and_is_well_when_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The errors are made up: a system that refuses a datagram to loopback is hard to come by."""
+    seen, fails, errors = vitals.signs, [True], iter(range(1_000_000))
+
+    def signs(job: Job, pulse: Pulse, at: float) -> Signs:
+        found = seen(job, pulse, at)
+        return replace(found, errors=next(errors) if fails[0] and job.kind == "storm" else found.errors)
+
+    monkeypatch.setattr(vitals, "signs", signs)
+
+    async def scene() -> None:
+        async with planes(tmp_path, failing_after=0.5) as plane:
+            _, storm = await begin(plane)
+            await holds(lambda: storm.healing["state"] == "given_up")
+            first = plane.journal.find(500, subject=storm.id, kind="healing")[-1]
+            assert "sends have failed" in first.why
+            assert storm.state == "running"
+            assert storm.restarts == len([o for _, o in outcomes(plane, storm.id) if o == "recovered"]) >= 2
+            sent = flows(storm)
+            await holds(lambda: flows(storm) > sent)
+            fails[0] = False
+            await holds(lambda: storm.healing["state"] == "well")
+            assert storm.error is None
+
+    run(scene())
