@@ -347,6 +347,36 @@ def test_a_detector_started_and_stopped_by_clicking(open_board: Open, room: Room
     expect(engine).to_have_count(0)
 
 
+def test_another_bundle_while_it_runs(open_board: Open, room: Room) -> None:
+    board = shown(open_board(path="/#detect", expected=("409", "422")))
+    before = room.settled()
+    other = make_bundle(room.log.parent / "others", created="2026-02-02T00:00:00Z").path
+    engine = board.page.locator(f'[data-detector="{room.job}"]')
+    engine.locator('[data-act="swap"]').click()
+    dialog = board.page.locator("dialog")
+    swap = dialog.get_by_role("button", name=EN["swap"], exact=True)
+    for wrong, complaint in (("/etc", "is no file in the folders"), (room.log.name, room.log.name)):
+        dialog.locator("[name=bundle]").fill(wrong)
+        swap.click()
+        expect(dialog.locator(".wrong")).to_contain_text(complaint)
+    dialog.locator("[name=bundle]").fill(str(other))
+    swap.click()
+    expect(dialog).to_have_count(0)
+    number = room.page(limit=1)["alerts"][0]["number"]
+    room.odd("a line that the other bundle judges", session=77)
+    item = until(lambda: (one := room.page(limit=1)["alerts"][0])["number"] > number and one)
+    assert other.name.startswith(item["alert"]["bundle"]) or item["alert"]["bundle"] in str(other)
+    after = room.settled()
+    assert after["settings"]["bundle"] == str(other)
+    counted = after["metrics"]["counters"]
+    assert counted["lines"] == before["metrics"]["counters"]["lines"] + 1
+    assert counted["bundle_loads"] == before["metrics"]["counters"]["bundle_loads"] + 1
+    (event,) = [
+        one for one in room.plane.get("/events", kind="operator")["events"] if one["action"] == "bundle"
+    ]
+    assert event["data"]["after"] == str(other)
+
+
 def test_ten_thousand_alerts(board: Board, room: Room) -> None:
     room.flood(MANY)
     room.settled()

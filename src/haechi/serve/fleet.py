@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from haechi.config.detect import CheckpointConfig, DetectConfig
@@ -145,6 +146,20 @@ class Fleet:
             await asyncio.to_thread(job.tool.take_rate, settings)  # type: ignore[union-attr]
         was, job.settings = getattr(job.settings, key), settings
         self._note(job, "rate", f"{job.id}: {key} is {eps}, was {was}", {"before": was, "after": eps})
+
+    async def load_bundle(self, job: Job, name: object) -> None:
+        """Of a detector: judges with another bundle from the next batch on. WishError, ControlError where it
+        is none, or none that may be read."""
+        if not isinstance(job.settings, DetectConfig) or job.mending or job.tool is None:
+            raise FleetError(f"{job.id} does not run")
+        folders = (self._config.state / "files", *self._config.read)
+        path = await asyncio.to_thread(wishes.readable, name, folders)
+        settings = job.settings.model_copy(update={"bundle": path})
+        place = settings.engine_config(Path())["bundle"]  # of a folder of bundles the latest
+        await asyncio.to_thread(job.tool.ask, "load_bundle", path=str(Path(place).resolve()))
+        was, job.settings = job.settings.bundle, settings
+        text = f"{job.id} judges with another bundle: {path}"
+        self._note(job, "bundle", text, {"before": str(was), "after": str(path)})
 
     async def forget(self, job: Job) -> None:
         if job.alive:

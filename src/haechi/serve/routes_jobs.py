@@ -60,6 +60,12 @@ class Rate(BaseModel):
     eps: float | Annotated[str, StringConstraints(max_length=40)] | None = Field(examples=["50k"])
 
 
+class Bundle(BaseModel):
+    bundle: Annotated[str, StringConstraints(min_length=1, max_length=4096)] = Field(
+        description="One that haechi train made, in a folder that this server may read.", examples=["latest"]
+    )
+
+
 @routes.post("/storms", status_code=201, summary="Start a storm")
 async def start_storm(plane: ThePlane, wish: StormWish) -> JobView:
     """The settings of configs/storm.yaml, and `preset` and `classic` as on the command line."""
@@ -76,6 +82,16 @@ async def start_sink(plane: ThePlane, wish: SinkWish) -> JobView:
 async def start_detector(plane: ThePlane, wish: DetectorWish) -> JobView:
     """The settings of configs/detect.yaml. Its alerts are at /alerts."""
     return _view(await plane.fleet.start_detector(wish))
+
+
+@routes.put("/detectors/{job_id}/bundle", name="set detector bundle")
+async def swap_bundle(plane: ThePlane, said: Bundle, job_id: Word) -> JobView:
+    """Between two batches, while it runs: no line is lost, and what one line was judged by is never mixed."""
+    job = plane.fleet.get("detector", job_id)
+    if job is None:
+        raise HTTPException(404, f"there is no detector {job_id}")
+    await plane.fleet.load_bundle(job, said.bundle)
+    return _view(job)
 
 
 def _view(job: Job) -> JobView:
