@@ -45,6 +45,9 @@ typedef struct hx_event {
     uint8_t severity;               /* syslog's 0..7, or HX_PRI_NONE */
     uint8_t first_of_line;          /* 1 for the first event of a line, 0 for further ones */
     uint8_t ends_session;           /* 1 where the input itself says that the session is over */
+    uint8_t host_len;               /* 0 where the line names none, or nobody asked for it */
+    uint32_t host_at;               /* its host: offset in the buffer */
+    uint32_t host;                  /* and the low half of its hash */
     char name[HX_SESSION_NAME_MAX]; /* the session's name, zero-padded; a longer one is cut and
                                        ends in '~' and eight digits of its hash */
 } hx_event;
@@ -96,6 +99,9 @@ void hx_front_destroy(hx_front *front);
 uint32_t hx_front_read(hx_front *front, const char *buffer, uint32_t length, int64_t now_us,
                        hx_event *events, uint32_t capacity, uint32_t *consumed,
                        hx_front_counters *counters);
+
+/* From now on events say where their host stands; without it they do not. */
+void hx_front_watch_hosts(hx_front *front);
 
 /* From now on hx_front_read judges lines by these rules; NULL: by none. Borrowed. */
 void hx_front_rule(hx_front *front, hx_front_rules *rules);

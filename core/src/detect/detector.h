@@ -58,6 +58,7 @@ typedef struct hx_finding {
 } hx_finding;
 
 typedef struct hx_reporter {
+    int64_t before_us; /* for lines: the watermark before the batch, or HX_TIME_NONE */
     /* event: NULL where no line of this batch stands for it; then at and subject say what it is. */
     void (*report)(struct hx_reporter *reporter, const hx_event *event, int64_t time_us,
                    const hx_finding *finding);
@@ -74,6 +75,7 @@ int hx_bundle_read(const hx_bundle_files *files, const char *name, char **bytes,
 
 typedef struct hx_detector {
     const char *name; /* of its section, and in alerts */
+    bool wants_hosts; /* events are to say which host they are of */
     uint32_t session_bytes;
 
     /* section: its own object of the manifest's "detectors". HX_EMALFORMED and the rest with a
@@ -118,6 +120,11 @@ typedef struct hx_detector {
      * what is this worker's. HX_EMALFORMED where it is not of this version. */
     void (*save)(const void *state, hx_text *out);
     int (*restore)(const void *model, void *state, const char *bytes, size_t len);
+
+    /* What normal logs scored, for training to set limits by: the members of a JSON object, where
+     * the section asked for it with "observe": true; appears in the summary of a run that has
+     * ended. NULL: nothing. */
+    void (*observed)(const void *state, hx_text *out);
 } hx_detector;
 
 /* All there are, NULL at the end. */
@@ -131,6 +138,8 @@ typedef struct hx_detector_set {
     void *model[HX_DETECTORS_MAX];
     uint32_t session_at[HX_DETECTORS_MAX]; /* where each one's part of a session's room begins */
 } hx_detector_set;
+
+bool hx_detector_set_wants_hosts(const hx_detector_set *set);
 
 int hx_detector_set_load(hx_detector_set *set, const hx_bundle_files *files,
                          const struct hx_bundle *bundle, hx_error *err);

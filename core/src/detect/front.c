@@ -17,6 +17,7 @@ struct hx_front {
     uint32_t prefix_len;
     hx_format_scratch header;
     hx_front_rules *rules; /* or NULL */
+    bool hosts;            /* are wanted */
 };
 
 static int check_rule(const hx_session_rule *rule, hx_error *err)
@@ -336,6 +337,7 @@ static void begin_event(hx_event *event, uint32_t line, uint32_t length, int64_t
     event->severity = HX_PRI_NONE;
     event->first_of_line = 1;
     event->ends_session = 0;
+    event->host_len = 0;
     memset(event->name, 0, sizeof event->name);
 }
 
@@ -391,6 +393,20 @@ static uint32_t gather_lines(hx_front *f, const char *buffer, uint32_t length, u
     return count;
 }
 
+void hx_front_watch_hosts(hx_front *front)
+{
+    front->hosts = true;
+}
+
+static inline void put_host(const char *buffer, const hx_record *record, hx_event *event)
+{
+    if (!record->host.len || record->host.len > UINT8_MAX)
+        return;
+    event->host_len = (uint8_t)record->host.len;
+    event->host_at = (uint32_t)(record->host.ptr - buffer);
+    event->host = (uint32_t)hx_hash_bytes(record->host.ptr, record->host.len, HX_HASH_SEED);
+}
+
 /* The events of one line; 0 where it is malformed. */
 static uint32_t read_line(hx_front *f, const char *buffer, uint32_t length, const front_line *l,
                           hx_event *events, uint32_t capacity)
@@ -401,6 +417,8 @@ static uint32_t read_line(hx_front *f, const char *buffer, uint32_t length, cons
         return 0;
     events->time_us = l->record.time_us;
     events->severity = l->record.severity;
+    if (f->hosts)
+        put_host(buffer, &l->record, events);
     events->key = hx_matcher_match_at(f->matcher, f->match, l->record.message, l->place);
     return events_of_record(f, &l->record, buffer + length, events, capacity);
 }

@@ -89,6 +89,8 @@ static int make_front(hx_worker *w, const hx_bundle *bundle, hx_error *err)
     rc = hx_front_create(bundle->format, bundle->matcher, &bundle->rule, &front, err);
     if (rc)
         return rc;
+    if (hx_detector_set_wants_hosts(&bundle->detectors))
+        hx_front_watch_hosts(front);
     hx_front_destroy(w->front);
     w->front = front;
     w->front_epoch = bundle->epoch;

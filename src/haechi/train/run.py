@@ -1,7 +1,7 @@
 """`haechi train`: log files in, a bundle out."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,8 @@ from haechi.corpus.choice import choose, choose_idle_s
 from haechi.corpus.logs import CorpusError, Logs, SessionRule, choose_format, mine, read, sample
 from haechi.corpus.sessions import Sessions, cut
 from haechi.native import _core
+from haechi.native.tools import ToolError
+from haechi.train import rates
 from haechi.train.detector import Entry
 from haechi.train.error import TrainError
 from haechi.train.learn import Learned, learn
@@ -76,9 +78,11 @@ def run(
         material, sessions, events = _read_logs(logs, config, progress)
         learned = learn(sessions, material.log_keys, config, progress)
         further = _further(events, material, config, progress)
+        files = files_of(material, learned, further)
         manifest = manifest_of(material, learned, config, parent, further)
-        bundle = store.write(output, manifest, files_of(material, learned, further))
-    except (CorpusError, BundleError, _core.CoreError) as error:
+        manifest = _with_rates(manifest, files, logs, events, config, progress)
+        bundle = store.write(output, manifest, files)
+    except (CorpusError, BundleError, ToolError, _core.CoreError) as error:
         raise TrainError(str(error)) from error
     detector = manifest.deeplog
     return TrainResult(
@@ -169,6 +173,25 @@ def _further(
     from haechi.mscred.learn import learn as learn_mscred  # it stands on this package
 
     return [learn_mscred(events.stream, material.log_keys, config.mscred, config.fit.seed, progress)]
+
+
+def _with_rates(
+    manifest: Manifest,
+    files: Mapping[str, bytes],
+    logs: Sequence[Path],
+    events: Logs,
+    config: TrainingConfig,
+    progress: TrainingProgress,
+) -> Manifest:
+    """The engine scores the logs itself for this detector, so the bundle is there before it."""
+    if not config.rates.enabled or events.time_us is None:
+        return manifest
+    progress.stage("rates of hosts")
+    seconds = (events.time_us[1] - events.time_us[0]) / 1e6
+    section = rates.learn(logs, manifest, files, seconds, config.rates)
+    if section is None:
+        return manifest
+    return manifest.model_copy(update={"detectors": (*manifest.detectors, section)})
 
 
 def manifest_of(
