@@ -100,6 +100,20 @@ def test_plots_are_drawn_with_what_was_before_the_page(open_board: Open, plane: 
     }"""
     assert board.until(shown) >= len(history)
     expect(board.page.locator('[data-plot="latency"] b').first).not_to_have_text(NOTHING)
+    board.page.set_viewport_size(NARROW)
+    board.until(
+        """() => {
+            const plot = document.querySelector('[data-plot="rate"] .plot-canvas');
+            return plot._fullLayout.width === plot.clientWidth;
+        }"""
+    )
+    ended_one = ended(plane)["id"]
+    board.page.set_viewport_size(WIDE)
+    board.page.locator(f'#runs tr[data-storm="{ended_one}"] .link').click()
+    board.page.evaluate("scrollTo(0, 0)")
+    rows = plane.get(f"/storms/{ended_one}/history")["rows"]
+    drawn = """[...document.querySelector('[data-plot="rate"] .js-plotly-plot').data[0].x]"""
+    until(lambda: board.page.evaluate(drawn) == [row[0] for row in rows])
 
 
 def test_a_storm_by_clicking(open_board: Open, plane: Serving, storm: str) -> None:

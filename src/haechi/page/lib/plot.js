@@ -75,8 +75,8 @@ export function timePlot(node, { series, unit = "count", seconds = 300, top = 0,
   let pointed = null; // the row under the pointer
   let due = 0;
 
-  const sight = new IntersectionObserver(([entry]) => {
-    seen = entry.isIntersecting;
+  const sight = new IntersectionObserver((changes) => {
+    seen = changes.at(-1).isIntersecting;
     if (seen) soon();
   });
   sight.observe(canvas);
@@ -128,7 +128,8 @@ export function timePlot(node, { series, unit = "count", seconds = 300, top = 0,
   function layout() {
     const end = rows.length ? rows[rows.length - 1][0] : Date.now() / 1000;
     const ticks = upTo(Math.max(top, highest()));
-    const minutes = minutesIn(end - seconds * 0.95, end); // none where the other axis has its lowest label
+    // None where the other axis has its lowest label, and no more than there is room for.
+    const minutes = minutesIn(end - seconds * 0.95, end, Math.max(1, (canvas.clientWidth - 70) / 44));
     return {
       width: canvas.clientWidth,
       height: canvas.clientHeight,
@@ -145,6 +146,7 @@ export function timePlot(node, { series, unit = "count", seconds = 300, top = 0,
         fixedrange: true,
         showgrid: false,
         zeroline: false,
+        tickangle: 0,
         tickvals: minutes,
         ticktext: minutes.map(clockOf),
         showspikes: true,
@@ -231,8 +233,8 @@ function upTo(most) {
   return { top: end, at: Array.from({ length: Math.floor(end / step) + 1 }, (_, i) => i * step) };
 }
 
-function minutesIn(from, to) {
-  const apart = to - from > 1200 ? 300 : 60;
+function minutesIn(from, to, most) {
+  const apart = [60, 120, 300, 600, 1800, 3600].find((step) => (to - from) / step <= most) ?? 7200;
   const first = Math.ceil(from / apart) * apart;
   return Array.from({ length: Math.max(0, Math.floor((to - first) / apart) + 1) }, (_, i) => first + i * apart);
 }

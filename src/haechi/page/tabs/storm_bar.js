@@ -120,7 +120,7 @@ export function makeBar({ api }, doing) {
       say(t("storm.began"), fmt.time(job.started)),
       job.ended ? say(t("storm.ended"), fmt.time(job.ended)) : "",
     );
-    if (mended?.state) facts.append(healingBadge(mended, restarts));
+    if (mended?.state && (live || mended.state === "given_up")) facts.append(healingBadge(mended, restarts));
     if (job.error) facts.append(el("p", { class: "wrong fact-error", text: job.error }));
   }
 

@@ -29,8 +29,8 @@ export function makeFigures() {
     node,
     /** shown: a storm's figures; sink: those of the sink it goes to; live: whether they are of now. */
     show(shown, sink, host, at, live, job) {
-      const ratio = shown.target_eps ? shown.current_eps / shown.target_eps : null;
       const rate = live ? shown.current_eps : shown.average_eps;
+      const ratio = shown.target_eps ? rate / shown.target_eps : null;
       const { rate: one, loss, latency, cpu, memory, network, events } = cells;
       write(one.label, t(live ? "storm.rate" : "storm.rate_average"));
       one.set(`${fmt.rate(rate)}`, t("storm.per_second"), shown.target_eps ? t("storm.of_target", { target: fmt.rate(shown.target_eps), percent: fmt.percent(ratio, 1) }) : t("storm.no_target"));
@@ -40,7 +40,7 @@ export function makeFigures() {
       loss.set(lost === null || lost === undefined ? "–" : fmt.percent(lost / 100), "", lost === null || lost === undefined ? t("storm.loss_unknown") : t("storm.errors", { ratio: fmt.percent(shown.error_rate) }));
       loss.mark(lost > 0.5 ? "bad" : lost > 0.1 ? "warn" : "");
       const times = sink?.latency_us;
-      latency.set(times ? fmt.micros(times.p99) : "–", "", times ? t("storm.quantiles", { p50: fmt.micros(times.p50), p95: fmt.micros(times.p95) }) : t("storm.latency_unknown"));
+      latency.set(times ? fmt.micros(times.p99) : "–", "", times ? t("storm.quantiles", { p50: fmt.micros(times.p50), p95: fmt.micros(times.p95) }) : live ? t("storm.latency_unknown") : "");
       latency.value.title = times ? t("storm.longest", { max: fmt.micros(times.max) }) : "";
       cpu.set(live ? fmt.percent(shown.cpu_usage / 100, 0) : "–", t("storm.of_core"), live ? t("storm.host_cpu", { percent: fmt.percent((host.cpu_percent ?? 0) / 100, 0) }) : "");
       memory.set(fmt.bytes(shown.memory_usage_bytes), "", live ? t("storm.host_memory", { used: fmt.bytes(host.memory_used_bytes), total: fmt.bytes(host.memory_total_bytes) }) : "");
