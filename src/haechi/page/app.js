@@ -51,7 +51,7 @@ function build() {
   head = makeHead({ tabs: TABS, openLog: log.toggle, speak });
   const panels = el("main", { id: "panels" });
   const lost = el("div", { id: "lost", role: "alert", hidden: true });
-  clear(shell).append(el("a", { class: "skip", href: "#panels", text: t("shell.skip"), on: { click: skip } }), head.node, lost, panels, log.node);
+  clear(shell).append(el("a", { class: "skip", href: "#panels", text: t("shell.skip"), on: { click: skip } }), head.node, el("h1", { class: "heard", text: t("shell.heading") }), lost, panels, log.node);
   document.title = t("shell.title");
   head.showConnection(feed.metrics);
   head.showFiring(feed.metrics.latest?.firing ?? []);
