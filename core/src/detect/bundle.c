@@ -148,9 +148,9 @@ int hx_bundle_read(const hx_bundle_files *files, const char *name, char **bytes,
 }
 
 static int load_detectors(hx_bundle *b, const char *directory, const hx_manifest *manifest,
-                          hx_error *err)
+                          const hx_bundle_options *options, hx_error *err)
 {
-    const hx_bundle_files files = {directory, manifest};
+    const hx_bundle_files files = {directory, manifest, options->library};
 
     return hx_detector_set_load(&b->detectors, &files, b, err);
 }
@@ -206,7 +206,7 @@ int hx_bundle_load(const char *directory, const hx_bundle_options *options, hx_b
     if (!rc)
         rc = load_model(b, directory, manifest, options, err);
     if (!rc)
-        rc = load_detectors(b, directory, manifest, err);
+        rc = load_detectors(b, directory, manifest, options, err);
     if (!rc && options->workers && hx_tally_create(b->log_keys, options->workers, &b->tally))
         rc = hx_error_set(err, HX_ENOMEM, "bundle: no memory to count %u log keys", b->log_keys);
     if (rc)

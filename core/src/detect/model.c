@@ -113,21 +113,36 @@ static int probe(const hx_model *m, hx_error *err)
     return rc;
 }
 
-int hx_model_create(const char *library, const void *onnx, size_t onnx_len, uint32_t window,
-                    uint32_t classes, hx_model **out, hx_error *err)
+int hx_model_open(const char *library, const void *onnx, size_t onnx_len, hx_model **out,
+                  hx_error *err)
 {
     hx_model *m = calloc(1, sizeof *m);
     int rc;
 
     if (!m)
         return hx_error_set(err, HX_ENOMEM, "model: out of memory");
-    m->window = window;
-    m->classes = classes;
     rc = open_library(m, library, err);
     if (!rc)
         rc = open_session(m, onnx, onnx_len, err);
-    if (!rc)
-        rc = probe(m, err);
+    if (rc) {
+        hx_model_destroy(m);
+        return rc;
+    }
+    *out = m;
+    return 0;
+}
+
+int hx_model_create(const char *library, const void *onnx, size_t onnx_len, uint32_t window,
+                    uint32_t classes, hx_model **out, hx_error *err)
+{
+    hx_model *m = NULL;
+    int rc = hx_model_open(library, onnx, onnx_len, &m, err);
+
+    if (rc)
+        return rc;
+    m->window = window;
+    m->classes = classes;
+    rc = probe(m, err);
     if (rc) {
         hx_model_destroy(m);
         return rc;
@@ -153,31 +168,69 @@ void hx_model_destroy(hx_model *model)
     free(model);
 }
 
-int hx_model_run(const hx_model *model, const int64_t *tokens, uint32_t count, float *rows,
-                 hx_error *err)
+/* A tensor over memory that stays the caller's. */
+typedef struct tensor {
+    const char *name;
+    void *data;
+    size_t bytes;
+    const int64_t *shape;
+    uint32_t rank;
+    int type;
+} tensor;
+
+/* The output is ours too: the runtime writes where it is wanted, and refuses if the model's own
+ * shape differs. */
+static int run_model(const hx_model *m, const tensor *in, const tensor *out, hx_error *err)
 {
-    static const char *const input_names[] = {"window"}, *const output_names[] = {
-                                                             "log_probability"};
-    ort_create_tensor create =
-        SLOT(model, ort_create_tensor, ORT_CREATE_TENSOR_WITH_DATA_AS_ORT_VALUE);
-    const int64_t in_shape[2] = {count, model->window}, out_shape[2] = {count, model->classes};
+    const ort_create_tensor create =
+        SLOT(m, ort_create_tensor, ORT_CREATE_TENSOR_WITH_DATA_AS_ORT_VALUE);
     OrtValue *input = NULL, *output = NULL;
     OrtStatus *status;
 
-    status = create(model->memory, (void *)tokens, (size_t)count * model->window * sizeof *tokens,
-                    in_shape, 2, ORT_TENSOR_INT64, &input);
-    /* The output is ours too: the runtime writes the rows where they are wanted, and refuses if the
-     * model's own shape differs. */
+    status = create(m->memory, in->data, in->bytes, in->shape, in->rank, in->type, &input);
     if (!status)
-        status = create(model->memory, rows, (size_t)count * model->classes * sizeof *rows,
-                        out_shape, 2, ORT_TENSOR_FLOAT, &output);
+        status =
+            create(m->memory, out->data, out->bytes, out->shape, out->rank, out->type, &output);
     if (!status)
-        status = SLOT(model, ort_run, ORT_RUN)(model->session, NULL, input_names,
-                                               (const OrtValue *const *)&input, 1, output_names, 1,
-                                               &output);
+        status =
+            SLOT(m, ort_run, ORT_RUN)(m->session, NULL, &in->name, (const OrtValue *const *)&input,
+                                      1, &out->name, 1, &output);
     if (input)
-        SLOT(model, ort_release, ORT_RELEASE_VALUE)(input);
+        SLOT(m, ort_release, ORT_RELEASE_VALUE)(input);
     if (output)
-        SLOT(model, ort_release, ORT_RELEASE_VALUE)(output);
-    return from_status(model, status, "the model does not run", err);
+        SLOT(m, ort_release, ORT_RELEASE_VALUE)(output);
+    return from_status(m, status, "the model does not run", err);
+}
+
+int hx_model_run(const hx_model *model, const int64_t *tokens, uint32_t count, float *rows,
+                 hx_error *err)
+{
+    const int64_t in_shape[2] = {count, model->window}, out_shape[2] = {count, model->classes};
+    const tensor in = {
+        "window", (void *)tokens,  (size_t)count * model->window * sizeof *tokens, in_shape,
+        2,        ORT_TENSOR_INT64};
+    const tensor out = {"log_probability", rows, (size_t)count * model->classes * sizeof *rows,
+                        out_shape,         2,    ORT_TENSOR_FLOAT};
+
+    return run_model(model, &in, &out, err);
+}
+
+static size_t bytes_of(const hx_tensor_form *form)
+{
+    size_t bytes = sizeof(float);
+
+    for (uint32_t i = 0; i < form->rank; i++)
+        bytes *= (size_t)form->shape[i];
+    return bytes;
+}
+
+int hx_model_run_floats(const hx_model *model, const hx_tensor_form *in, const float *input,
+                        const hx_tensor_form *out, float *output, hx_error *err)
+{
+    const tensor given = {in->name,  (void *)input, bytes_of(in),
+                          in->shape, in->rank,      ORT_TENSOR_FLOAT};
+    const tensor wanted = {out->name,  output,    bytes_of(out),
+                           out->shape, out->rank, ORT_TENSOR_FLOAT};
+
+    return run_model(model, &given, &wanted, err);
 }

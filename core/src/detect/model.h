@@ -1,4 +1,5 @@
-/* The one user of ONNX Runtime: windows of log keys in, log-probabilities of the next key out.
+/* The one user of ONNX Runtime: windows of log keys in, log-probabilities of the next key out; and
+ * what other detectors ask of models of their own.
  *
  * The library is opened at run time (its wheel carries no header, and an engine that only needs
  * rules can do without it). One model may be run by several threads at once. */
@@ -23,5 +24,24 @@ void hx_model_destroy(hx_model *model);
  * message in err. */
 int hx_model_run(const hx_model *model, const int64_t *tokens, uint32_t count, float *rows,
                  hx_error *err);
+
+/* --- any other model ---------------------------------------------------------------------------
+ * One float tensor in, one out; the detector that owns it knows their names and shapes. */
+
+#define HX_TENSOR_RANK_MAX 6
+
+typedef struct hx_tensor_form {
+    const char *name;
+    uint32_t rank;
+    int64_t shape[HX_TENSOR_RANK_MAX];
+} hx_tensor_form;
+
+/* As hx_model_create, without a probe: whoever made the bundle checks with a run of its own. */
+int hx_model_open(const char *library, const void *onnx, size_t onnx_len, hx_model **out,
+                  hx_error *err);
+
+/* input and output have the room that the forms say. */
+int hx_model_run_floats(const hx_model *model, const hx_tensor_form *in, const float *input,
+                        const hx_tensor_form *out, float *output, hx_error *err);
 
 #endif

@@ -263,7 +263,7 @@ static hx_alert alert_of(const hx_worker_reporter *r, const hx_finding *f,
 {
     return (hx_alert){
         .kind = HX_ALERT_DETECTOR,
-        .stage = 1,
+        .stage = f->stage == 2 ? 2 : 1,
         .detector = r->worker->room.set->detector[r->detector]->name,
         .rule = f->rule,
         .score = f->score,

@@ -1,0 +1,211 @@
+/* mscred's section of the manifest, checked, and its network. */
+#include "detect/mscred.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdlib.h>
+
+static int wrong(hx_error *err, const char *what)
+{
+    return hx_error_set(err, HX_EMALFORMED, "manifest.json: mscred.%s", what);
+}
+
+/* As many numbers from 0 on as there are places. */
+static bool numbers(const cJSON *list, size_t count, double *out)
+{
+    const cJSON *item;
+    size_t n = 0;
+
+    if (!cJSON_IsArray(list))
+        return false;
+    cJSON_ArrayForEach(item, list)
+    {
+        if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0 && item->valuedouble <= 1e9) ||
+            n == count)
+            return false;
+        out[n++] = item->valuedouble;
+    }
+    return n == count;
+}
+
+static bool limits_of_cells(const cJSON *list, size_t cells, double *room, float *out)
+{
+    const cJSON *window;
+    size_t n = 0;
+
+    cJSON_ArrayForEach(window, list)
+    {
+        if (n == HX_SERIES_SCALES || !numbers(window, cells, room))
+            return false;
+        for (size_t c = 0; c < cells; c++)
+            out[n * cells + c] = (float)room[c];
+        n++;
+    }
+    return n == HX_SERIES_SCALES;
+}
+
+static int read_limits(const cJSON *section, hx_mscred *m, hx_error *err)
+{
+    const size_t cells = (size_t)m->form.count * m->form.count;
+    double windows[HX_SERIES_SCALES], *room = calloc(cells, sizeof *room);
+    int rc = 0;
+
+    m->limit = calloc(HX_SERIES_SCALES * cells, sizeof *m->limit);
+    if (!room || !m->limit)
+        rc = hx_error_set(err, HX_ENOMEM, "bundle: out of memory");
+    else if (!numbers(cJSON_GetObjectItemCaseSensitive(section, "windows"), HX_SERIES_SCALES,
+                      windows))
+        rc = wrong(err, "windows: three numbers are needed");
+    else if (!numbers(cJSON_GetObjectItemCaseSensitive(section, "threshold"), HX_SERIES_SCALES,
+                      m->threshold))
+        rc = wrong(err, "threshold: a number for each window is needed");
+    else if (!limits_of_cells(cJSON_GetObjectItemCaseSensitive(section, "limit"), cells, room,
+                              m->limit))
+        rc = wrong(err, "limit: a number for each cell of each window is needed");
+    for (int i = 0; !rc && i < HX_SERIES_SCALES; i++)
+        if (windows[i] != hx_series_windows[i])
+            rc = wrong(err, "windows: 10, 30 and 60 are what this engine has");
+    free(room);
+    return rc;
+}
+
+/* One series' own keys; the last one has none. */
+static int read_keys(const cJSON *keys, uint32_t series, hx_mscred *m, hx_error *err)
+{
+    const cJSON *item;
+
+    m->key_of[series] = UINT32_MAX;
+    cJSON_ArrayForEach(item, keys)
+    {
+        if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0) ||
+            !(item->valuedouble < m->form.log_keys) ||
+            item->valuedouble != floor(item->valuedouble))
+            return wrong(err, "series.keys: log keys of the bundle are needed");
+        m->key_of[series] =
+            cJSON_GetArraySize(keys) == 1 ? (uint32_t)item->valuedouble : UINT32_MAX;
+        m->form.of_key[(uint32_t)item->valuedouble] = (uint8_t)series;
+    }
+    return 0;
+}
+
+static int read_series(const cJSON *section, hx_mscred *m, hx_error *err)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(section, "series"), *item;
+    int n = cJSON_IsArray(list) ? cJSON_GetArraySize(list) : 0;
+    uint32_t at = 0;
+
+    if (n < 2 || n > HX_SERIES_MAX)
+        return wrong(err, "series: 2 to 64 are needed");
+    m->form.count = (uint32_t)n;
+    m->form.of_key = malloc(m->form.log_keys + 1);
+    m->key_of = calloc((size_t)n, sizeof *m->key_of);
+    if (!m->form.of_key || !m->key_of)
+        return hx_error_set(err, HX_ENOMEM, "bundle: out of memory");
+    memset(m->form.of_key, n - 1, m->form.log_keys + 1);
+    cJSON_ArrayForEach(item, list)
+    {
+        const cJSON *low = cJSON_GetObjectItemCaseSensitive(item, "low");
+        const cJSON *high = cJSON_GetObjectItemCaseSensitive(item, "high");
+        int rc;
+
+        if (!cJSON_IsNumber(low) || !cJSON_IsNumber(high) || !isfinite(low->valuedouble) ||
+            !isfinite(high->valuedouble) || !(high->valuedouble > low->valuedouble))
+            return wrong(err, "series: a \"low\" and a \"high\" above it are needed");
+        m->form.low[at] = low->valuedouble;
+        m->form.high[at] = high->valuedouble;
+        rc = read_keys(cJSON_GetObjectItemCaseSensitive(item, "keys"), at, m, err);
+        if (rc)
+            return rc;
+        at++;
+    }
+    return 0;
+}
+
+static int read_section(const cJSON *section, hx_mscred *m, hx_error *err)
+{
+    const cJSON *interval = cJSON_GetObjectItemCaseSensitive(section, "interval_us");
+    const cJSON *step = cJSON_GetObjectItemCaseSensitive(section, "step");
+    const cJSON *history = cJSON_GetObjectItemCaseSensitive(section, "history");
+    int rc;
+
+    if (!cJSON_IsNumber(interval) || !(interval->valuedouble >= 1) ||
+        !(interval->valuedouble <= 86400e6))
+        return wrong(err, "interval_us: 1 to 86400000000 is needed");
+    if (!cJSON_IsNumber(step) || step->valuedouble != HX_SERIES_STEP || !cJSON_IsNumber(history) ||
+        history->valuedouble != HX_SERIES_HISTORY)
+        return wrong(err, "step, history: 10 and 5 are what this engine has");
+    m->form.interval_us = (int64_t)interval->valuedouble;
+    rc = read_series(section, m, err);
+    return rc ? rc : read_limits(section, m, err);
+}
+
+/* A run on zeros: names and shapes are as they should be, and the answer is made of numbers. */
+static int try_network(const hx_mscred *m, hx_error *err)
+{
+    const size_t cells = HX_SERIES_SCALES * (size_t)m->form.count * m->form.count;
+    float *in = calloc(HX_SERIES_HISTORY * cells, sizeof *in), *out = calloc(cells, sizeof *out);
+    int rc = in && out ? hx_model_run_floats(m->network, &m->in, in, &m->out, out, err)
+                       : hx_error_set(err, HX_ENOMEM, "bundle: out of memory");
+
+    for (size_t c = 0; !rc && c < cells; c++)
+        if (!isfinite(out[c]))
+            rc = wrong(err, "file: the network answers with what is no number");
+    free(in);
+    free(out);
+    return rc;
+}
+
+static int load_network(const cJSON *section, const hx_bundle_files *files, hx_mscred *m,
+                        hx_error *err)
+{
+    const char *file = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(section, "file"));
+    const int64_t n = m->form.count;
+    char *bytes = NULL;
+    size_t len = 0;
+    int rc;
+
+    if (!file || !*file || strchr(file, '/'))
+        return wrong(err, "file: a file's name is needed");
+    m->in = (hx_tensor_form){"signatures", 5, {1, HX_SERIES_HISTORY, HX_SERIES_SCALES, n, n}};
+    m->out = (hx_tensor_form){"reconstruction", 4, {1, HX_SERIES_SCALES, n, n}};
+    rc = hx_bundle_read(files, file, &bytes, &len, err);
+    if (rc)
+        return rc;
+    rc = hx_model_open(files->library, bytes, len, &m->network, err);
+    free(bytes);
+    return rc ? rc : try_network(m, err);
+}
+
+void hx_mscred_unload(void *model)
+{
+    hx_mscred *m = model;
+
+    if (!m)
+        return;
+    hx_model_destroy(m->network);
+    free(m->form.of_key);
+    free(m->key_of);
+    free(m->limit);
+    free(m);
+}
+
+int hx_mscred_load(const cJSON *section, const hx_bundle_files *files,
+                   const struct hx_bundle *bundle, void **model, hx_error *err)
+{
+    hx_mscred *m = calloc(1, sizeof *m);
+    int rc;
+
+    if (!m)
+        return hx_error_set(err, HX_ENOMEM, "bundle: out of memory");
+    m->form.log_keys = bundle->log_keys;
+    m->matcher = bundle->matcher;
+    rc = read_section(section, m, err);
+    if (!rc)
+        rc = load_network(section, files, m, err);
+    if (rc) {
+        hx_mscred_unload(m);
+        return rc;
+    }
+    *model = m;
+    return 0;
+}

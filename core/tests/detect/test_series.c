@@ -1,0 +1,243 @@
+/* Series: matrices against a reference, the same for any cut of the input, lateness, silence, and a
+ * saved state. */
+#include "../check.h"
+#include "detect/series.h"
+
+#include <math.h>
+
+#define SECOND INT64_C(1000000)
+#define COUNT  5
+#define KEYS   7
+#define START  1000 /* seconds; a whole number of pieces */
+
+static uint8_t of_key[KEYS] = {0, 1, 2, 3, 4, 4, 4};
+
+static hx_series_form form(void)
+{
+    hx_series_form f = {.count = COUNT, .log_keys = KEYS, .interval_us = SECOND, .of_key = of_key};
+
+    for (uint32_t i = 0; i < COUNT; i++) {
+        f.low[i] = 0.1 * i;
+        f.high[i] = 1.5 + i;
+    }
+    return f;
+}
+
+/* What was seen of the moments. */
+typedef struct seen {
+    uint32_t count;
+    int64_t end_us[400];
+    uint32_t piece[400][COUNT];
+    float matrices[400][HX_SERIES_HISTORY * HX_SERIES_SCALES * COUNT * COUNT];
+} seen;
+
+static void see(void *context, const float *matrices, const uint32_t *piece, int64_t end_us)
+{
+    seen *s = context;
+
+    CHECK(s->count < 400);
+    s->end_us[s->count] = end_us;
+    memcpy(s->piece[s->count], piece, sizeof s->piece[0]);
+    memcpy(s->matrices[s->count], matrices, sizeof s->matrices[0]);
+    s->count++;
+}
+
+/* A number that is drawn again the same. */
+static uint32_t drawn(uint32_t second, uint32_t key)
+{
+    uint32_t x = second * 2654435761u ^ key * 40503u;
+
+    x ^= x >> 13;
+    x *= 2246822519u;
+    x ^= x >> 16;
+    return x % (3 + 5 * key);
+}
+
+static void add_second(hx_series *s, uint32_t second, seen *into)
+{
+    for (uint32_t key = 0; key < KEYS; key++)
+        for (uint32_t n = drawn(second, key); n > 0; n--)
+            hx_series_add(s, key, second * SECOND + n * 1000, see, into);
+}
+
+static double value(const hx_series_form *f, uint32_t series, uint32_t second)
+{
+    uint32_t count = 0;
+
+    for (uint32_t key = 0; key < KEYS; key++)
+        if (of_key[key] == series)
+            count += drawn(second, key);
+    return (log1p((double)count) - f->low[series]) / (f->high[series] - f->low[series]);
+}
+
+static void test_matrices(void)
+{
+    static seen into;
+    hx_series_form f = form();
+    hx_series *s;
+
+    into.count = 0;
+    CHECK_INT(hx_series_create(&f, &s), 0);
+    for (uint32_t t = START; t < START + 152; t++)
+        add_second(s, t, &into);
+    /* Time is in second 1151: 1149 and all before it are closed, and so the piece up to 1150. */
+    CHECK_INT(into.count, 6);
+    for (uint32_t m = 0; m < into.count; m++)
+        for (uint32_t step = 0; step < HX_SERIES_HISTORY; step++)
+            for (uint32_t scale = 0; scale < HX_SERIES_SCALES; scale++) {
+                uint32_t end = START + 100 + 10 * m - 10 * (HX_SERIES_HISTORY - 1 - step);
+                uint32_t window = hx_series_windows[scale];
+
+                CHECK_INT(into.end_us[m], (START + 100 + 10 * m) * SECOND);
+                for (uint32_t i = 0; i < COUNT; i++)
+                    for (uint32_t j = 0; j < COUNT; j++) {
+                        size_t at = ((step * HX_SERIES_SCALES + scale) * COUNT + i) * COUNT + j;
+                        double sum = 0;
+
+                        for (uint32_t t = end - window; t < end; t++)
+                            sum += value(&f, i, t) * value(&f, j, t);
+                        CHECK(fabs(sum / window - (double)into.matrices[m][at]) < 1e-5);
+                    }
+            }
+    CHECK_INT(hx_series_late(s), 0);
+    hx_series_destroy(s);
+}
+
+/* Another order within what lateness allows, and time told in between: the same matrices. */
+static void test_order_within_an_interval(void)
+{
+    static seen one, other;
+    hx_series_form f = form();
+    hx_series *a, *b;
+
+    one.count = other.count = 0;
+    CHECK_INT(hx_series_create(&f, &a), 0);
+    CHECK_INT(hx_series_create(&f, &b), 0);
+    for (uint32_t t = START; t < START + 140; t++) {
+        hx_series_add(a, 0, t * SECOND, see, &one);
+        add_second(a, t, &one);
+    }
+    for (uint32_t t = START; t < START + 140; t += 2) {
+        hx_series_add(b, 0, t * SECOND, see, &other);
+        hx_series_add(b, 0, (t + 1) * SECOND, see, &other);
+        add_second(b, t + 1, &other);
+        hx_series_advance(b, (t + 1) * SECOND + 999999, see, &other);
+        add_second(b, t, &other);
+    }
+    CHECK_INT(hx_series_late(b), 0);
+    CHECK_INT(one.count, 4);
+    CHECK_INT(other.count, 4);
+    CHECK(memcmp(one.matrices, other.matrices, 4 * sizeof one.matrices[0]) == 0);
+    hx_series_destroy(a);
+    hx_series_destroy(b);
+}
+
+static void test_late_and_untimed(void)
+{
+    static seen into;
+    hx_series_form f = form();
+    hx_series *s;
+
+    CHECK_INT(hx_series_create(&f, &s), 0);
+    CHECK(!hx_series_add(s, 0, HX_TIME_NONE, see, &into));
+    hx_series_advance(s, 5 * SECOND, see, &into); /* asleep: nothing to close */
+    CHECK(hx_series_add(s, 1, 1000 * SECOND, see, &into));
+    CHECK(!hx_series_add(s, 1, 1000 * SECOND + 1, see, &into)); /* not the first any more */
+    CHECK(hx_series_add(s, HX_KEY_UNSEEN, 1001 * SECOND, see, &into));
+    CHECK(hx_series_add(s, 0, 1000 * SECOND + 5, see, &into)); /* the interval before is open */
+    CHECK_INT(hx_series_late(s), 0);
+    CHECK(hx_series_add(s, 0, 1002 * SECOND, see, &into));
+    CHECK(!hx_series_add(s, 0, 1000 * SECOND, see, &into));
+    CHECK_INT(hx_series_late(s), 1);
+    CHECK(hx_series_add(s, 0, 1001 * SECOND, see, &into));
+    hx_series_destroy(s);
+    CHECK_INT(hx_series_create(&f, &s), 0);
+    CHECK(hx_series_add(s, 0, -1, see, &into)); /* interval -1, not 0 */
+    CHECK(hx_series_add(s, 0, 1, see, &into));
+    CHECK(!hx_series_add(s, 0, -SECOND, see, &into));
+    hx_series_destroy(s);
+    hx_series_destroy(NULL);
+}
+
+/* Silence is judged for as long as anything before it is seen, and then the series sleep. */
+static void test_silence(void)
+{
+    static seen into;
+    hx_series_form f = form();
+    hx_series *s;
+    uint32_t before;
+
+    into.count = 0;
+    CHECK_INT(hx_series_create(&f, &s), 0);
+    for (uint32_t t = START; t < START + 112; t++)
+        add_second(s, t, &into);
+    before = into.count;
+    CHECK_INT(before, 2);
+    hx_series_advance(s, (START + 400) * SECOND, see, &into);
+    CHECK_INT(into.count, before + 10);
+    CHECK_INT(into.piece[into.count - 1][0], 0);
+    for (uint32_t t = START + 400; t < START + 499; t++)
+        add_second(s, t, &into);
+    CHECK_INT(into.count, before + 10); /* awake again, and nothing to say yet */
+    for (uint32_t t = START + 499; t < START + 503; t++)
+        add_second(s, t, &into);
+    CHECK_INT(into.count, before + 11);
+    CHECK_INT(into.end_us[into.count - 1], (START + 500) * SECOND);
+    hx_series_add(s, 0, INT64_C(1) << 60, see, &into); /* a far jump is no long loop */
+    CHECK_INT(into.count, before + 21);
+    hx_series_destroy(s);
+}
+
+/* At any point: saved, restored, gone on, and the same as without. */
+static void test_saved(void)
+{
+    static seen whole, parts;
+    static const uint32_t cuts[] = {0, 1, 5, 9, 10, 11, 57, 64, 99, 100, 101, 117, 160, 260, 321};
+    hx_series_form f = form(), other = form();
+    uint32_t end = START + 3 + 330;
+
+    other.high[2] += 1;
+    for (size_t c = 0; c < sizeof cuts / sizeof cuts[0]; c++) {
+        hx_series *s, *again;
+        hx_text state = {0};
+
+        whole.count = parts.count = 0;
+        CHECK_INT(hx_series_create(&f, &s), 0);
+        for (uint32_t t = START + 3; t < end; t++)
+            add_second(s, t < START + 150 || t > START + 155 ? t : START + 149, &whole);
+        hx_series_destroy(s);
+        CHECK_INT(hx_series_create(&f, &s), 0);
+        for (uint32_t t = START + 3; t < START + 3 + cuts[c]; t++)
+            add_second(s, t < START + 150 || t > START + 155 ? t : START + 149, &parts);
+        hx_series_save(s, &state);
+        CHECK_INT(hx_series_create(&f, &again), 0);
+        CHECK_INT(hx_series_restore(again, state.ptr, state.len), 0);
+        for (uint32_t t = START + 3 + cuts[c]; t < end; t++)
+            add_second(again, t < START + 150 || t > START + 155 ? t : START + 149, &parts);
+        CHECK_INT(parts.count, whole.count);
+        CHECK(whole.count > 20);
+        CHECK_BYTES(parts.end_us, whole.count * sizeof whole.end_us[0], whole.end_us,
+                    whole.count * sizeof whole.end_us[0]);
+        CHECK_BYTES(parts.piece, whole.count * sizeof whole.piece[0], whole.piece,
+                    whole.count * sizeof whole.piece[0]);
+        CHECK(memcmp(parts.matrices, whole.matrices, whole.count * sizeof whole.matrices[0]) == 0);
+        hx_series_destroy(again);
+        CHECK_INT(hx_series_create(&other, &again), 0);
+        CHECK_INT(hx_series_restore(again, state.ptr, state.len), HX_EMALFORMED);
+        for (size_t len = 0; len < state.len; len += 1 + len / 3)
+            CHECK_INT(hx_series_restore(again, state.ptr, len), HX_EMALFORMED);
+        hx_series_destroy(again);
+        hx_series_destroy(s);
+        hx_text_free(&state);
+    }
+}
+
+int main(void)
+{
+    test_matrices();
+    test_order_within_an_interval();
+    test_late_and_untimed();
+    test_silence();
+    test_saved();
+    return 0;
+}
