@@ -10,9 +10,10 @@
 
 #define LINE_BYTES 64
 
-extern const hx_detector hx_counts_detector;
+extern const hx_detector hx_counts_detector, hx_mscred_detector, hx_rates_detector;
 
-const hx_detector *const hx_detectors[] = {&hx_counts_detector, NULL};
+const hx_detector *const hx_detectors[] = {&hx_counts_detector, &hx_rates_detector,
+                                           &hx_mscred_detector, NULL};
 
 /* --- evidence ----------------------------------------------------------------------------------
  */
@@ -98,6 +99,14 @@ int hx_detector_set_load(hx_detector_set *set, const hx_bundle_files *files,
         set->count++;
     }
     return 0;
+}
+
+bool hx_detector_set_wants_hosts(const hx_detector_set *set)
+{
+    for (uint32_t i = 0; i < set->count; i++)
+        if (set->detector[i]->wants_hosts)
+            return true;
+    return false;
 }
 
 void hx_detector_set_unload(hx_detector_set *set)
