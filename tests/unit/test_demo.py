@@ -40,7 +40,6 @@ def test_the_storm_ends_with_a_scorecard(haechi: Haechi, tmp_path: Path) -> None
     ran = haechi("demo", "--eps", "3k", "--seconds", "4", "--keep", tmp_path / "kept")
     assert ran.status == 0, ran.err
     for part in (
-        "12,000 events",
         "lost            0 (0.0000%)",
         "closed: every event",
         "precision",
@@ -59,7 +58,9 @@ def test_the_card_as_json(haechi: Haechi, dashboard: str) -> None:
     ran = haechi("demo", "--eps", "3k", "--seconds", "3", "--json", dashboard)
     assert ran.status == 0, ran.err
     card = json.loads(ran.out)
-    assert (card["sent"], card["received"], card["loss_ratio"], card["account_closed"]) == (9000, 9000, 0, 1)
+    # A machine that is away for a moment at the storm's end does not send the last events any more.
+    assert 0 < card["sent"] == card["received"] <= 9000
+    assert (card["loss_ratio"], card["account_closed"]) == (0, 1)
     assert card["episodes"] >= card["found"] > 0
     assert card["latency_p99_us"] >= card["latency_p50_us"] > 0
     assert ("dashboard" in ran.err) == (dashboard == "--dashboard")
