@@ -485,3 +485,35 @@ def test_one_that_goes_on_failing_is_left_running_and_is_well_when_it_is(
             assert storm.error is None
 
     run(scene())
+
+
+def test_one_that_stands_still_while_it_stops_is_killed(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with planes(tmp_path) as plane:
+            # Nobody answers its end marks, so it takes a second and a half to stop.
+            port = str(free_ports(1)[0])
+            wish = {"target": "127.0.0.1", "ports": port, "eps": 1000, "workers": 1, "account": True}
+            storm = await plane.fleet.start_storm(wish)
+            await holds(lambda: flows(storm))
+            await plane.fleet.stop(storm)
+            assert storm.tool is not None
+            os.kill(storm.tool.pid, signal.SIGSTOP)
+            await ended(storm)
+            assert storm.restarts == 0
+            assert ("kill", "done") in outcomes(plane, storm.id)
+
+    run(scene())
+
+
+def test_a_server_that_ends_while_it_heals_leaves_nothing_behind(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with planes(tmp_path) as plane:
+            sink, storm = await begin(plane)
+            for job in (sink, storm):
+                assert job.tool is not None
+                os.kill(job.tool.pid, signal.SIGKILL)
+            await holds(lambda: sink.mending or storm.mending)
+        assert not any(job.alive for job in (sink, storm))
+        assert not any(job.mending or job.tool for job in (sink, storm))
+
+    run(scene())

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from haechi.config.sink import SinkConfig
 from haechi.config.storm import StormConfig
-from haechi.heal.resume import another, rest_of_storm
+from haechi.heal.resume import another, rest_of_sink, rest_of_storm
 
 
 def storm(**settings: Any) -> StormConfig:
@@ -36,6 +37,21 @@ def test_the_rest(
     settings: dict[str, Any], elapsed_s: float, sent: int, restarts: int, change: dict[str, Any] | None
 ) -> None:
     assert rest_of_storm(storm(**settings), elapsed_s, sent, restarts) == change
+
+
+@pytest.mark.parametrize(
+    ("settings", "elapsed_s", "change"),
+    [
+        ({}, 10, {}),
+        ({"duration": 60}, 10, {"duration": 50.0}),
+        ({"duration": 60}, 61, None),
+        ({"write": "/t/all.log"}, 10, {"write": Path("/t/all.restart-1.log")}),
+    ],
+)
+def test_the_rest_of_a_sink(
+    settings: dict[str, Any], elapsed_s: float, change: dict[str, Any] | None
+) -> None:
+    assert rest_of_sink(SinkConfig.model_validate(settings), elapsed_s, 1) == change
 
 
 def test_a_file_beside_the_first() -> None:

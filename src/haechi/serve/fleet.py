@@ -192,8 +192,15 @@ class Fleet:
             if job.alive and (job.tool is not None or job.mending):
                 self.ask_to_end(job)
                 self._end(job)
-        while self._ending:
+        deadline = time.monotonic() + END_S + RESTART_READY_S
+        while self._ending or time.monotonic() < deadline:
             await asyncio.gather(*self._ending)
+            left = [job for job in self._jobs.values() if job.alive and (job.mending or job.tool is not None)]
+            if not left and not self._ending:
+                break
+            for job in left:  # whose healer lets go of it only now
+                self._end(job)
+            await asyncio.sleep(0.01)
         self._starter.shutdown(wait=False)
 
     async def _start(self, kind: Kind, settings: Settings, start: Callable[[], RunningTool]) -> Job:

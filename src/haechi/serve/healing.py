@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,11 +20,12 @@ from typing import Any, Literal
 
 from haechi.config.detect import DetectConfig
 from haechi.config.serve import HealingConfig, ServeConfig
+from haechi.config.sink import SinkConfig
 from haechi.config.storm import StormConfig
 from haechi.heal import health, restart
 from haechi.heal.health import Finding, Pulse
 from haechi.heal.restart import Attempt, Plan
-from haechi.heal.resume import another, rest_of_storm
+from haechi.heal.resume import another, rest_of_sink, rest_of_storm
 from haechi.native.control import ControlError
 from haechi.native.tools import ToolError
 from haechi.serve import emergencies, vitals
@@ -166,7 +169,7 @@ class Healer:
         """At every tool that is not being mended."""
         for job in self._fleet.jobs():
             patient = self._patients.get(job.id)
-            if patient is None or job.tool is None or job.mending or job.state not in ("running", "paused"):
+            if patient is None or job.tool is None or job.mending or job.state == "starting":
                 continue
             if not job.tool.running:  # where the system tells of no process's end
                 self._fleet.notice_end(job)
@@ -174,11 +177,25 @@ class Healer:
             patient.pulse, finding = health.assess(
                 patient.pulse, vitals.signs(job, patient.pulse, at), self._seen
             )
-            self._judge(patient, finding, at)
+            if job.state == "stopping":
+                self._insist(patient, finding, at)
+            else:
+                self._judge(patient, finding, at)
         gone = [name for name, patient in self._patients.items() if not patient.job.alive]
         for name in gone:
             del self._patients[name]
         self._emergency = self._emergency and len(self._unwell()) > self._limits.emergency_above
+
+    def _insist(self, patient: Patient, finding: Finding, at: float) -> None:
+        """On the end of one that was told to end and stands still."""
+        job, since = patient.job, patient.pulse.beat_at
+        if finding.condition != "stuck" or since is None or at - since < self._seen.stuck_after_s:
+            return
+        text = f"{job.id} was to stop and shows {finding.why}: killed"
+        self._journal.add("healing", job.id, "kill", text, why=finding.why, outcome="done")
+        patient.pulse = Pulse()
+        if job.tool is not None and job.tool.running:
+            os.kill(job.tool.pid, signal.SIGKILL)
 
     def _judge(self, patient: Patient, finding: Finding, at: float) -> None:
         if finding.condition in ("stuck", "failing"):
@@ -295,10 +312,13 @@ class Healer:
     def _settings(self, job: Job) -> Any:
         """Of its next process; None: there is nothing left to do."""
         settings = self._fleet.settings_now(job)
+        elapsed = time.monotonic() - job.started_s
         if isinstance(settings, StormConfig):
             sent = sum(int(process.get("events", 0)) for process in job.past)
-            elapsed = time.monotonic() - job.started_s
             change = rest_of_storm(settings, elapsed, sent, job.restarts)
+            return None if change is None else settings.model_copy(update=change)
+        if isinstance(settings, SinkConfig):
+            change = rest_of_sink(settings, elapsed, job.restarts)
             return None if change is None else settings.model_copy(update=change)
         if isinstance(settings, DetectConfig) and settings.checkpoint is None:
             # It reads from the beginning: the alerts that it makes again are known by their ids.

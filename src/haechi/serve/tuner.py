@@ -146,17 +146,19 @@ class Tuner:
             return None
         memory = float(watch.figures["memory_usage_bytes"])
         beside = frozenset(other.id for other in self._fleet.jobs() if other.alive)
-        if not isinstance(watch, StormWatch):
+        settings = pupil.job.settings
+        if not isinstance(watch, StormWatch) or not isinstance(settings, StormConfig):
             return Look(at, beside, memory_bytes=memory)
         rate = None if watch.rate_percent is None else watch.rate_percent / 100
-        if watch.target_eps == 0 and not watch.figures["paused"]:
-            rate = 1.0  # as fast as it goes
+        if settings.eps == "max" and not watch.figures["paused"]:
+            rate = 1.0  # it has no target
         loss, told, before = None, watch.told, pupil.told
         pupil.told = told
         if told is not None and before is not None:
             received, dropped = told[0] - before[0], told[1] - before[1]
             loss = dropped / (received + dropped) if received + dropped > 0 else None
-        return Look(at, (watch.target_eps, beside), rate, loss, memory)
+        # The rate as it was ordered: a page that has just been made has none yet.
+        return Look(at, (settings.eps, beside), rate, loss, memory)
 
     def _knobs(self, job: Job, limits: Limits) -> Knobs:
         settings = self._fleet.settings_now(job)
