@@ -3,6 +3,7 @@
 // be up and say nothing.
 
 import { api } from "./api.js";
+import { sessionForm } from "./session.js";
 
 const STALE_MS = 3000;
 const PAUSES_MS = [500, 1000, 2000, 4000];
@@ -47,6 +48,12 @@ class Feed {
   }
 
   #connect() {
+    const form = sessionForm();
+    if (form !== null) {
+      // Refused for want of a token: trying on says nothing new.
+      form.then(() => this.#again(0));
+      return;
+    }
     this.#timer = null;
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(`${scheme}//${location.host}${this.#path}`);

@@ -13,6 +13,11 @@ export function openSession() {
   return waiting;
 }
 
+/** While the form is open: resolves when a token was taken. Else null. */
+export function sessionForm() {
+  return waiting;
+}
+
 function show() {
   const token = el("input", {
     type: "password",

@@ -23,6 +23,7 @@ export function mount(root, ctx) {
   let gone = false;
   let asked = 0;
   let marked = false;
+  let answered = false; // until then nobody knows whether there are storms
 
   const doing = { choose, start, startSink, act, refresh, again };
   const bar = makeBar(ctx, doing);
@@ -34,7 +35,7 @@ export function mount(root, ctx) {
   const runs = makeRuns(ctx, doing);
   const none = el(
     "div",
-    { class: "card empty", id: "no-storm" },
+    { class: "card empty", id: "no-storm", hidden: true },
     el("p", { text: t("storm.none") }),
     el("button", { class: "button primary", type: "button", text: t("storm.start"), on: { click: () => start() } }),
   );
@@ -85,6 +86,7 @@ export function mount(root, ctx) {
     }
     if (gone || turn !== asked) return; // a later answer knows more
     jobs = new Map(status.jobs.map((job) => [job.id, job]));
+    answered = true;
     if (!jobs.has(chosen) || jobs.get(chosen).kind !== "storm") choose(best());
     else if (!alive(jobs.get(chosen))) lookAt(chosen);
     if (feed.metrics.latest) show(feed.metrics.latest);
@@ -140,9 +142,9 @@ export function mount(root, ctx) {
     const sink = job && sinkOf(job, jobs.values());
     const liveSink = sink && message.sinks.find((one) => one.id === sink.id);
     bar.show(message.storms, jobs, chosen, live);
-    sinks.show(message.sinks, jobs);
-    none.hidden = job !== null || live !== undefined;
-    view.hidden = !none.hidden;
+    if (answered) sinks.show(message.sinks, jobs);
+    none.hidden = !answered || job !== null || live !== undefined;
+    view.hidden = job === null && live === undefined;
     if (sink && plots.sink !== sink.id && live) lookAt(chosen);
     const shown = live ?? (whole?.id === chosen ? whole.metrics : null);
     if (shown?.current_eps === undefined) return; // it has just been told to begin, or never did

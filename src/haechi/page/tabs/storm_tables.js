@@ -7,8 +7,8 @@ import { placeOf, portsText, stateBadge } from "./storm_words.js";
 function table(id, title, columns, empty) {
   const body = el("tbody");
   const head = el("tr", {}, columns.map(([name, kind]) => el("th", { scope: "col", class: kind ?? "", text: name ? t(name) : "" })));
-  const wrap = el("div", { class: "table-wrap", tabIndex: 0, role: "region", "aria-label": title }, el("table", { class: "table", id }, el("thead", {}, head), body));
-  const none = el("p", { class: "muted none", text: empty });
+  const wrap = el("div", { class: "table-wrap", hidden: true, tabIndex: 0, role: "region", "aria-label": title }, el("table", { class: "table", id }, el("thead", {}, head), body));
+  const none = el("p", { class: "muted none", text: empty, hidden: true });
   const node = el("section", { class: "card" }, el("header", { class: "card-head" }, el("h2", { text: title })), none, wrap);
   return {
     node,
