@@ -55,7 +55,7 @@ def command(config: Path | None, read: tuple[str, ...], **options: Any) -> None:
     haechi serve --read /var/log --read bundles --config serve.yaml
     haechi serve --address 0.0.0.0 --tls-certificate cert.pem --tls-key key.pem
 
-    The API is described at /openapi.json and in docs/api.md. TERM and INT end everything gracefully.
+    The API shows itself at /docs; docs/api.md explains it. TERM and INT end everything gracefully.
     """
     from haechi.serve.keys import TokenError
     from haechi.serve.privileges import PrivilegesError

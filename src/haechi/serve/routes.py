@@ -10,7 +10,7 @@ from pydantic import BaseModel, StringConstraints
 from haechi.serve.plane import Plane
 
 Word = Annotated[str, StringConstraints(max_length=200)]
-Count = Annotated[int, Query(ge=1, le=500)]
+Count = Annotated[int, Query(ge=1, le=500, description="At most so many.")]
 
 
 class Refusal(BaseModel):

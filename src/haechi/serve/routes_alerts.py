@@ -48,14 +48,14 @@ class AlertPage(BaseModel):
 async def list_alerts(
     plane: ThePlane,
     severity: Annotated[Severity | None, Query(description="This or a higher one.")] = None,
-    detector: Word | None = None,
-    session: Word | None = None,
-    job: Word | None = None,
+    detector: Annotated[Word | None, Query(description="deeplog, new_event ...")] = None,
+    session: Annotated[Word | None, Query(description="As the alert names it.")] = None,
+    job: Annotated[Word | None, Query(description="The detector's id, such as detector-1.")] = None,
     since: Annotated[Moment | None, Query(description="Of the event's time.")] = None,
-    until: Moment | None = None,
-    acknowledged: bool | None = None,
+    until: Annotated[Moment | None, Query(description="As 2026-01-05T10:00:00Z.")] = None,
+    acknowledged: Annotated[bool | None, Query(description="Only those that are, or are not.")] = None,
     limit: Count = 100,
-    before: Annotated[int | None, Query(ge=1)] = None,
+    before: Annotated[int | None, Query(ge=1, description="`next` of the page before.")] = None,
 ) -> AlertPage:
     """The newest first, in pages that hold still while alerts arrive."""
     log = plane.alerts
