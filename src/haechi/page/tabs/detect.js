@@ -1,8 +1,8 @@
 // The Detect tab: detectors above; below them their alerts, one of them whole at the side, or what their lines are
 // made of.
 
-import { button, write } from "../lib/dom.js";
-import { bindKey, showKeys } from "../lib/keys.js";
+import { write } from "../lib/dom.js";
+import { bindKey } from "../lib/keys.js";
 import { AlertStore } from "./detect_alerts.js";
 import { AlertDetail, askMute, doing } from "./detect_detail.js";
 import { Engines } from "./detect_engines.js";
@@ -114,7 +114,6 @@ class Detect {
           "header",
           { class: "card-head" },
           strip,
-          button("?", () => showKeys(), { class: "quiet keys-button", title: t("detect.keys"), "aria-label": t("detect.keys") }),
           counts,
         ),
         ...Object.values(this.panels),
