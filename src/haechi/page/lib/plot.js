@@ -229,7 +229,7 @@ function upTo(most) {
   const end = (most || 1) * 1.12;
   const rough = end / TICKS;
   const size = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 2.5, 5, 10].find((one) => one * size >= rough * 0.8) * size;
+  const step = [1, 2, 2.5, 5, 10].find((one) => one * size >= rough * 0.7) * size;
   return { top: end, at: Array.from({ length: Math.floor(end / step) + 1 }, (_, i) => i * step) };
 }
 
