@@ -13,7 +13,7 @@ import torch
 
 from haechi.bundle.manifest import Manifest
 from haechi.bundle.store import Bundle, entry_of, write
-from haechi.models.mscred import Mscred
+from haechi.models.mscred import AttentionConvLSTM, Mscred
 from haechi.mscred.export import Reconstructor, onnx_of
 from haechi.mscred.rootcause import LONGER, rank
 from haechi.mscred.score import residuals, scores
@@ -49,6 +49,7 @@ def made_bundle(folder: Path) -> tuple[Bundle, bytes]:
     plain = make_bundle(folder / "plain", deeplog=None)
     model = Mscred(SERIES, HISTORY, seed=5).eval()
     for part in model.memory:
+        assert isinstance(part, AttentionConvLSTM)
         torch.nn.init.normal_(part.peephole, std=0.3, generator=torch.Generator().manual_seed(1))
     network = onnx_of(model)
     matcher = Matcher(plain.file("templates.json"))

@@ -1,6 +1,8 @@
 """MSCRED in Python: data, signatures, the network and its export, thresholds, causes, all together."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
@@ -8,9 +10,10 @@ import pytest
 import torch
 
 from haechi.bench.mscred import count, measure
-from haechi.config.training import MscredConfig
+from haechi.bundle.store import read
+from haechi.config.training import MscredConfig, TrainingConfig
 from haechi.corpus.sessions import NO_TIME, EventStream
-from haechi.models.mscred import Mscred, attend, level_sizes
+from haechi.models.mscred import AttentionConvLSTM, Mscred, attend, level_sizes
 from haechi.mscred.counts import count_events, group
 from haechi.mscred.data import DURATIONS, HEIGHT, NOISE, ROOT_CAUSES, Shape, Wave, make
 from haechi.mscred.export import Reconstructor, check_export, onnx_of
@@ -20,7 +23,7 @@ from haechi.mscred.score import broken, residuals, runs, scores
 from haechi.mscred.signature import HISTORY, STEP, WINDOWS, Scaling, ends, signatures
 from haechi.mscred.threshold import BETA, Thresholds, beta_of, choose
 from haechi.mscred.train import disturb, fit, reconstruct
-from haechi.train import TrainError
+from haechi.train import TrainError, run
 
 SMALL = Shape(series=5, steps=2400, train_end=800, validation_end=1200, anomalies=3)
 QUICK = MscredConfig(epochs=1, max_steps=3, batch=8)
@@ -118,6 +121,7 @@ def test_the_same_seed_gives_the_same_network() -> None:
 def test_export_says_the_same(series: int) -> None:
     model = Mscred(series, seed=series).eval()
     for part in model.memory:
+        assert isinstance(part, AttentionConvLSTM)
         torch.nn.init.normal_(part.peephole, std=0.3)
     file = onnx_of(model)
     examples = np.random.default_rng(0).random((3, HISTORY, 3, series, series), dtype=np.float32)
@@ -314,3 +318,44 @@ def test_logs_to_a_section_and_a_model() -> None:
     assert section["interval_us"] == 1_000_000
     left = residuals(Reconstructor(entry.files[MODEL_FILE]), signatures(np.zeros((4, 100))))
     assert left.shape == (1, 3, 4, 4)
+
+
+def login_log(folder: Path) -> Path:
+    """Logins over half an hour, and the weather now and then."""
+    draw = np.random.default_rng(4)
+    rows = [
+        (second, f"sshd[{second}]: {text}")
+        for second in range(1800)
+        for text in ("opened", "accepted", "closed")
+    ]
+    rows += [(int(second), "weather[1]: rain is coming") for second in draw.integers(0, 1800, 90)]
+    begin = datetime(2026, 3, 1, tzinfo=UTC)
+    path = folder / "login.log"
+    path.write_text(
+        "".join(f"{(begin + timedelta(seconds=s)).isoformat()} gate {text}\n" for s, text in sorted(rows))
+    )
+    return path
+
+
+def test_training_puts_it_into_the_bundle_where_asked(tmp_path: Path) -> None:
+    quick = {
+        "model": {"embedding": 4, "hidden": 8},
+        "fit": {"min_steps": 5, "max_steps": 5},
+        "threshold": {"folds": 2},
+        "mscred": {"enabled": True, "series": 4, "epochs": 1, "max_steps": 2, "batch": 8},
+    }
+    log = login_log(tmp_path)
+    result = run([log], tmp_path / "with", TrainingConfig.model_validate(quick))
+    bundle = read(result.bundle)
+    section = bundle.manifest.detectors[-1].model_dump()
+    assert section["name"] == "mscred" and MODEL_FILE in bundle.manifest.files
+    assert len(section["series"]) == 4 and len(section["limit"][0]) == 16
+    assert bundle.file(MODEL_FILE)
+    plain = run([log], tmp_path / "without", TrainingConfig.model_validate(quick | {"mscred": {}}))
+    without = read(plain.bundle).manifest
+    assert MODEL_FILE not in without.files
+    assert without.deeplog == bundle.manifest.deeplog  # which is as it was
+    short = tmp_path / "short.log"
+    short.write_text("".join(log.read_text().splitlines(keepends=True)[:900]))
+    with pytest.raises(TrainError, match=r"mscred: the logs hold \d+ whole intervals of 1 s; at least 500"):
+        run([short], tmp_path / "short", TrainingConfig.model_validate(quick))

@@ -43,11 +43,17 @@ def _settings(manifest: Manifest) -> dict[str, Any]:
     """The manifest without what always differs (dates, digests) and the keys' numbers, flat."""
     whole = manifest.model_dump(mode="json", exclude={"created", "parent", "files", "detectors"})
     for detector in manifest.detectors:
-        whole[detector.name] = detector.model_dump(mode="json", exclude={"name", "file", "trained_keys"})
+        section = detector.model_dump(mode="json", exclude={"name", "file", "trained_keys"})
+        whole[detector.name] = {name: value for name, value in section.items() if not _is_table(value)}
     trained = [len(d.trained_keys) for d in manifest.detectors if d.name == "new_event"]
     flat = {"new_event.trained_keys": sum(trained)}
     _flatten(whole, "", flat)
     return flat
+
+
+def _is_table(value: Any) -> bool:
+    """Hundreds of numbers that nobody compares by eye: mscred's limits and series."""
+    return isinstance(value, list) and bool(value) and isinstance(value[0], list | dict)
 
 
 def _flatten(value: dict[str, Any], prefix: str, into: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from haechi.bundle.difference import Difference, diff
+from haechi.bundle.manifest import DeepLog, NewEvent
 from haechi.bundle.pack import PackError, pack
 from haechi.bundle.store import Bundle, BundleError, read
 from haechi.cli.outcome import print_json, refusals
@@ -140,9 +141,14 @@ def _print_bundle(bundle: Bundle) -> None:
         ("window", f"{manifest.window} log keys"),
     ]
     for detector in manifest.detectors:
-        if detector.name == "new_event":
+        if isinstance(detector, NewEvent):
             text = (
                 f"{len(detector.trained_keys)} keys trained on; reported at most every {detector.repeat_s} s"
+            )
+        elif not isinstance(detector, DeepLog):
+            plain = detector.model_dump(exclude={"name", "file"}).items()
+            text = ", ".join(
+                f"{name} {value}" for name, value in plain if isinstance(value, int | float | str)
             )
         elif detector.rule == "topk":
             text = f"an event is anomalous when not among the {detector.top_k} likeliest"

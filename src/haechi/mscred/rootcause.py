@@ -52,8 +52,8 @@ def find(residuals: Residuals, of: Scores, thresholds: Thresholds) -> list[Findi
     found = []
     for first, last in stretches(over[:, 0]):
         series = rank(residuals[first : last + 1, 0], thresholds.limit[0]).tolist()
-        broke = over[first : last + 1].any(axis=0).tolist()
-        found.append(Finding(first, last, tuple(series), tuple(broke)))
+        broke = tuple(bool(moments.any()) for moments in over[first : last + 1].T)
+        found.append(Finding(first, last, tuple(series), broke))
     return found
 
 
