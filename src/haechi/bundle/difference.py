@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from haechi.bundle.manifest import Manifest
+from haechi.bundle.manifest import Manifest, NewEvent
 from haechi.bundle.store import Bundle
 
 
@@ -45,7 +45,7 @@ def _settings(manifest: Manifest) -> dict[str, Any]:
     for detector in manifest.detectors:
         section = detector.model_dump(mode="json", exclude={"name", "file", "trained_keys"})
         whole[detector.name] = {name: value for name, value in section.items() if not _is_table(value)}
-    trained = [len(d.trained_keys) for d in manifest.detectors if d.name == "new_event"]
+    trained = [len(d.trained_keys) for d in manifest.detectors if isinstance(d, NewEvent)]
     flat = {"new_event.trained_keys": sum(trained)}
     _flatten(whole, "", flat)
     return flat
