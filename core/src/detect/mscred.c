@@ -43,6 +43,7 @@ typedef struct mscred_state {
     float *wanted;         /* [HX_SERIES_SCALES][count][count]: what the network says */
     mscred_sample *sample; /* [count] */
     mscred_finding finding;
+    uint64_t unscored;     /* moments that the network could not be asked about */
     hx_reporter *reporter; /* of the batch at hand */
 } mscred_state;
 
@@ -241,6 +242,8 @@ static void tell(mscred_state *s, const mscred_verdict *v, const uint32_t *piece
     hx_text_json_number(&detail, 1e-6 * (double)(lasted(m, &s->finding) * m->form.interval_us));
     hx_text_json_key(&detail, "late_events");
     hx_text_printf(&detail, "%llu", (unsigned long long)hx_series_late(s->series));
+    hx_text_json_key(&detail, "unscored_moments");
+    hx_text_printf(&detail, "%llu", (unsigned long long)s->unscored);
     hx_text_str(&detail, "}");
     say(s, v, &reason);
     finding = (hx_finding){
@@ -289,11 +292,12 @@ static void moment(void *context, const float *matrices, const uint32_t *piece, 
     mscred_verdict v;
     hx_error err;
 
-    /* The network was run when the bundle was loaded; where it fails now, memory is out, and this
-     * moment stays without a verdict, like one that there was no time for. */
+    /* The network was run when the bundle was loaded; where it fails now, memory is out. */
     if (hx_model_run_floats(s->model->network, &s->model->in, matrices, &s->model->out, s->wanted,
-                            &err))
+                            &err)) {
+        s->unscored++;
         return;
+    }
     judge(s, last, &v);
     follow(s, &v, last, piece, end_us);
 }
