@@ -94,7 +94,6 @@ def make_app(
     app.include_router(routes_history.routes)
     app.include_router(routes_templates.make_router())
     app.include_router(routes_docs.routes)
-    app.include_router(page.make_router())
     describe(app)
     if config.origins:
         app.add_middleware(
@@ -103,7 +102,7 @@ def make_app(
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["authorization", "content-type"],
         )
-    return Guard(app, config, keys, clock)
+    return Guard(page.Page(app), config, keys, clock)
 
 
 def _refusing(status: int) -> Callable[[Request, Exception], JSONResponse]:

@@ -11,12 +11,14 @@ import asyncio
 import gzip
 import hashlib
 import importlib.util
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+FOLDER_URL = "/page/"
 FOLDER = Path(__file__).resolve().parent.parent / "page"
 PLOTLY = "plotly.min.js"
 TYPES: Mapping[str, str] = {
@@ -30,6 +32,9 @@ _PLACE = "@page"  # in index.html: where the files are
 _FOR_EVER = "public, max-age=31536000, immutable"
 _ASK_AGAIN = "no-cache"
 _SMALL = 1024  # bytes that are not worth packing
+_LARGE = 262_144  # bytes from which on packing and reading are a thread's work
+
+Answer = tuple[int, dict[str, str], bytes]  # status, headers, body
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +91,19 @@ class Files:
         """As gzip; made once. None: not worth it."""
         if file.stamp[1] < _SMALL:
             return None
-        async with self._packing:
-            known = self._packed.get(name)
-            if known is None or known[0] != file.etag:
-                body = await asyncio.to_thread(lambda: gzip.compress(file.read(), 6, mtime=0))
-                known = self._packed[name] = (file.etag, body)
+        known = self._packed.get(name)
+        if known is not None and known[0] == file.etag:
             return known[1]
+        if file.stamp[1] <= _LARGE:
+            body = _pack(file)
+        else:
+            async with self._packing:
+                known = self._packed.get(name)
+                if known is not None and known[0] == file.etag:
+                    return known[1]
+                body = await asyncio.to_thread(_pack, file)
+        self._packed[name] = (file.etag, body)
+        return body
 
     def _found(self) -> dict[str, Path]:
         found = {
@@ -102,6 +114,10 @@ class Files:
         if self._plotly is not None:
             found[PLOTLY] = self._plotly
         return found
+
+
+def _pack(file: File) -> bytes:
+    return gzip.compress(file.read(), 6, mtime=0)
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -115,46 +131,65 @@ def _file(path: Path, stamp: tuple[int, int]) -> File:
     return File(path, TYPES[path.suffix], f'"{digest}"', stamp)
 
 
-def make_router(files: Files | None = None) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
-    there = files or Files(plotly=plotly_file())
+class Page:
+    """ASGI: answers for the page, and leaves everything else to the application behind it. A page is some
+    forty files at once, so nothing stands between them and the socket that they do not need."""
 
-    @router.api_route("/", methods=["GET", "HEAD"])
-    async def index(request: Request) -> Response:
-        there.renew()
-        file = there.get("index.html")
+    def __init__(self, app: ASGIApp, files: Files | None = None) -> None:
+        self._app = app
+        self._files = files or Files(plotly=plotly_file())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        asked = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
+        if not asked or not (path == "/" or path.startswith(FOLDER_URL)):
+            await self._app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        if path == "/":
+            status, given, body = self._index(headers)
+        else:
+            status, given, body = await self._file(path.removeprefix(FOLDER_URL), headers)
+        given["content-length"] = str(len(body))
+        raw = [(name.encode(), value.encode("latin-1")) for name, value in given.items()]
+        await send({"type": "http.response.start", "status": status, "headers": raw})
+        await send({"type": "http.response.body", "body": body})
+
+    def _index(self, headers: Mapping[str, str]) -> Answer:
+        self._files.renew()
+        file = self._files.get("index.html")
         if file is None:
-            raise HTTPException(404, "the page's files are not there; install haechi again")
-        etag = f'"{there.digest}"'
-        headers = {"etag": etag, "cache-control": _ASK_AGAIN}
-        if request.headers.get("if-none-match") == etag:
-            return Response(status_code=304, headers=headers)
-        text = file.read().decode().replace(_PLACE, f"/page/{there.digest}")
-        return Response(text, headers=headers, media_type=file.kind)
+            return _refused("the page's files are not there; install haechi again")
+        etag = f'"{self._files.digest}"'
+        given = {"etag": etag, "cache-control": _ASK_AGAIN, "content-type": file.kind}
+        if headers.get("if-none-match") == etag:
+            return 304, given, b""
+        text = file.read().decode().replace(_PLACE, FOLDER_URL + self._files.digest)
+        return 200, given, text.encode()
 
-    @router.api_route("/page/{name:path}", methods=["GET", "HEAD"])
-    async def static(request: Request, name: str) -> Response:
+    async def _file(self, name: str, headers: Mapping[str, str]) -> Answer:
         place, _, rest = name.partition("/")
-        fixed = place == there.digest
+        fixed = place == self._files.digest
         name = rest if fixed else name
-        file = there.get(name)
+        file = self._files.get(name)
         if file is None:
-            raise HTTPException(404, "there is no such file of the page; load the page again")
-        headers = {
+            return _refused("there is no such file of the page; load the page again")
+        given = {
             "etag": file.etag,
             "cache-control": _FOR_EVER if fixed else _ASK_AGAIN,
+            "content-type": file.kind,
             "vary": "accept-encoding",
         }
-        if request.headers.get("if-none-match") == file.etag:
-            return Response(status_code=304, headers=headers)
-        body = await there.packed(name, file) if takes_gzip(request.headers) else None
-        if body is not None:
-            headers["content-encoding"] = "gzip"
-        else:
-            body = await asyncio.to_thread(file.read)
-        return Response(body, headers=headers, media_type=file.kind)
+        if headers.get("if-none-match") == file.etag:
+            return 304, given, b""
+        if takes_gzip(headers) and (packed := await self._files.packed(name, file)) is not None:
+            return 200, {**given, "content-encoding": "gzip"}, packed
+        large = file.stamp[1] > _LARGE
+        return 200, given, await asyncio.to_thread(file.read) if large else file.read()
 
-    return router
+
+def _refused(sentence: str) -> Answer:
+    return 404, {"content-type": "application/json"}, json.dumps({"detail": sentence}).encode()
 
 
 def takes_gzip(headers: Mapping[str, str]) -> bool:
