@@ -13,6 +13,7 @@ from haechi.mscred.signature import HISTORY, STEP, WINDOWS, Scaling, signatures
 from haechi.mscred.threshold import choose
 from haechi.mscred.train import Fitted, fit
 from haechi.train.detector import Entry
+from haechi.train.learn import deterministic
 from haechi.train.progress import SilentProgress, TrainingProgress
 
 MODEL_FILE = "mscred.onnx"
@@ -26,7 +27,8 @@ def learn(
     seed: int,
     progress: TrainingProgress | None = None,
 ) -> Entry:
-    """The detector for a bundle. TrainError where the events' times do not suffice."""
+    """The detector for a bundle, a function of the arguments. TrainError where the events' times do not
+    suffice."""
     progress = progress or SilentProgress()
     progress.stage("learning counts")
     grouping = group(stream.key, log_keys, config.series)
@@ -35,8 +37,9 @@ def learn(
     held = max(int(values.shape[1] * config.validation), max(WINDOWS) + STEP * (HISTORY + LEAST_MATRICES))
     training, validation = values[:, :-held], values[:, -held:]
     scaling = Scaling.of(training)
-    fitted = fit(scaling.apply(training), scaling.apply(validation), config, seed, progress.steps)
-    return _entry(fitted, scaling, scaling.apply(validation), grouping, interval_us)
+    with deterministic():
+        fitted = fit(scaling.apply(training), scaling.apply(validation), config, seed, progress.steps)
+        return _entry(fitted, scaling, scaling.apply(validation), grouping, interval_us)
 
 
 def _entry(
