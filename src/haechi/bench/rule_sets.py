@@ -1,4 +1,4 @@
-"""Sets of regular expressions to measure with: as varied as a rule collection of a SIEM, the same for a seed."""
+"""Sets of regular expressions to measure with: as varied as a SIEM's rules, the same for a seed."""
 
 from __future__ import annotations
 
@@ -8,19 +8,102 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-PROGRAMS = ("sshd", "sudo", "su", "cron", "nginx", "postfix", "named", "kernel", "systemd", "dockerd", "kubelet")
-USERS = ("root", "admin", "oracle", "postgres", "backup", "jenkins", "deploy", "guest", "test", "ubuntu", "ftp")
+PROGRAMS = (
+    "sshd",
+    "sudo",
+    "su",
+    "cron",
+    "nginx",
+    "postfix",
+    "named",
+    "kernel",
+    "systemd",
+    "dockerd",
+    "kubelet",
+)
+USERS = (
+    "root",
+    "admin",
+    "oracle",
+    "postgres",
+    "backup",
+    "jenkins",
+    "deploy",
+    "guest",
+    "test",
+    "ubuntu",
+    "ftp",
+)
 SHELLS = ("bash", "sh", "zsh", "dash", "python3", "perl", "ruby", "php", "node", "lua", "nc", "ncat", "socat")
 FETCHERS = ("wget", "curl", "fetch", "lwp-download", "aria2c", "ftpget", "tftp", "scp", "rsync")
-SECRETS = ("passwd", "shadow", "sudoers", "gshadow", "crypttab", "krb5.keytab", "ssh/sshd_config", "ld.so.preload")
-PLACES = ("/tmp", "/var/tmp", "/dev/shm", "/run/user", "/opt", "/srv", "/home/[a-z]+", "/root", "/usr/local/bin")
-VERBS = ("denied", "refused", "rejected", "blocked", "failed", "dropped", "revoked", "invalid", "expired", "terminated")
-NOUNS = ("access", "password", "session", "certificate", "token", "login", "request", "connection", "signature", "key")
+SECRETS = (
+    "passwd",
+    "shadow",
+    "sudoers",
+    "gshadow",
+    "crypttab",
+    "krb5.keytab",
+    "ssh/sshd_config",
+    "ld.so.preload",
+)
+PLACES = (
+    "/tmp",
+    "/var/tmp",
+    "/dev/shm",
+    "/run/user",
+    "/opt",
+    "/srv",
+    "/home/[a-z]+",
+    "/root",
+    "/usr/local/bin",
+)
+VERBS = (
+    "denied",
+    "refused",
+    "rejected",
+    "blocked",
+    "failed",
+    "dropped",
+    "revoked",
+    "invalid",
+    "expired",
+    "terminated",
+)
+NOUNS = (
+    "access",
+    "password",
+    "session",
+    "certificate",
+    "token",
+    "login",
+    "request",
+    "connection",
+    "signature",
+    "key",
+)
 TOOLS = (
-    "mimikatz", "xmrig", "cobaltstrike", "meterpreter", "linpeas", "chisel", "ligolo", "sliver", "havoc", "rubeus",
-    "impacket", "bloodhound", "responder", "hydra", "medusa", "nmap", "masscan", "sqlmap", "nikto", "gobuster",
+    "mimikatz", "xmrig", "cobaltstrike", "meterpreter", "linpeas", "chisel", "ligolo", "sliver", "havoc",
+    "rubeus", "impacket", "bloodhound", "responder", "hydra", "medusa", "nmap", "masscan", "sqlmap", "nikto",
+    "gobuster",
 )  # fmt: skip
-SYLLABLES = ("ba", "cor", "den", "fel", "gra", "hux", "ist", "jor", "kal", "lum", "mir", "nox", "oph", "pra", "qua", "rez")
+SYLLABLES = (
+    "ba",
+    "cor",
+    "den",
+    "fel",
+    "gra",
+    "hux",
+    "ist",
+    "jor",
+    "kal",
+    "lum",
+    "mir",
+    "nox",
+    "oph",
+    "pra",
+    "qua",
+    "rez",
+)
 SQL = ("union", "select", "insert", "update", "delete", "drop", "exec", "declare", "sleep", "benchmark")
 ENDINGS = ("com", "net", "org", "io", "ru", "xyz", "top", "info", "biz", "cc")
 
@@ -48,7 +131,8 @@ def _anchored(rng: random.Random) -> str:
 
 
 def _fetched_script(rng: random.Random) -> str:
-    return rf"(?:{_some(rng, FETCHERS, 2)})\s+(?:-[a-zA-Z]+\s+)*https?://[^\s]+/{_name(rng, 1, 2)}\.(?:sh|py|pl|elf)"
+    file = rf"{_name(rng, 1, 2)}\.(?:sh|py|pl|elf)"
+    return rf"(?:{_some(rng, FETCHERS, 2)})\s+(?:-[a-zA-Z]+\s+)*https?://[^\s]+/{file}"
 
 
 def _reverse_shell(rng: random.Random) -> str:
@@ -123,7 +207,10 @@ WORDLESS = (
 ENTANGLED: tuple[Maker, ...] = (
     lambda rng: rf"{rng.choice(NOUNS)}.*(?:{_some(rng, VERBS, 3)}).*(?:{_some(rng, USERS, 3)})",
     lambda rng: rf"[a-z]+{_name(rng, 1, 1)}[^ ]{{1,{rng.randint(8, 30)}}}[0-9]{{2,}}",
-    lambda rng: rf"(?:{_some(rng, PROGRAMS, 3)}).{{{rng.randint(2, 9)},{rng.randint(20, 60)}}}(?:{_some(rng, NOUNS, 3)})",
+    lambda rng: (
+        rf"(?:{_some(rng, PROGRAMS, 3)}).{{{rng.randint(2, 9)},{rng.randint(20, 60)}}}"
+        rf"(?:{_some(rng, NOUNS, 3)})"
+    ),
     lambda rng: rf"\b\w+@(?:\w+\.)+{rng.choice(ENDINGS)}.*{_name(rng, 1, 2)}",
 )
 

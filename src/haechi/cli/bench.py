@@ -41,8 +41,8 @@ class Duration(click.ParamType[float]):
 
 @click.group("bench")
 def command() -> None:
-    """Measure: hdfs, accuracy and mscred (what is found), parsing (templates), detect (speed, memory), storm
-    (sending), loop (storm to detect), serve (the control plane), soak (hours)."""
+    """Measure: hdfs, accuracy and mscred (what is found), parsing (templates), detect (speed, memory), rules,
+    storm (sending), loop (storm to detect), serve (the control plane), soak (hours)."""
 
 
 @command.command("hdfs")
@@ -127,6 +127,33 @@ def detect(lines: int, repeats: int, seed: int, as_json: bool) -> int:
 
     with refusals(BenchError, ToolError, TrainError):
         return run(lines=lines, repeats=repeats, seed=seed, as_json=as_json) or 0
+    return FAILED
+
+
+@command.command("rules")
+@click.option(
+    "--lines", type=click.IntRange(min=10_000), default=1_000_000, show_default=True, help="To detect in."
+)
+@click.option(
+    "--patterns", type=click.IntRange(1, 10_000), default=1000, show_default=True, help="Of each set."
+)
+@click.option(
+    "--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Runs with each set."
+)
+@json_option
+def rules(lines: int, patterns: int, repeats: int, as_json: bool) -> int:
+    """What a thousand regular expressions cost: lines a second with them against without.
+
+    \b
+    haechi bench rules --json
+    """
+    from haechi.bench.detect import BenchError
+    from haechi.bench.rules import run
+    from haechi.native.tools import ToolError
+    from haechi.train import TrainError
+
+    with refusals(BenchError, ToolError, TrainError):
+        return run(lines, patterns, repeats, as_json)
     return FAILED
 
 
