@@ -10,10 +10,11 @@
 
 #define LINE_BYTES 64
 
-extern const hx_detector hx_counts_detector, hx_mscred_detector, hx_rates_detector;
+extern const hx_detector hx_counts_detector, hx_mscred_detector, hx_rates_detector,
+    hx_values_detector;
 
 const hx_detector *const hx_detectors[] = {&hx_counts_detector, &hx_rates_detector,
-                                           &hx_mscred_detector, NULL};
+                                           &hx_values_detector, &hx_mscred_detector, NULL};
 
 /* --- evidence ----------------------------------------------------------------------------------
  */
@@ -107,6 +108,14 @@ bool hx_detector_set_wants_hosts(const hx_detector_set *set)
         if (set->detector[i]->wants_hosts)
             return true;
     return false;
+}
+
+const hx_values *hx_detector_set_values(const hx_detector_set *set)
+{
+    for (uint32_t i = 0; i < set->count; i++)
+        if (set->detector[i]->values)
+            return set->detector[i]->values(set->model[i]);
+    return NULL;
 }
 
 void hx_detector_set_unload(hx_detector_set *set)

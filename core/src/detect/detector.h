@@ -77,12 +77,15 @@ typedef struct hx_detector {
     const char *name; /* of its section, and in alerts */
     bool wants_hosts; /* events are to say which host they are of */
     uint32_t session_bytes;
+    bool only_odd; /* event is for those with a value that fails a check */
 
     /* section: its own object of the manifest's "detectors". HX_EMALFORMED and the rest with a
      * sentence in err. */
     int (*load)(const struct cJSON *section, const hx_bundle_files *files,
                 const struct hx_bundle *bundle, void **model, hx_error *err);
     void (*unload)(void *model);
+    /* The checks of values that the front is to make. NULL: none. */
+    const hx_values *(*values)(const void *model);
 
     /* NULL where it keeps no state. */
     int (*open)(const void *model, uint32_t worker, uint32_t workers, void **state);
@@ -140,6 +143,7 @@ typedef struct hx_detector_set {
 } hx_detector_set;
 
 bool hx_detector_set_wants_hosts(const hx_detector_set *set);
+const hx_values *hx_detector_set_values(const hx_detector_set *set); /* or NULL */
 
 int hx_detector_set_load(hx_detector_set *set, const hx_bundle_files *files,
                          const struct hx_bundle *bundle, hx_error *err);

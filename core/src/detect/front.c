@@ -16,8 +16,9 @@ struct hx_front {
     hx_session_rule rule;
     uint32_t prefix_len;
     hx_format_scratch header;
-    hx_front_rules *rules; /* or NULL */
-    bool hosts;            /* are wanted */
+    hx_front_rules *rules;   /* or NULL */
+    bool hosts;              /* are wanted */
+    const hx_values *values; /* or NULL */
 };
 
 static int check_rule(const hx_session_rule *rule, hx_error *err)
@@ -338,6 +339,7 @@ static void begin_event(hx_event *event, uint32_t line, uint32_t length, int64_t
     event->first_of_line = 1;
     event->ends_session = 0;
     event->host_len = 0;
+    event->odd_value = 0;
     memset(event->name, 0, sizeof event->name);
 }
 
@@ -398,6 +400,15 @@ void hx_front_watch_hosts(hx_front *front)
     front->hosts = true;
 }
 
+int hx_front_watch_values(hx_front *front, const hx_values *values)
+{
+    int rc = hx_match_scratch_watch(front->match, values);
+
+    if (!rc)
+        front->values = values;
+    return rc;
+}
+
 static inline void put_host(const char *buffer, const hx_record *record, hx_event *event)
 {
     if (!record->host.len || record->host.len > UINT8_MAX)
@@ -419,7 +430,11 @@ static uint32_t read_line(hx_front *f, const char *buffer, uint32_t length, cons
     events->severity = l->record.severity;
     if (f->hosts)
         put_host(buffer, &l->record, events);
-    events->key = hx_matcher_match_at(f->matcher, f->match, l->record.message, l->place);
+    if (f->values)
+        events->key = hx_matcher_judge_at(f->matcher, f->match, l->record.message, l->place,
+                                          &events->odd_value);
+    else
+        events->key = hx_matcher_match_at(f->matcher, f->match, l->record.message, l->place);
     return events_of_record(f, &l->record, buffer + length, events, capacity);
 }
 

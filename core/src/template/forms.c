@@ -18,20 +18,22 @@ void hx_forms_free(hx_forms *forms)
     hx_pages_unmap(forms->items, HX_FORMS * sizeof *forms->items);
 }
 
-void hx_form_keep(hx_form_place place, hx_slice message, uint32_t key)
+bool hx_form_keep(hx_form_place place, hx_slice message, uint32_t key)
 {
     hx_form *form = place.form;
 
     if (form->used) {
         form->used = false;
-        return;
+        return false;
     }
+    form->watch = 0;
     form->hash = place.hash;
     form->length = (uint16_t)message.len;
     form->key = key;
     for (uint32_t i = 0; i < message.len; i++)
         form->bytes[i] = message.ptr[i] >= '0' && message.ptr[i] <= '9' ? '0' : message.ptr[i];
     memset(form->bytes + message.len, 0, HX_FORM_BYTES - message.len);
+    return true;
 }
 
 INLINE hx_form_place fetch_place(const hx_forms *forms, uint64_t hash, uint32_t length)

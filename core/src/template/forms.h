@@ -22,7 +22,8 @@
 typedef struct hx_form {
     uint64_t hash; /* 0: free */
     uint16_t length;
-    bool used; /* found since another message wanted its place */
+    bool used;     /* found since another message wanted its place */
+    uint8_t watch; /* how many checks of values are left for each message (checks.h) */
     uint32_t key;
     char bytes[HX_FORM_BYTES];
 } hx_form;
@@ -64,7 +65,8 @@ static inline uint32_t hx_form_use(hx_form_place place)
     return place.form->key;
 }
 
-/* Keeps the answer for a message that was not found at place. */
-void hx_form_keep(hx_form_place place, hx_slice message, uint32_t key);
+/* Keeps the answer for a message that was not found at place. False where the one that lies there
+ * stays. */
+bool hx_form_keep(hx_form_place place, hx_slice message, uint32_t key);
 
 #endif

@@ -1,9 +1,11 @@
 #include "answers.h"
+#include "checks.h"
 #include "forms.h"
 #include "templates.h"
 #include "tree.h"
 
 #include <haechi/hash.h>
+#include <haechi/pages.h>
 #include <haechi/template.h>
 
 #include <stdlib.h>
@@ -21,6 +23,8 @@ struct hx_match_scratch {
     hx_answers answers;
     hx_outline outline;
     hx_tokenizer tokenizer;
+    const hx_values *values; /* or NULL: nothing is judged */
+    hx_plan *plans;          /* [HX_FORMS], beside the forms */
 };
 
 int hx_matcher_create(const char *json, size_t json_len, hx_matcher **out, hx_error *err)
@@ -69,6 +73,16 @@ const char *hx_matcher_text(const hx_matcher *matcher, uint32_t log_key)
     return log_key < matcher->templates.count ? matcher->templates.texts[log_key] : NULL;
 }
 
+const hx_pattern *hx_matcher_pattern(const hx_matcher *matcher, uint32_t log_key)
+{
+    return &matcher->templates.patterns[log_key];
+}
+
+uint32_t hx_matcher_max_tokens(const hx_matcher *matcher)
+{
+    return matcher->templates.max_tokens;
+}
+
 int hx_match_scratch_create(const hx_matcher *matcher, hx_match_scratch **out)
 {
     uint32_t max_tokens = matcher->templates.max_tokens;
@@ -78,6 +92,7 @@ int hx_match_scratch_create(const hx_matcher *matcher, hx_match_scratch **out)
     *out = NULL;
     if (!scratch)
         return rc;
+    scratch->plans = NULL;
     scratch->branches = malloc(HX_TREE_BRANCHES(max_tokens) * sizeof *scratch->branches);
     rc = hx_forms_init(&scratch->forms);
     rc |= hx_answers_init(&scratch->answers);
@@ -85,6 +100,7 @@ int hx_match_scratch_create(const hx_matcher *matcher, hx_match_scratch **out)
         hx_match_scratch_destroy(scratch);
         return HX_ENOMEM;
     }
+    scratch->values = NULL;
     scratch->way = hx_forms_way_best();
     scratch->write_outline = hx_outline_best();
     hx_tokenizer_init(&scratch->tokenizer, max_tokens);
@@ -96,6 +112,8 @@ void hx_match_scratch_destroy(hx_match_scratch *scratch)
 {
     if (!scratch)
         return;
+    if (scratch->plans)
+        hx_pages_unmap(scratch->plans, HX_FORMS * sizeof *scratch->plans);
     hx_forms_free(&scratch->forms);
     hx_answers_free(&scratch->answers);
     free(scratch->branches);
@@ -149,6 +167,78 @@ uint32_t hx_matcher_match_at(const hx_matcher *matcher, hx_match_scratch *scratc
 uint32_t hx_matcher_match(const hx_matcher *matcher, hx_match_scratch *scratch, hx_slice message)
 {
     return hx_matcher_match_at(matcher, scratch, message, hx_matcher_look(scratch, message));
+}
+
+/* --- values ------------------------------------------------------------------------------------
+ */
+
+int hx_match_scratch_watch(hx_match_scratch *scratch, const hx_values *values)
+{
+    scratch->plans = hx_pages_map(HX_FORMS * sizeof *scratch->plans);
+    if (!scratch->plans)
+        return HX_ENOMEM;
+    scratch->values = values;
+    return 0;
+}
+
+uint32_t hx_values_judge(const hx_values *values, hx_match_scratch *scratch, hx_slice message,
+                         uint32_t log_key)
+{
+    if (!hx_values_watch(values, log_key))
+        return 0;
+    hx_tokenizer_run(&scratch->tokenizer, message);
+    return hx_checks_judge(values, &scratch->tokenizer, log_key);
+}
+
+bool hx_values_explain(const hx_values *values, hx_match_scratch *scratch, hx_slice message,
+                       uint32_t check, hx_value_finding *out)
+{
+    hx_tokenizer_run(&scratch->tokenizer, message);
+    return check < values->count && hx_checks_explain(values, &scratch->tokenizer, check, out);
+}
+
+/* A message of a form that is known, where its digits have a say. */
+static __attribute__((noinline)) uint32_t judge_form(hx_match_scratch *scratch, const hx_form *form,
+                                                     hx_slice message)
+{
+    if (form->watch == HX_PLAN_SLOW)
+        return hx_values_judge(scratch->values, scratch, message, form->key);
+    return hx_plan_judge(scratch->values, &scratch->plans[form - scratch->forms.items], form->watch,
+                         message.ptr);
+}
+
+/* A message of a form that is not; form: where it is kept now, or NULL. */
+static uint32_t judge_new(hx_match_scratch *scratch, hx_form *form, hx_slice message, uint32_t key)
+{
+    uint8_t watch;
+
+    if (!form)
+        return hx_values_judge(scratch->values, scratch, message, key);
+    hx_tokenizer_run(&scratch->tokenizer, message);
+    watch = hx_checks_plan(scratch->values, &scratch->tokenizer, key,
+                           &scratch->plans[form - scratch->forms.items]);
+    form->watch = watch;
+    return watch ? judge_form(scratch, form, message) : 0;
+}
+
+uint32_t hx_matcher_judge_at(const hx_matcher *matcher, hx_match_scratch *scratch, hx_slice message,
+                             hx_match_place at, uint16_t *odd)
+{
+    hx_form_place place = {at.form, at.hash};
+    uint32_t key;
+
+    *odd = 0;
+    if (scratch->way.holds(place, message)) {
+        if (place.form->watch)
+            *odd = (uint16_t)judge_form(scratch, place.form, message);
+        return hx_form_use(place);
+    }
+    key = match_outline(matcher, scratch, message);
+    if (place.form && !hx_form_keep(place, message, key))
+        place.form = NULL;
+    if (hx_values_watch(scratch->values, key))
+        *odd = (uint16_t)judge_new(scratch, place.form, message, key);
+    return key;
 }
 
 uint64_t hx_template_shape(hx_match_scratch *scratch, hx_slice message)

@@ -105,7 +105,7 @@ class RatesConfig(_Section):
     enabled: bool = True
     budget: float = Field(default=1e-7, gt=0, lt=1)
     interval_s: Literal["auto"] | float = "auto"
-    warm: int = Field(default=20, ge=1, le=1_000_000)
+    warm: int = Field(default=10, ge=1, le=1_000_000)
     max_hosts: int = Field(default=65_536, ge=1, le=1_000_000)
     repeat_s: float = Field(default=10.0, ge=0, le=1e9)
 
@@ -114,6 +114,15 @@ class RatesConfig(_Section):
         if self.interval_s != "auto" and not 0.001 <= self.interval_s <= 86_400:
             raise ValueError(f'interval_s {self.interval_s} is not "auto" or 0.001 to 86400 seconds')
         return self
+
+
+class ValuesConfig(_Section):
+    """Numbers, words and networks where templates vary."""
+
+    enabled: bool = True
+    budget: float = Field(default=1e-6, gt=0, lt=1)
+    observations: int = Field(default=100, ge=10, le=1_000_000_000)
+    max_checks: int = Field(default=8192, ge=1, le=65_000)
 
 
 class NewEventConfig(_Section):
@@ -148,5 +157,6 @@ class TrainingConfig(_Section):
     threshold: ThresholdConfig = ThresholdConfig()
     ensemble: EnsembleConfig = EnsembleConfig()
     rates: RatesConfig = RatesConfig()
+    values: ValuesConfig = ValuesConfig()
     new_event: NewEventConfig = NewEventConfig()
     mscred: MscredConfig = MscredConfig()

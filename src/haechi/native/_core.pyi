@@ -51,6 +51,23 @@ class Matcher:
     def match(self, messages: bytes) -> npt.NDArray[np.uint32]:
         """[n lines] log keys of bare messages, 0xFFFFFFFF where none fits."""
 
+class ValueStudy:
+    """What stands where templates vary (haechi/values.h), of log lines with their headers."""
+
+    def __init__(self, format_spec: str, matcher: Matcher, block: int = 1) -> None:
+        """block: so many lines in a row count once where it is asked how often something came again."""
+    def learn_log(self, data: bytes) -> None: ...
+    def finish(self) -> bytes:
+        """JSON, as hx_value_study_finish describes it."""
+
+class ValueChecks:
+    """The checks of a values.json, as the engine makes them."""
+
+    def __init__(self, format_spec: str, matcher: Matcher, checks: bytes) -> None: ...
+    def judge_log(self, data: bytes, one_by_one: bool = False) -> npt.NDArray[np.uint16]:
+        """[n lines] 0, or 1 + the index of the first check that the line fails. one_by_one: without the
+        engine's memory of forms, to compare with."""
+
 class Events(TypedDict):
     line: npt.NDArray[np.int64]  # [n] offset of the event's line in data
     key: npt.NDArray[np.uint32]  # [n] log key, 0xFFFFFFFF: fits no template

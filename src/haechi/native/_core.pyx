@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 """The C core as Python sees it; _core.pyi is the manual."""
 
-from libc.stdint cimport INT64_MIN, UINT32_MAX, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MIN, UINT32_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memset
 
@@ -66,6 +66,32 @@ cdef extern from "haechi/template.h":
     void hx_match_scratch_destroy(hx_match_scratch *scratch) nogil
     uint32_t hx_matcher_match(const hx_matcher *matcher, hx_match_scratch *scratch,
                               hx_slice message) nogil
+
+cdef extern from "haechi/text.h":
+    ctypedef struct hx_text:
+        char *ptr
+        size_t len
+    void hx_text_free(hx_text *text) nogil
+
+cdef extern from "haechi/values.h":
+    ctypedef struct hx_match_place:
+        void *form
+        uint64_t hash
+    hx_match_place hx_matcher_look(const hx_match_scratch *scratch, hx_slice message) nogil
+    ctypedef struct hx_value_study
+    int hx_value_study_create(const hx_matcher *matcher, uint32_t block, hx_value_study **out) nogil
+    void hx_value_study_destroy(hx_value_study *study) nogil
+    int hx_value_study_learn(hx_value_study *study, hx_slice message, uint32_t log_key) nogil
+    int hx_value_study_finish(const hx_value_study *study, hx_text *json) nogil
+    ctypedef struct hx_values
+    int hx_values_create(const char *json, size_t len, const hx_matcher *matcher, hx_values **out,
+                         hx_error *err) nogil
+    void hx_values_destroy(hx_values *values) nogil
+    int hx_match_scratch_watch(hx_match_scratch *scratch, const hx_values *values) nogil
+    uint32_t hx_matcher_judge_at(const hx_matcher *matcher, hx_match_scratch *scratch,
+                                 hx_slice message, hx_match_place place, uint16_t *odd) nogil
+    uint32_t hx_values_judge(const hx_values *values, hx_match_scratch *scratch, hx_slice message,
+                             uint32_t log_key) nogil
 
 cdef extern from "haechi/front.h":
     enum:
@@ -359,6 +385,105 @@ cdef class Matcher:
                 i += 1
             hx_match_scratch_destroy(scratch)
         return keys
+
+
+cdef class ValueStudy:
+    cdef hx_value_study *ptr
+    cdef hx_match_scratch *scratch
+    cdef Format format
+    cdef Matcher matcher
+    cdef object lock
+
+    def __cinit__(self, str format_spec not None, Matcher matcher not None, uint32_t block=1):
+        self.format = Format(format_spec)
+        self.matcher = matcher
+        self.lock = threading.Lock()
+        check(hx_value_study_create(matcher.ptr, block, &self.ptr), NULL)
+        check(hx_match_scratch_create(matcher.ptr, &self.scratch), NULL)
+
+    def __dealloc__(self):
+        hx_value_study_destroy(self.ptr)
+        hx_match_scratch_destroy(self.scratch)
+
+    def learn_log(self, const uint8_t[::1] data not None):
+        cdef const char *at = start(data)
+        cdef const char *end = at + data.shape[0]
+        cdef hx_format_scratch header
+        cdef hx_record record
+        cdef hx_slice line
+        cdef int rc = 0
+        memset(&header, 0, sizeof(header))
+        header.now_us = now_us()
+        with self.lock:
+            with nogil:
+                while rc == 0 and next_line(&at, end, &line):
+                    cut_return(&line)
+                    if line.len == 0 or hx_format_parse(self.format.ptr, line, &header, &record) < 0:
+                        continue
+                    rc = hx_value_study_learn(self.ptr, record.message,
+                                              hx_matcher_match(self.matcher.ptr, self.scratch, record.message))
+        check(rc, NULL)
+
+    def finish(self):
+        cdef hx_text json
+        cdef int rc = 0
+        memset(&json, 0, sizeof(json))
+        with self.lock:
+            with nogil:
+                rc = hx_value_study_finish(self.ptr, &json)
+        try:
+            check(rc, NULL)
+            return json.ptr[:json.len]
+        finally:
+            hx_text_free(&json)
+
+
+cdef class ValueChecks:
+    cdef hx_values *ptr
+    cdef hx_match_scratch *scratch
+    cdef Format format
+    cdef Matcher matcher
+    cdef object lock
+
+    def __cinit__(self, str format_spec not None, Matcher matcher not None, const uint8_t[::1] checks not None):
+        cdef hx_error err
+        err.text[0] = 0
+        self.format = Format(format_spec)
+        self.matcher = matcher
+        self.lock = threading.Lock()
+        check(hx_values_create(start(checks), checks.shape[0], matcher.ptr, &self.ptr, &err), &err)
+        check(hx_match_scratch_create(matcher.ptr, &self.scratch), NULL)
+        check(hx_match_scratch_watch(self.scratch, self.ptr), NULL)
+
+    def __dealloc__(self):
+        hx_match_scratch_destroy(self.scratch)
+        hx_values_destroy(self.ptr)
+
+    def judge_log(self, const uint8_t[::1] data not None, bint one_by_one=False):
+        cdef const char *at = start(data)
+        cdef const char *end = at + data.shape[0]
+        cdef Py_ssize_t n = count_lines(at, end), i = 0
+        cdef hx_format_scratch header
+        cdef hx_record record
+        cdef hx_slice line
+        cdef uint32_t key
+        cdef uint16_t odd
+        verdicts = np.zeros(n, dtype=np.uint16)
+        cdef uint16_t[::1] out = verdicts
+        memset(&header, 0, sizeof(header))
+        header.now_us = now_us()
+        with self.lock:
+            with nogil:
+                while i < n and next_line(&at, end, &line):
+                    cut_return(&line)
+                    if line.len and hx_format_parse(self.format.ptr, line, &header, &record) >= 0:
+                        key = hx_matcher_judge_at(self.matcher.ptr, self.scratch, record.message,
+                                                  hx_matcher_look(self.scratch, record.message), &odd)
+                        if one_by_one:
+                            odd = <uint16_t>hx_values_judge(self.ptr, self.scratch, record.message, key)
+                        out[i] = odd
+                    i += 1
+        return verdicts
 
 
 cdef struct event_room:

@@ -18,7 +18,7 @@ from haechi.corpus.logs import CorpusError, Logs, SessionRule, choose_format, mi
 from haechi.corpus.sessions import Sessions, cut
 from haechi.native import _core
 from haechi.native.tools import ToolError
-from haechi.train import rates
+from haechi.train import rates, values
 from haechi.train.detector import Entry
 from haechi.train.error import TrainError
 from haechi.train.learn import Learned, learn
@@ -77,7 +77,7 @@ def run(
     try:
         material, sessions, events = _read_logs(logs, config, progress)
         learned = learn(sessions, material.log_keys, config, progress)
-        further = _further(events, material, config, progress)
+        further = _further(logs, events, material, config, progress)
         files = files_of(material, learned, further)
         manifest = manifest_of(material, learned, config, parent, further)
         manifest = _with_rates(manifest, files, logs, events, config, progress)
@@ -165,14 +165,24 @@ def _chosen_rule(
 
 
 def _further(
-    events: Logs, material: Material, config: TrainingConfig, progress: TrainingProgress
+    logs: Sequence[Path],
+    events: Logs,
+    material: Material,
+    config: TrainingConfig,
+    progress: TrainingProgress,
 ) -> list[Entry]:
     """Detectors that judge no sessions, and so have no part in the ensemble."""
-    if not config.mscred.enabled:
-        return []
-    from haechi.mscred.learn import learn as learn_mscred  # it stands on this package
+    entries = []
+    if config.values.enabled:
+        progress.stage("values")
+        entry = values.learn(logs, material.format, material.templates, events.lines, config.values)
+        entries += [entry] if entry else []
+    if config.mscred.enabled:
+        from haechi.mscred.learn import learn as learn_mscred  # it stands on this package
 
-    return [learn_mscred(events.stream, material.log_keys, config.mscred, config.fit.seed, progress)]
+        series = learn_mscred(events.stream, material.log_keys, config.mscred, config.fit.seed, progress)
+        entries.append(series)
+    return entries
 
 
 def _with_rates(
