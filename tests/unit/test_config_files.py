@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel
 
 from haechi.config.detect import DetectConfig
+from haechi.config.incidents import IncidentsConfig
 from haechi.config.load import ConfigError, load_yaml
 from haechi.config.training import TrainingConfig
 
@@ -34,7 +35,14 @@ def test_training_yaml_holds_the_defaults() -> None:
     assert load_yaml(CONFIGS / "training.yaml", TrainingConfig) == TrainingConfig()
 
 
-@pytest.mark.parametrize(("name", "model"), [("detect", DetectConfig), ("training", TrainingConfig)])
+def test_incidents_yaml_holds_the_defaults() -> None:
+    assert load_yaml(CONFIGS / "incidents.yaml", IncidentsConfig) == IncidentsConfig()
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [("detect", DetectConfig), ("training", TrainingConfig), ("incidents", IncidentsConfig)],
+)
 def test_every_key_is_explained(name: str, model: type[BaseModel]) -> None:
     text = (CONFIGS / f"{name}.yaml").read_text()
     for key in keys(model):

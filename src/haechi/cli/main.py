@@ -19,6 +19,7 @@ VERBS = {
     "detect": "read logs and report what is not normal",
     "storm": "send realistic system logs at a set rate, or make a file of them",
     "sink": "receive what is sent, and keep account of every message",
+    "incidents": "group alerts of one cause, and show what is worth a person's time",
     "serve": "run storms, sinks and detectors over HTTP, watch them, and say when something is wrong",
     "trial": "run a scenario of storms, judge it by its criteria, write a report",
     "report": "compare what trials have written",

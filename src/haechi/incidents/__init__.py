@@ -1,0 +1,1 @@
+"""Alerts of one cause, grouped into incidents: pure, streaming, bounded; event time only."""
