@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import time
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from starlette.testclient import TestClient
@@ -14,6 +16,7 @@ from haechi.config.serve import ServeConfig
 from haechi.native.stats import Histogram, StatsPage
 from haechi.serve.app import make_app
 from haechi.serve.keys import Keys
+from haechi.serve.plane import Plane
 from haechi.serve.watch import HISTORY, STORM_HISTORY, TOOL_HISTORY, ToolWatch
 from tests.unit.test_serve_watch import Page, run, watch_of
 
@@ -94,3 +97,20 @@ def test_there_is_none_of_what_is_not_there(tmp_path: Path, kind: str) -> None:
     client = TestClient(app, base_url="http://localhost", client=("127.0.0.1", 1))
     answer = client.get(f"/{kind}s/{kind}-9/history")
     assert (answer.status_code, answer.json()) == (404, {"detail": f"there is no {kind} {kind}-9"})
+
+
+def test_what_was_done_is_published_before_the_second_is_over(tmp_path: Path) -> None:
+    """Once for what happens together."""
+
+    async def heard() -> tuple[dict[str, Any], dict[str, Any]]:
+        plane = Plane(ServeConfig(state=tmp_path))
+        async with plane.running():
+            plane.tick()
+            before = json.loads(plane.metrics_text)
+            for _ in range(3):
+                plane.journal.add("operator", "storm-1", "pause", "storm-1 is paused")
+            await plane.next_tick()
+            return before, json.loads(plane.metrics_text)
+
+    before, after = asyncio.run(heard())
+    assert after["events"]["last"] == before["events"]["last"] + 3
