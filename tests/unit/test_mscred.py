@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -21,7 +22,7 @@ from haechi.mscred.learn import MODEL_FILE, learn
 from haechi.mscred.rootcause import SEEN, Finding, find, rank, stretches
 from haechi.mscred.score import broken, residuals, runs, scores
 from haechi.mscred.signature import HISTORY, STEP, WINDOWS, Scaling, ends, signatures
-from haechi.mscred.threshold import BETA, Thresholds, beta_of, choose
+from haechi.mscred.threshold import BETA, Thresholds, beta_of, choose, residuals_between
 from haechi.mscred.train import disturb, fit, reconstruct
 from haechi.train import TrainError, run
 
@@ -203,6 +204,18 @@ def test_the_cause_is_the_series_with_most_broken_cells() -> None:
 )
 def test_severity_is_the_nearest_of_the_papers_durations(moments: int, severity: str) -> None:
     assert Finding(3, 3 + moments - 1, (), (True, False, False)).severity == severity
+
+
+def test_validation_is_looked_at_between_moments() -> None:
+    values = np.cumsum(np.ones((2, 151)), axis=1)
+
+    def ends_of(of: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        return of[HISTORY - 1 :]
+
+    of = residuals_between(values, ends_of)[:, 0, 0, 0]
+    # The mean of ten squares from e - 9 on is about (e - 4.5) squared; each is two steps after the last.
+    assert np.sqrt(of) == pytest.approx(100 - 4.5 + 2 * np.arange(len(of)), abs=0.1)
+    assert len(of) == 5 * 5
 
 
 def test_usual_residuals_make_the_limits() -> None:

@@ -26,7 +26,7 @@ from haechi.mscred.export import Reconstructor, check_export, onnx_of
 from haechi.mscred.rootcause import SEEN, SEVERITIES, Finding, find
 from haechi.mscred.score import runs, scores
 from haechi.mscred.signature import HISTORY, Scaling, ends, signatures
-from haechi.mscred.threshold import choose
+from haechi.mscred.threshold import choose, residuals_between
 from haechi.mscred.train import fit, residuals
 
 SEEDS = 5
@@ -122,10 +122,11 @@ def measure(seed: int, config: MscredConfig, shape: Shape | None = None) -> Seed
     began = time.monotonic()
     fitted = fit(scaled[:, :first], scaled[:, first:second], config, seed)
     train_s = time.monotonic() - began
-    validation, test = signatures(scaled[:, first:second]), signatures(scaled[:, second:])
+    test = signatures(scaled[:, second:])
     checked = np.ascontiguousarray(runs(test[: CHECKED_RUNS + HISTORY - 1]))
     parity = check_export(fitted.model, Reconstructor(onnx_of(fitted.model)), checked)
-    thresholds = choose(residuals(fitted.model, validation))
+    model = fitted.model
+    thresholds = choose(residuals_between(scaled[:, first:second], lambda of: residuals(model, of)))
     left = residuals(fitted.model, test)
     found = find(left, scores(left, thresholds.limit), thresholds)
     moments = second + ends(data.shape.steps - second)[HISTORY - 1 :]

@@ -10,7 +10,7 @@ from haechi.mscred.counts import LEAST_MATRICES, Grouping, count_events, group
 from haechi.mscred.export import Reconstructor, check_export, onnx_of
 from haechi.mscred.score import residuals, runs, scores
 from haechi.mscred.signature import HISTORY, STEP, WINDOWS, Scaling, signatures
-from haechi.mscred.threshold import choose
+from haechi.mscred.threshold import choose, residuals_between
 from haechi.mscred.train import Fitted, fit
 from haechi.train.detector import Entry
 from haechi.train.learn import deterministic
@@ -51,7 +51,7 @@ def _entry(
     difference = check_export(
         fitted.model, exported, np.ascontiguousarray(runs(matrices[: CHECKED_RUNS + HISTORY - 1]))
     )
-    left = residuals(exported, matrices)
+    left = residuals_between(validation, lambda of: residuals(exported, of))
     thresholds = choose(left)
     of = scores(left, thresholds.limit)
     return Entry(

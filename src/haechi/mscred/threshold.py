@@ -12,12 +12,14 @@ chosen by extreme values: the largest score of each block of validation follows 
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from haechi.mscred.score import Residuals, Scores, scores
+from haechi.mscred.signature import STEP, Series, Signatures, signatures
 
 CELLS = 0.99
 LEAST = 0.25  # of the median usual residual: a cell that hardly ever moved is not broken by a trifle
@@ -25,6 +27,7 @@ BETA = (1.0, 2.0)
 BLOCKS = 10
 RARE = 100
 EULER = 0.5772156649
+APART = 2  # steps between the moments of validation
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,14 @@ class Thresholds:
     def broke(self, of: Scores) -> npt.NDArray[np.bool_]:
         """Which windows are over their threshold: bool [moments, 3]."""
         return np.asarray(of > self.score)
+
+
+def residuals_between(values: Series, of: Callable[[Signatures], Residuals]) -> Residuals:
+    """Residuals of moments that lie APART steps apart, in the order of time: where detection's matrices
+    happen to end must not decide what the largest score of validation is. values: scaled, [series, steps]."""
+    parts = [of(signatures(values[:, first:])) for first in range(0, STEP, APART)]
+    least = min(map(len, parts))
+    return np.stack([part[:least] for part in parts], axis=1).reshape(-1, *parts[0].shape[1:])
 
 
 def choose(validation: Residuals) -> Thresholds:
