@@ -9,6 +9,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from haechi.config.incidents import IncidentsConfig
 from haechi.config.values import Quantity, Seconds, Texts
 
 Severity = Literal["low", "medium", "high", "critical"]
@@ -150,6 +151,9 @@ class ServeConfig(_Section):
     channels: tuple[ChannelConfig, ...] = ()
     attempts: int = Field(default=6, ge=1, le=20)
     backoff: Seconds = 2.0
+
+    incidents: IncidentsConfig = IncidentsConfig()
+    incident_messages: bool = False
 
     healing: HealingConfig = HealingConfig()
     tuning: TuningConfig = TuningConfig()

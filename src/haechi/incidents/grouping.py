@@ -198,7 +198,7 @@ class Grouping:
         if not incident.qualifies:
             return
         last = self._cooling.get(incident.cause)
-        if last is not None and at_us - last[0] < self._cooldown_us and severity <= last[1]:
+        if last is not None and abs(at_us - last[0]) < self._cooldown_us and severity <= last[1]:
             self.held_back += not incident.held_back
             incident.held_back = True
             return

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from haechi.config.incidents import SEVERITIES, IncidentsConfig
+from haechi.config.incidents import SEVERITIES, IncidentsConfig, Severity
 from haechi.incidents.causes import Key
 from haechi.incidents.facts import Facts
 
@@ -138,7 +138,7 @@ class Incident:
         self.rules.add(f"{facts.detector} {facts.rule}")
 
     @property
-    def severity(self) -> str:
+    def severity(self) -> Severity:
         """Of its worst alert, a step higher where enough detectors agree."""
         return SEVERITIES[self.rank]
 

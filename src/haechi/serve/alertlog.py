@@ -93,6 +93,8 @@ class AlertLog:
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)  # by job and severity
     older: int = 0  # that are not kept any more, or never were
     unreadable: int = 0  # lines that are no alert
+    # Told of each alert that is not muted, with all that it says.
+    on_alert: Callable[[Alert, dict[str, Any]], None] = lambda alert, whole: None
     _alerts: deque[Alert] = field(default_factory=deque)
     _bytes: int = 0
     _next: int = 1
@@ -242,6 +244,7 @@ class AlertLog:
         self.counts[job, alert.severity] += 1
         if not self.is_muted(kind):
             self._count_recent(alert.severity)
+            self.on_alert(alert, whole)
         self._alerts.append(alert)
         self._bytes += len(line)
         self._forget()

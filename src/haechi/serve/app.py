@@ -24,6 +24,7 @@ from haechi.serve import (
     routes_events,
     routes_general,
     routes_history,
+    routes_incidents,
     routes_jobs,
     routes_messages,
     routes_templates,
@@ -88,6 +89,7 @@ def make_app(
     app.include_router(routes_general.routes)
     app.include_router(routes_jobs.routes)
     app.include_router(routes_alerts.routes)
+    app.include_router(routes_incidents.routes)
     app.include_router(routes_events.routes)
     app.include_router(routes_messages.routes)
     app.include_router(routes_trials.routes)

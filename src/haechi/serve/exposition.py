@@ -43,6 +43,7 @@ class PlaneCollector(Collector):
         yield from self._tools("detector", "haechi_detect")
         yield from self._latencies()
         yield from self._alerts()
+        yield from self._incidents()
         yield from self._host()
 
     def _alive(self, kind: Any) -> list[Job]:
@@ -126,6 +127,16 @@ class PlaneCollector(Collector):
         for (kind, state), count in counts.items():
             jobs.add_metric([kind, state], count)
         yield from (alerts, firing, messages, pending, jobs)
+
+    def _incidents(self) -> Iterable[Metric]:
+        grouping = self._plane.incidents.grouping
+        yield GaugeMetricFamily("haechi_incidents_open", "Incidents that go on", value=grouping.open)
+        for name, text, count in (
+            ("opened", "Incidents that alerts were grouped into", grouping.opened),
+            ("raised", "Incidents worth a person's time", grouping.raised),
+            ("held_back", "Incidents not raised: their cause was, a short while ago", grouping.held_back),
+        ):
+            yield CounterMetricFamily(f"haechi_incidents_{name}", text, value=count)
 
     def _host(self) -> Iterable[Metric]:
         host: Mapping[str, float] = self._plane.host

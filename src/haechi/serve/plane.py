@@ -19,6 +19,7 @@ from haechi.serve import rules
 from haechi.serve.alertlog import AlertLog
 from haechi.serve.fleet import Fleet, Job
 from haechi.serve.healing import Healer
+from haechi.serve.incidents import IncidentBook
 from haechi.serve.journal import Entry, Journal
 from haechi.serve.notify import Notifier
 from haechi.serve.rules import Standing
@@ -51,6 +52,8 @@ class Plane:
             kind, subject, action, text, outcome=outcome
         )
         self.alerts = AlertLog(config.alerts_kept, clock)
+        self.incidents = IncidentBook(config.incidents, clock)
+        self.alerts.on_alert = self.incidents.take
         self.notifier = Notifier(config.channels, config.attempts, config.backoff, clock)
         self.healer = Healer(config, self.fleet, self.journal, self.notifier, clock)
         self.tuner = Tuner(config, self.fleet, self.healer, self.journal, self.alerts)
@@ -113,6 +116,7 @@ class Plane:
         for _ in range(ALERT_READS):
             if not self.alerts.read():
                 break
+        self._say_incidents()
         self._evaluate(at)
         self.tuner.look(at)
         self.tuner.trim_alerts(self.host["serve_rss_bytes"], at)
@@ -190,6 +194,7 @@ class Plane:
                 if standing.phase == "firing"
             ],
             "alerts": {"kept": len(self.alerts), "older": self.alerts.older},
+            "incidents": {"open": self.incidents.open, "last": self.incidents.last},
             "events": {"last": self.journal.last},
         }
 
@@ -260,7 +265,14 @@ class Plane:
             outcome=event,
             data={"severity": rule.severity, "metric": rule.metric, "value": value},
         )
-        self.notifier.tell(rule.name, subject, event, rule.severity, text)
+        if not (self.config.incident_messages and rule.metric.startswith("alerts_")):
+            self.notifier.tell(rule.name, subject, event, rule.severity, text)
+
+    def _say_incidents(self) -> None:
+        """What was raised since the last second, where incidents are what is sent."""
+        for said in self.incidents.to_say():
+            if self.config.incident_messages:
+                self.notifier.tell("incident", said.subject, said.event, said.severity, said.text)
 
     def _values(self, at: float) -> dict[tuple[str, str], float]:
         """Metric and subject -> value, for what can be measured now."""

@@ -65,7 +65,7 @@ async def list_alerts(
     for (_, of), count in log.counts.items():
         counts[of] = counts.get(of, 0) + count
     return AlertPage(
-        alerts=[_alert_view(plane, alert) for alert in found[:limit]],
+        alerts=[alert_view(plane, alert) for alert in found[:limit]],
         next=found[limit - 1].number if len(found) > limit else None,
         kept=len(log),
         older=log.older,
@@ -84,35 +84,35 @@ def _alert(plane: ThePlane, number: int) -> Alert:
 TheAlert = Annotated[Alert, Depends(_alert)]
 
 
-def _alert_view(plane: Plane, alert: Alert) -> AlertView:
+def alert_view(plane: Plane, alert: Alert) -> AlertView:
     return AlertView.model_validate(alert.view(plane.alerts.is_muted(alert.kind)))
 
 
 @routes.get("/alerts/{number}", summary="Show an alert")
 async def one_alert(plane: ThePlane, alert: TheAlert) -> AlertView:
     """As long as it is kept."""
-    return _alert_view(plane, alert)
+    return alert_view(plane, alert)
 
 
 @routes.post("/alerts/{number}/acknowledge", summary="Acknowledge an alert")
 async def acknowledge(plane: ThePlane, alert: TheAlert) -> AlertView:
     """Somebody has seen to it."""
     alert.acknowledged = True
-    return _alert_view(plane, alert)
+    return alert_view(plane, alert)
 
 
 @routes.post("/alerts/{number}/mute", summary="Mute alerts like this one")
 async def mute(plane: ThePlane, alert: TheAlert, said: Mute) -> AlertView:
     """Alerts of the same detector, rule and template are still listed; no message is sent for them."""
     plane.alerts.mute(alert, said.seconds)
-    return _alert_view(plane, alert)
+    return alert_view(plane, alert)
 
 
 @routes.delete("/alerts/{number}/mute", summary="Mute them no more")
 async def unmute(plane: ThePlane, alert: TheAlert) -> AlertView:
     """Messages are sent for such alerts again."""
     plane.alerts.unmute(alert)
-    return _alert_view(plane, alert)
+    return alert_view(plane, alert)
 
 
 @routes.get("/mutes", summary="List mutes")
