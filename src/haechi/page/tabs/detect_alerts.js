@@ -102,6 +102,7 @@ export class AlertStore {
       this.error = null;
     } catch (error) {
       this.error = error;
+      this.said = -1; // the feed's next message tries again
     } finally {
       this.busy = false;
       this.#changed();

@@ -303,6 +303,9 @@ export class AlertList {
     if (store.unreadable > 0) {
       parts.push(t("detect.unreadable", { n: fmt.count(store.unreadable) }));
     }
+    if (store.error !== null && all.length > 0) {
+      parts.push(t("detect.alerts_failed", { why: sentence(store.error, t) }));
+    }
     this.said.textContent = parts.join(" \u00b7 ");
     const waiting = this.paused ? store.items.filter((item) => item.number > (this.frozen[0]?.number ?? 0)) : [];
     this.fresh.hidden = waiting.length === 0;
