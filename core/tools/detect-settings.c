@@ -64,6 +64,8 @@ static const setting table[] = {
      "N  remembered windows of each worker [131072]"},
     {"max_model_windows_per_batch", COUNT, AT(engine.max_model_windows), 0, 1e9,
      "N  what is over is counted as unscored; 0: no bound [0]"},
+    {"ml_budget", SECONDS, AT(engine.ml_budget), 0, 64,
+     "P  processors' worth of time that the model may take; 0: no bound [0]"},
     {"novelty.repeat_s", SECONDS, AT(repeat_s), -1, 1e9,
      "S  before the same novelty is reported again; -1: as the bundle says [-1]"},
     {"novelty.max_shapes", COUNT, AT(engine.max_shapes), 1, 1 << 22,

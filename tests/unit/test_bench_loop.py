@@ -15,13 +15,17 @@ import pytest
 from haechi.bench import fire, loop
 from haechi.bench.fire import Follower
 from haechi.bench.loop import Found, delays, highest, quantile, search, training_config, with_undecided
+from haechi.bundle.manifest import Other
+from haechi.bundle.store import write
 from haechi.trial.records import Alert, Episode
 from tests.conftest import QUICK, Ran
+from tests.integration.engine_room import make_bundle
 
 NAMES = {
     *("run_eps", "sent", "received", "received_eps", "loss_ratio", "precision", "recall", "f1", "episodes"),
     *("time_to_detect_p50_ms", "time_to_detect_p95_ms", "time_to_detect_p99_ms"),
     *("detect_cpu_cores", "storm_cpu_cores", "rss_mb"),
+    *("false_alarms_per_million", "ml_ratio", "stage1_p99_us", "stage2_p99_ms"),
 }
 
 
@@ -45,7 +49,7 @@ def test_the_last_line_is_numbers_under_stable_names(
     assert 0 < figures["found"] <= figures["episodes"]
     assert figures["alert_delay_p99_ms"] <= figures["time_to_detect_p99_ms"]
     assert 0 < figures["time_to_detect_p50_ms"] <= figures["time_to_detect_p99_ms"] < 60_000
-    assert "no detectors for them yet" in ran.err
+    assert "as the bundle has no detector for them" in ran.err
     assert set(os.listdir("/dev/shm")) <= before
 
 
@@ -160,7 +164,9 @@ def test_delays_are_of_the_clock_that_the_storm_was_on() -> None:
     ]
     alerts = [alert("b", 100.25), alert("a", 100.5), alert("a", 100.75), alert("c", 100), alert("d", 100)]
     # Lines say 100 when it is 107.
-    assert delays(alerts, [107.5, 108, 109, 108, 108], episodes, 7.0) == [(0.5, 0.25), (1.0, 0.5)]
+    seen_s = [107.5, 108, 109, 108, 108]
+    left_out = ("value_out_of_range", loop.UNDECIDED)
+    assert delays(alerts, seen_s, episodes, 7.0, left_out) == [(0.5, 0.25), (1.0, 0.5)]
 
 
 def test_episodes_without_time_to_show_are_undecided() -> None:
@@ -169,9 +175,22 @@ def test_episodes_without_time_to_show_are_undecided() -> None:
         episode("b", 1, 5, complete=False),
         episode("c", 1, 9),
         episode("d", 1, 9, "host_silence"),
+        episode("e", 8.5, 9, "host_silence", complete=False),
+        episode("f", 1, 9, "message_burst"),
     ]
-    kinds = [e.kind for e in with_undecided(episodes, until_s=8)]
-    assert kinds == ["step_skipped", loop.UNDECIDED, loop.UNDECIDED, "host_silence"]
+    kinds = [e.kind for e in with_undecided(episodes, 8, ["message_burst"])]
+    assert kinds[:3] == ["step_skipped", loop.UNDECIDED, loop.UNDECIDED]
+    assert kinds[3:] == ["host_silence", loop.UNDECIDED, "message_burst"]
+
+
+def test_a_kind_counts_where_the_bundle_has_a_detector_for_it(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path, deeplog=None)
+    assert set(loop.unscored_kinds(bundle.path)) == set(loop.DETECTOR_OF)
+    manifest = bundle.manifest.model_copy(
+        update={"detectors": (*bundle.manifest.detectors, Other(name="rates"))}
+    )
+    files = {name: bundle.file(name) for name in manifest.files}
+    assert loop.unscored_kinds(write(tmp_path / "rates", manifest, files).path) == ("value_out_of_range",)
 
 
 @pytest.mark.parametrize(("percent", "value"), [(50, 2), (95, 4), (99, 4), (1, 1)])

@@ -87,6 +87,8 @@ static inline uint32_t hx_histogram_bucket(uint64_t v)
 /* The smallest value of a bucket. */
 uint64_t hx_histogram_floor(uint32_t bucket);
 void hx_histogram_record(hx_histogram *h, uint64_t v);
+/* As often as that. */
+void hx_histogram_record_many(hx_histogram *h, uint64_t v, uint64_t times);
 /* Adds a part to *sum, bucket by bucket. The part's thread may go on recording. */
 void hx_histogram_add(hx_histogram *sum, const hx_histogram *part);
 /* Appends {"count", "avg", "p50", "p95", "p99", "p999", "max"}. */

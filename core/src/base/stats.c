@@ -222,9 +222,16 @@ uint64_t hx_histogram_floor(uint32_t bucket)
 
 void hx_histogram_record(hx_histogram *h, uint64_t v)
 {
-    hx_stat_add(&h->count, 1);
-    hx_stat_add(&h->sum, v);
-    hx_stat_add(&h->bucket[hx_histogram_bucket(v)], 1);
+    hx_histogram_record_many(h, v, 1);
+}
+
+void hx_histogram_record_many(hx_histogram *h, uint64_t v, uint64_t times)
+{
+    if (!times)
+        return;
+    hx_stat_add(&h->count, times);
+    hx_stat_add(&h->sum, v * times);
+    hx_stat_add(&h->bucket[hx_histogram_bucket(v)], times);
     if (v > atomic_load_explicit(&h->max, memory_order_relaxed))
         hx_stat_set(&h->max, v);
 }

@@ -114,6 +114,7 @@ static int make_workers(hx_engine *e, hx_error *err)
         .memo_entries = c->memo_entries,
         .max_shapes = c->max_shapes,
         .max_model_windows = c->max_model_windows,
+        .ml_share = c->ml_budget / c->workers,
         .repeat_us = c->repeat_us,
         .sink = &e->sink,
         .stats = e->stats,

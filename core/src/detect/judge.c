@@ -2,6 +2,15 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <time.h>
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
 
 static inline bool anomalous(const hx_deeplog *dl, uint16_t token, hx_surprise s)
 {
@@ -23,6 +32,8 @@ static uint32_t pending_row(hx_worker *w, const uint16_t *window)
     for (row = 0; row < w->pending_count; row++)
         if (w->pending_hash[row] == hash && memcmp(w->pending[row], window, bytes) == 0)
             return row;
+    if (!w->pending_count)
+        w->pending_ns = now_ns();
     memcpy(w->pending[row], window, bytes);
     w->pending_hash[row] = hash;
     w->pending_count++;
@@ -45,10 +56,17 @@ static inline bool is_due(const hx_worker *w)
            w->evidence_count == HX_EVIDENCE_MAX;
 }
 
+/* A bound on the windows of a batch, or on the model's share of the time: what is over it is let
+ * through and counted. */
 static bool over_bound(const hx_worker *w, bool escalated)
 {
-    return w->model_broken || (!escalated && w->shared->max_model_windows &&
-                               w->model_windows >= w->shared->max_model_windows);
+    const hx_worker_shared *shared = w->shared;
+
+    if (w->model_broken)
+        return true;
+    return !escalated &&
+           ((shared->max_model_windows && w->model_windows >= shared->max_model_windows) ||
+            (shared->ml_share > 0 && w->credit_ns <= 0));
 }
 
 void hx_judge_event(hx_worker *worker, uint32_t slot, uint16_t token, uint32_t event,
@@ -140,11 +158,17 @@ static hx_surprise surprise_of(const hx_deeplog *dl, const float *row, uint16_t 
 static void answer_pending(hx_worker *w)
 {
     const hx_deeplog *dl = &w->bundle->deeplog;
+    uint64_t began_ns, ended_ns;
     int rc;
 
     if (!w->pending_count)
         return;
+    began_ns = now_ns();
     rc = hx_judge_run_model(w, w->pending, w->pending_count, w->rows);
+    ended_ns = now_ns();
+    w->model_ns += ended_ns - began_ns;
+    w->credit_ns -= w->shared->ml_share > 0 ? (int64_t)(ended_ns - began_ns) : 0;
+    hx_histogram_record_many(w->stage2_us, (ended_ns - w->pending_ns) / 1000, w->pending_count);
     w->count[HX_STAT_MODEL_RUNS]++;
     w->count[HX_STAT_MODEL_WINDOWS] += w->pending_count;
     for (uint32_t i = 0; i < w->item_count; i++) {

@@ -77,7 +77,11 @@ struct hx_worker {
     hx_worker_reporter reporter;
 
     uint64_t count[HX_STAT_SESSIONS_OPEN]; /* copied to the stats page after each batch */
-    hx_histogram *batch_ns, *alert_latency_us;
+    hx_histogram *batch_ns, *alert_latency_us, *stage1_us, *stage2_us;
+    uint64_t pending_ns; /* when the first of the pending windows came */
+    uint64_t model_ns;   /* spent on the model in this batch */
+    int64_t credit_ns;   /* what the model may still take, where that is bounded */
+    uint64_t credit_at;  /* when credit was last given */
 };
 
 /* Puts an event of an open session, or its end, among the items. */

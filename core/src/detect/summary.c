@@ -96,6 +96,10 @@ void hx_engine_summary(hx_engine *engine, hx_text *out)
                ratio(hx_stats_total(engine->stats, HX_STAT_MODEL_WINDOWS), windows));
     put_latencies(engine, HX_STAT_ALERT_LATENCY_US, "alert_latency_us", out);
     put_latencies(engine, HX_STAT_BATCH_NS, "batch_ns", out);
+    put_latencies(engine, HX_STAT_STAGE1_US, "stage1_us", out);
+    put_latencies(engine, HX_STAT_STAGE2_US, "stage2_us", out);
+    put_number(out, "unscored_ratio",
+               ratio(hx_stats_total(engine->stats, HX_STAT_UNSCORED), windows));
     put_number(out, "cpu_user_s", usage.cpu_user_s);
     put_number(out, "cpu_system_s", usage.cpu_system_s);
     put_count(out, "rss_peak_bytes", usage.rss_peak_bytes);

@@ -9,6 +9,8 @@
 #define AHEAD_SLOT  12
 /* How many slots a search for idle sessions is ahead of itself. */
 #define AHEAD_SWEEP 24
+/* What the model may take at once where it was not asked for a while, in its share's seconds. */
+#define CREDIT_MOST_S 1.0
 
 const hx_stat_def hx_worker_stat_defs[HX_WORKER_STATS] = {
     [HX_STAT_LINES] = {"lines", HX_STAT_COUNTER},
@@ -43,6 +45,8 @@ const hx_stat_def hx_worker_stat_defs[HX_WORKER_STATS] = {
     [HX_STAT_RULE_SCANS] = {"rule_scans", HX_STAT_COUNTER},
     [HX_STAT_SESSIONS_OPEN] = {"sessions_open", HX_STAT_GAUGE},
     [HX_STAT_BATCH_NS] = {"batch_ns", HX_STAT_HISTOGRAM},
+    [HX_STAT_STAGE1_US] = {"stage1_us", HX_STAT_HISTOGRAM},
+    [HX_STAT_STAGE2_US] = {"stage2_us", HX_STAT_HISTOGRAM},
     [HX_STAT_ALERT_LATENCY_US] = {"alert_latency_us", HX_STAT_HISTOGRAM},
 };
 
@@ -79,6 +83,11 @@ static int make_room(hx_worker *w, const hx_bundle *bundle, hx_error *err)
     return 0;
 }
 
+static int64_t credit_most(const hx_worker_shared *shared)
+{
+    return (int64_t)(shared->ml_share * CREDIT_MOST_S * 1e9);
+}
+
 static int make_front(hx_worker *w, const hx_bundle *bundle, hx_error *err)
 {
     hx_front *front;
@@ -91,6 +100,11 @@ static int make_front(hx_worker *w, const hx_bundle *bundle, hx_error *err)
         return rc;
     if (hx_detector_set_wants_hosts(&bundle->detectors))
         hx_front_watch_hosts(front);
+    if (hx_detector_set_values(&bundle->detectors) &&
+        hx_front_watch_values(front, hx_detector_set_values(&bundle->detectors))) {
+        hx_front_destroy(front);
+        return hx_error_set(err, HX_ENOMEM, "worker: no memory to check values");
+    }
     hx_front_destroy(w->front);
     w->front = front;
     w->front_epoch = bundle->epoch;
@@ -128,6 +142,10 @@ int hx_worker_create(const hx_worker_shared *shared, uint32_t index, const hx_bu
     w->watermark_us = w->swept_us = HX_TIME_NONE;
     atomic_init(&w->epoch, bundle->epoch);
     w->batch_ns = hx_stats_histogram(shared->stats, index, HX_STAT_BATCH_NS);
+    w->stage1_us = hx_stats_histogram(shared->stats, index, HX_STAT_STAGE1_US);
+    w->stage2_us = hx_stats_histogram(shared->stats, index, HX_STAT_STAGE2_US);
+    w->credit_ns = credit_most(shared);
+    w->credit_at = now_ns(CLOCK_MONOTONIC);
     w->alert_latency_us = hx_stats_histogram(shared->stats, index, HX_STAT_ALERT_LATENCY_US);
     rc = make_front(w, bundle, err);
     if (!rc)
@@ -366,7 +384,7 @@ static inline void show_event(hx_worker *w, uint32_t slot, const hx_event *e, ui
     const hx_detector_set *set = w->room.set;
 
     for (uint32_t i = 0; i < set->count; i++) {
-        if (!set->detector[i]->event)
+        if (!set->detector[i]->event || (set->detector[i]->only_odd && !e->odd_value))
             continue;
         w->reporter.detector = i;
         w->reporter.slot = slot;
@@ -532,9 +550,11 @@ int hx_worker_read(hx_worker *worker, hx_batch *batch, hx_error *err)
         return rc;
     if (batch->rules)
         before = *hx_rule_seat_counters(hx_rules_seat(batch->rules, worker->index));
+    batch->read_ns = now_ns(CLOCK_MONOTONIC);
     hx_batch_read(batch, worker->front, worker->index, worker->shared->workers);
     if (batch->rules)
         count_rules(worker, batch, &before);
+    batch->read_ns = now_ns(CLOCK_MONOTONIC) - batch->read_ns;
     worker->count[HX_STAT_LINES] += batch->counted.lines;
     worker->count[HX_STAT_EMPTY] += batch->counted.empty;
     worker->count[HX_STAT_MALFORMED] += batch->counted.malformed;
@@ -597,6 +617,29 @@ static void publish(hx_worker *w, uint64_t started_ns)
     hx_histogram_record(w->batch_ns, now_ns(CLOCK_MONOTONIC) - started_ns);
 }
 
+/* How long each line was in stage one: until the last of its batch was through, the model's time
+ * not counted. */
+static void note_stage_one(hx_worker *w, const hx_batch *batch, uint64_t started_ns)
+{
+    const uint64_t ns = batch->read_ns + now_ns(CLOCK_MONOTONIC) - started_ns;
+
+    hx_histogram_record_many(w->stage1_us, (ns > w->model_ns ? ns - w->model_ns : 0) / 1000,
+                             batch->owned ? batch->owned_count[w->index] : batch->event_count);
+}
+
+/* The model's share of the time that has passed; what is not used is kept for a second. */
+static void give_credit(hx_worker *w, uint64_t at_ns)
+{
+    const int64_t most = credit_most(w->shared);
+
+    if (w->shared->ml_share <= 0)
+        return;
+    w->credit_ns += (int64_t)((double)(at_ns - w->credit_at) * w->shared->ml_share);
+    if (w->credit_ns > most)
+        w->credit_ns = most;
+    w->credit_at = at_ns;
+}
+
 int hx_worker_judge(hx_worker *worker, hx_batch *batch, hx_error *err)
 {
     hx_worker *w = worker;
@@ -610,6 +653,8 @@ int hx_worker_judge(hx_worker *worker, hx_batch *batch, hx_error *err)
     atomic_store_explicit(&w->rules_epoch, hx_rules_epoch(batch->rules), memory_order_release);
     w->batch = batch;
     w->model_windows = 0;
+    w->model_ns = 0;
+    give_credit(w, started_ns);
     w->reporter.base.before_us = w->watermark_us;
     take_events(w, batch);
     if (batch->latest_us > w->watermark_us)
@@ -619,6 +664,7 @@ int hx_worker_judge(hx_worker *worker, hx_batch *batch, hx_error *err)
         w->watermark_us = batch->tick_us;
     sweep(w, w->watermark_us);
     hx_judge_settle(w);
+    note_stage_one(w, batch, started_ns);
     hx_memo_grow(&w->memo);
     show_batch(w, batch);
     take_novelties(w, batch);

@@ -49,6 +49,8 @@ enum hx_worker_stat {
     HX_STAT_RULE_SCANS,
     HX_STAT_SESSIONS_OPEN,
     HX_STAT_BATCH_NS,
+    HX_STAT_STAGE1_US,
+    HX_STAT_STAGE2_US,
     HX_STAT_ALERT_LATENCY_US,
     HX_WORKER_STATS,
 };
@@ -60,6 +62,7 @@ typedef struct hx_worker_shared {
     uint32_t memo_entries;
     uint32_t max_shapes;
     uint32_t max_model_windows; /* of a batch; what is over is unscored; 0: no bound */
+    double ml_share;            /* of this worker's time that the model may take; 0: no bound */
     int64_t repeat_us;          /* novelties; negative: as the bundle says */
     hx_alert_sink *sink;
     hx_stats *stats;

@@ -18,8 +18,9 @@ Two times are given. time_to_detect is from when an episode's first event was du
 in the alerts file; most of it is the episode itself, whose events come when it is their port's turn.
 alert_delay is from when the line was due that the alert is on.
 
-Scored are the episodes that detectors exist for. Values, bursts and silences are made too and left out of the
-score, with the alerts that they raise, and so are episodes that had no time to show before the storm ended.
+All kinds of episodes are made, and scored where the bundle has a detector for them (DETECTOR_OF); a bundle
+that was trained without it has them left out, with the alerts on them. Left out are also episodes that had no
+time to show before the storm ended.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from haechi.bench.ending import term_interrupts
 from haechi.bench.fire import Fire, OwnTools, Tools, fire
 from haechi.bench.machine import free_ports, ports_from
 from haechi.bench.spread import Number
+from haechi.bundle.store import read as read_bundle
 from haechi.config.training import SessionConfig, TrainingConfig
 from haechi.storm.maker import make
 from haechi.train import TrainResult
@@ -52,7 +54,7 @@ TURN_S, TURN_EVENTS_MIN = 0.00085, 64  # of a port, as the storm takes them
 SESSIONS_PER_TURN_EVENT = 1.25
 IDLE_ROUNDS = 12
 ANOMALY_RATE = 0.001  # of sessions
-UNSCORED_KINDS = ("value_out_of_range", "message_burst", "host_silence")
+DETECTOR_OF = {"value_out_of_range": "values", "message_burst": "rates", "host_silence": "rates"}
 GRACE_S = 1.5  # an alert may be of the time at which a session was given up
 PDR_LOSS_RATIO = 0.005
 BEHIND_S = 0.25  # a detector that is further behind does not carry the rate: buffers hide it for a while
@@ -110,6 +112,7 @@ class LoopBench:
     run_eps: float
     fire: Fire
     score: Score
+    unscored: Sequence[str]  # kinds of episodes that no detector of the bundle is for
     undecided: int  # episodes too near the storm's end to have shown
     delays_s: Sequence[float]  # of each episode found, as `delays` has it; ascending
     line_delays_s: Sequence[float]  # the same since the line was due that the first alert is on
@@ -135,6 +138,7 @@ class LoopBench:
             "found": self.score.found,
             "false_sessions": self.score.false_sessions,
             "alerts": self.score.alerts,
+            "false_alarms_per_million": round(self.score.false_sessions * 1e6 / max(sent.events, 1), 3),
             "undecided": self.undecided,
             **{f"time_to_detect_p{q}_ms": _rounded_ms(quantile(self.delays_s, q)) for q in (50, 95, 99)},
             **{f"alert_delay_p{q}_ms": _rounded_ms(quantile(self.line_delays_s, q)) for q in (50, 95, 99)},
@@ -144,6 +148,9 @@ class LoopBench:
             "storm_rss_mb": round(sent.rss_peak_bytes / 1e6, 1),
             "memo_hit_ratio": round(self.fire.detector["memo_hit_ratio"], 6),
             "unscored": self.fire.detector["unscored"],
+            "ml_ratio": round(self.fire.detector["ml_ratio"], 6),
+            "stage1_p99_us": self.fire.detector["stage1_us_p99"],
+            "stage2_p99_ms": round(self.fire.detector["stage2_us_p99"] / 1e3, 3),
             "train_lines": self.training.lines,
             "train_s": round(self.training.seconds, 1),
         }
@@ -326,11 +333,13 @@ def judged(
     folder: Path,
 ) -> LoopBench:
     alerts = read_alerts(folder / "alerts.jsonl")
+    unscored = unscored_kinds(training.bundle)
     ended_s = storm.began_s - storm.log_ahead_s + storm.sent.seconds  # by the lines' clock
-    episodes = with_undecided(read_episodes(folder / "truth.jsonl"), ended_s - GRACE_S)
-    result = score(alerts, episodes, GRACE_S, (*UNSCORED_KINDS, UNDECIDED))
+    episodes = with_undecided(read_episodes(folder / "truth.jsonl"), ended_s - GRACE_S, unscored)
+    left_out = (*unscored, UNDECIDED)
+    result = score(alerts, episodes, GRACE_S, left_out)
     undecided = result.ignored.get(UNDECIDED, 0)
-    first_alerts = delays(alerts, storm.seen_s, episodes, storm.log_ahead_s)
+    first_alerts = delays(alerts, storm.seen_s, episodes, storm.log_ahead_s, left_out)
     return LoopBench(
         training=training,
         asked_eps=settings.eps,
@@ -338,6 +347,7 @@ def judged(
         run_eps=run_eps,
         fire=storm,
         score=replace(result, ignored={k: n for k, n in result.ignored.items() if k != UNDECIDED}),
+        unscored=unscored,
         undecided=undecided,
         delays_s=sorted(since_first for since_first, _ in first_alerts),
         line_delays_s=sorted(since_line for _, since_line in first_alerts),
@@ -347,21 +357,30 @@ def judged(
 UNDECIDED = "undecided"
 
 
-def with_undecided(episodes: Sequence[Episode], until_s: float) -> list[Episode]:
+def unscored_kinds(bundle: Path) -> tuple[str, ...]:
+    """The kinds of episodes that no detector of this bundle is for."""
+    there = {detector.name for detector in read_bundle(bundle).manifest.detectors}
+    return tuple(kind for kind, detector in DETECTOR_OF.items() if detector not in there)
+
+
+def with_undecided(episodes: Sequence[Episode], until_s: float, unscored: Sequence[str]) -> list[Episode]:
     """Episodes that the storm's end cut short, or that were not over in time for a session to be given up
-    before it, become a kind of their own."""
-    return [
-        e
-        if e.complete and e.last_time_s <= until_s
-        else replace(e, kind=UNDECIDED)
-        if e.kind not in UNSCORED_KINDS
-        else e
-        for e in episodes
-    ]
+    before it, become a kind of their own. A silence shows while it lasts: it need only have begun in time."""
+
+    def decided(e: Episode) -> bool:
+        if e.kind == "host_silence":
+            return e.first_time_s <= until_s
+        return e.complete and e.last_time_s <= until_s
+
+    return [e if decided(e) or e.kind in unscored else replace(e, kind=UNDECIDED) for e in episodes]
 
 
 def delays(
-    alerts: Sequence[Alert], seen_s: Sequence[float], episodes: Sequence[Episode], log_ahead_s: float
+    alerts: Sequence[Alert],
+    seen_s: Sequence[float],
+    episodes: Sequence[Episode],
+    log_ahead_s: float,
+    left_out: Sequence[str],
 ) -> list[tuple[float, float]]:
     """Of every episode that was found and counts, seconds by the wall clock until its first alert could be
     read: since its first event was due, and since the line was due that the alert is on. log_ahead_s: by how
@@ -370,7 +389,7 @@ def delays(
     first: dict[str, tuple[float, float]] = {}
     for (alert, explaining), at_s in zip(truth.explained(alerts), seen_s, strict=False):
         for episode in explaining:
-            if episode.kind not in (*UNSCORED_KINDS, UNDECIDED):
+            if episode.kind not in left_out:
                 line_s = episode.first_time_s if alert.time_s is None else alert.time_s
                 since = at_s - log_ahead_s
                 first.setdefault(episode.id, (since - episode.first_time_s, since - line_s))
@@ -394,5 +413,6 @@ def _print(result: LoopBench, say: Callable[[str], None]) -> None:
         say(f"  {name:34} {'-' if value is None else f'{value:,}'}")
     if result.found is not None and result.found.at_least:
         say("  the rate asked for was carried without loss: the NDR is at least that, and was not searched")
-    say("  value, burst and silence episodes are left out of precision, recall and F1, with the alerts on")
-    say("  them: there are no detectors for them yet")
+    if result.unscored:
+        kinds = ", ".join(kind.replace("_", " ") for kind in result.unscored)
+        say(f"  left out of precision, recall and F1, as the bundle has no detector for them: {kinds}")
