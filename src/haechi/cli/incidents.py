@@ -15,6 +15,7 @@ import click
 from haechi.cli.outcome import UsageRefusal, refusals
 from haechi.config.incidents import SEVERITIES, IncidentsConfig
 from haechi.config.load import ConfigError, load_yaml
+from haechi.explain.view import plain
 from haechi.incidents.grouping import Change, Grouping
 from haechi.incidents.incident import Incident
 from haechi.incidents.reading import Account, follow_alerts, read_alerts
@@ -173,12 +174,7 @@ def block(view: Mapping[str, Any]) -> str:
         more = view[sort]["number"] - min(len(names), _SHOWN)
         end = f" and {more:,} more" if more > 0 else ""
         rows.append(f"    {sort}: {', '.join(names[:_SHOWN])}{end}")
-    return "\n".join(_plain(row) for row in rows) + "\n\n"
+    return "\n".join(plain(row) for row in rows) + "\n\n"
 
 
 _SHOWN = 5
-
-
-def _plain(text: str) -> str:
-    """What a terminal would take for an order is shown and not obeyed."""
-    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in text)

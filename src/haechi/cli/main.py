@@ -20,6 +20,7 @@ VERBS = {
     "storm": "send realistic system logs at a set rate, or make a file of them",
     "sink": "receive what is sent, and keep account of every message",
     "incidents": "group alerts of one cause, and show what is worth a person's time",
+    "explain": "show an alert's lines, their probabilities, and the most similar normal session",
     "serve": "run storms, sinks and detectors over HTTP, watch them, and say when something is wrong",
     "trial": "run a scenario of storms, judge it by its criteria, write a report",
     "report": "compare what trials have written",

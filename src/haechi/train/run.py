@@ -21,6 +21,8 @@ from haechi.native.tools import ToolError
 from haechi.train import rates, values
 from haechi.train.detector import Entry
 from haechi.train.error import TrainError
+from haechi.train.examples import FILE as EXAMPLES
+from haechi.train.examples import examples
 from haechi.train.learn import Learned, learn
 from haechi.train.progress import SilentProgress, TrainingProgress
 
@@ -58,6 +60,7 @@ class Material:
     session: ManifestSession
     templates: bytes
     log_keys: int
+    examples: bytes = b""
 
 
 def run(
@@ -144,6 +147,7 @@ def _read_logs(
         ),
         templates=templates,
         log_keys=len(matcher),
+        examples=examples(sessions),
     )
     return material, sessions, events
 
@@ -260,6 +264,8 @@ def manifest_of(
 def files_of(material: Material, learned: Learned, further: Sequence[Entry] = ()) -> dict[str, bytes]:
     """Every file of the bundle but the manifest."""
     files = {TEMPLATES: material.templates, MODEL_FILE: learned.onnx_file}
+    if material.examples:
+        files[EXAMPLES] = material.examples
     for entry in further:
         files.update(entry.files)
     for name in learned.ensemble.members if learned.ensemble else ():

@@ -1,0 +1,1 @@
+"""What is behind an alert: its session's lines, what was expected of them, what normal looks like."""
