@@ -238,7 +238,7 @@ def test_detect_alerts_fit_the_published_schema_and_are_scored(
     schema = json.loads((ROOT / "docs" / "alert.schema.json").read_text())
     validator = jsonschema.Draft202012Validator(schema)
     records = [json.loads(line) for line in alerts.read_text().splitlines()]
-    assert {record["detector"] for record in records} == {"deeplog", "new_event"}
+    assert {record["detector"] for record in records} >= {"deeplog", "new_event"}
     for record in records:
         validator.validate(record)
     assert len({record["id"] for record in records}) == len(records)

@@ -320,7 +320,7 @@ static void say_reason(const hx_alert *a, const hx_bundle *b, hx_text *say)
         hx_text_str(say, ".");
         return;
     case HX_ALERT_NEW_KEY:
-        hx_text_str(say, "This kind of line was never trained on");
+        hx_text_str(say, "This kind of line is not known from training");
         break;
     case HX_ALERT_NEW_SHAPE:
         hx_text_str(say, "The line fits no template that is known");

@@ -30,6 +30,7 @@ from haechi.train import run as train
 Alert = dict[str, Any]
 
 ENGINE_TIMEOUT_S = 600
+FURTHER = ("counts", "rates", "values")
 BGL_TRAINING_LINES = 10_000
 BGL_WINDOW_S = 300
 AUTH_TRAINING_LINES = 3_000
@@ -72,6 +73,7 @@ class Outcome:
             "alerts": len(self.alerts),
             "alerts_deeplog": by_detector["deeplog"],
             "alerts_new_event": by_detector["new_event"],
+            **{f"alerts_{name}": by_detector[name] for name in FURTHER},
             **self.figures,
         }
 
@@ -161,7 +163,19 @@ def judge_bgl(lines: Sequence[bytes], alerts: Sequence[Alert]) -> dict[str, Any]
         "kinds": len(set(kinds) - {"-"}),
         "kinds_reported": len({kinds[i] for i in raised} - {"-"}),
         "kinds_missed": sorted(set(kinds) - {"-"} - {kinds[i] for i in raised}),
+        "kinds_within_10_lines": len(_found_at_once(kinds, set(raised))),
     }
+
+
+def _found_at_once(kinds: Sequence[str], raised: set[int], within: int = 10) -> set[str]:
+    """The kinds of labelled lines of which one of the first ten has an alert."""
+    seen: Counter[str] = Counter()
+    found = set()
+    for i, kind in enumerate(kinds):
+        seen[kind] += 1
+        if kind != "-" and seen[kind] <= within and i in raised:
+            found.add(kind)
+    return found
 
 
 def _offsets(lines: Sequence[bytes]) -> list[int]:

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from haechi.bundle.description import describe
 from haechi.bundle.difference import Difference, diff
-from haechi.bundle.manifest import DeepLog, NewEvent
 from haechi.bundle.pack import PackError, pack
 from haechi.bundle.store import Bundle, BundleError, read
 from haechi.cli.outcome import print_json, refusals
@@ -140,24 +140,7 @@ def _print_bundle(bundle: Bundle) -> None:
         ),
         ("window", f"{manifest.window} log keys"),
     ]
-    for detector in manifest.detectors:
-        if isinstance(detector, NewEvent):
-            text = (
-                f"{len(detector.trained_keys)} keys trained on; reported at most every {detector.repeat_s} s"
-            )
-        elif not isinstance(detector, DeepLog):
-            plain = detector.model_dump(exclude={"name", "file"}).items()
-            text = ", ".join(
-                f"{name} {value}" for name, value in plain if isinstance(value, int | float | str)
-            )
-        elif detector.rule == "topk":
-            text = f"an event is anomalous when not among the {detector.top_k} likeliest"
-        else:
-            text = (
-                f"an event above {detector.event_surprise:.4g} nats, "
-                f"a mean event above {detector.session_surprise:.4g}"
-            )
-        rows.append((detector.name, text))
+    rows += [(detector.name, describe(detector)) for detector in manifest.detectors]
     table = Table(show_header=False, box=None)
     for name, text in rows:
         table.add_row(f"[b]{name}[/b]", escape(text))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from haechi.bundle.description import describe
+from haechi.bundle.store import read
 from haechi.cli.outcome import print_json, refusals
 from haechi.config.load import ConfigError, load_yaml
 from haechi.config.training import TrainingConfig
@@ -63,9 +65,9 @@ def command(
     haechi train /var/log/app.log.1 /var/log/app.log -o bundles
     """
     fit = _given(seed=seed, device=device)
-    threshold = _given(budget=budget)
+    budgets = _given(budget=budget) or None
     counted = {"enabled": True} if mscred else None
-    options = _given(format=format, fit=fit or None, threshold=threshold or None, mscred=counted)
+    options = _given(format=format, fit=fit or None, threshold=budgets, ensemble=budgets, mscred=counted)
     with refusals(wrong_usage=(ConfigError,)):
         settings = load_yaml(config, TrainingConfig, options)
     from haechi.train import TerminalProgress, TrainError, run
@@ -85,10 +87,8 @@ def _print(result: TrainResult) -> None:
         f"{result.sessions} sessions by {result.session_rule}, idle after {result.idle_s} s"
     )
     click.echo(f"  {result.log_keys} log keys, {result.windows_distinct} distinct windows")
-    click.echo(
-        f"  anomalous: an event above {result.event_surprise:.4g} nats, "
-        f"a session above {result.session_surprise:.4g}"
-    )
+    for detector in read(result.bundle).manifest.detectors:
+        click.echo(f"  {detector.name}: {describe(detector)}")
     click.echo(f"  in {result.seconds:.1f} s")
     for note in result.notes:
         click.secho(f"  note: {note}", fg="yellow")

@@ -156,8 +156,16 @@ def _surprise(
     return SessionScores.concatenate(worse)
 
 
+def usual_keys(sessions: Sessions, least: int) -> npt.NDArray[np.int32]:
+    """The log keys that occurred at least so often. What was seen once in all of training may as well have
+    been what went wrong there."""
+    keys, of = np.unique(sessions.keys, return_inverse=True)
+    times = np.bincount(of.ravel(), weights=np.repeat(sessions.count, sessions.lengths), minlength=len(keys))
+    return np.asarray(keys[times >= least])
+
+
 def _lesson(sessions: Sessions, log_keys: int, config: TrainingConfig) -> _Lesson:
-    vocabulary = Vocabulary.of_keys(log_keys, np.unique(sessions.keys))
+    vocabulary = Vocabulary.of_keys(log_keys, usual_keys(sessions, config.new_event.least))
     windows = window(sessions, vocabulary, config.window.size)
     data = examples(windows, windows.counts(sessions.count), vocabulary, config.fit.weight_power)
     return _Lesson(vocabulary, windows, data)
