@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -22,6 +23,7 @@ from haechi.serve import (
     routes_alerts,
     routes_docs,
     routes_events,
+    routes_explain,
     routes_general,
     routes_history,
     routes_incidents,
@@ -43,7 +45,7 @@ from haechi.storm.profile import ProfileError
 from haechi.storm.targets import TargetError
 
 _REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Refusal} for status in (400, 401, 403, 404, 408, 409, 413, 421, 422, 429)
+    status: {"model": Refusal} for status in (400, 401, 403, 404, 408, 409, 413, 421, 422, 429, 507)
 }
 _STATUS: dict[type[Exception], int] = {
     wishes.WishError: 422,
@@ -86,9 +88,11 @@ def make_app(
     for error, status in _STATUS.items():
         app.add_exception_handler(error, _refusing(status))
     app.add_exception_handler(RequestValidationError, _refuse_invalid)
+    app.add_exception_handler(OSError, _refuse_for_now)
     app.include_router(routes_general.routes)
     app.include_router(routes_jobs.routes)
     app.include_router(routes_alerts.routes)
+    app.include_router(routes_explain.make_router())
     app.include_router(routes_incidents.routes)
     app.include_router(routes_events.routes)
     app.include_router(routes_messages.routes)
@@ -109,6 +113,14 @@ def make_app(
 
 def _refusing(status: int) -> Callable[[Request, Exception], JSONResponse]:
     return lambda _, error: JSONResponse({"detail": str(error)}, status)
+
+
+def _refuse_for_now(request: Request, error: Exception) -> JSONResponse:
+    """The disk is full, or what else the system will not do: no mistake of ours, and none of the client's."""
+    assert isinstance(error, OSError)
+    why = error.strerror or "the system refused it"
+    logging.warning("%s %s: %s", request.method, request.url.path, error)
+    return JSONResponse({"detail": f"it could not be done or kept: {why}"}, 507)
 
 
 def _refuse_invalid(_: Request, error: Exception) -> JSONResponse:
