@@ -139,7 +139,7 @@ class MscredConfig(_Section):
     series: int = Field(default=30, ge=3, le=64)
     interval_s: float = Field(default=1.0, ge=0.001, le=86_400)
     validation: float = Field(default=0.2, gt=0, lt=1)
-    epochs: int = Field(default=4, ge=1, le=1000)
+    epochs: int = Field(default=8, ge=1, le=1000)
     max_steps: int = Field(default=400, ge=1)
     batch: int = Field(default=16, ge=1, le=1024)
     learning_rate: float = Field(default=0.002, gt=0, le=1)
