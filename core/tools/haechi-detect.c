@@ -65,6 +65,13 @@ static void catch_signals(void)
     sigaction(SIGPIPE, &ignore, NULL);
 }
 
+/* A signal changes nothing any more, and would cut short how the totals are written. */
+static void ignore_signals(void)
+{
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+}
+
 int main(int argc, char **argv)
 {
     static settings s = {
@@ -98,6 +105,7 @@ int main(int argc, char **argv)
             hx_engine_stop(engine);
         rc = hx_engine_run(engine, &err);
         atomic_store(&running, NULL);
+        ignore_signals();
         if (s.summary)
             write_summary(engine, s.summary);
     }

@@ -397,6 +397,13 @@ static void catch_signals(void)
     sigaction(SIGPIPE, &ignore, NULL);
 }
 
+/* A signal changes nothing any more, and would cut short how the totals are written. */
+static void ignore_signals(void)
+{
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+}
+
 /* Every connection is an open file. */
 static void raise_file_limit(void)
 {
@@ -427,6 +434,7 @@ static int receive(settings *s, hx_error *err)
         hx_sink_stop(sink);
     rc = hx_sink_run(sink, err);
     atomic_store(&running, NULL);
+    ignore_signals();
     if (live)
         fputs("\r\033[K", stderr);
     write_totals(sink, s);

@@ -34,6 +34,15 @@ static void catch_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+/* A signal changes nothing any more, and would cut short how the totals are written. */
+static void ignore_signals(void)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        signal(numbers[i], SIG_IGN);
+}
+
 /* As many sockets as the system allows: one for each target, port and worker. */
 static void raise_file_limit(void)
 {
@@ -127,6 +136,7 @@ static int storm(const storm_settings *s, storm_plan *plan)
     if (!rc) {
         hx_sender_limit(sender, plan->max_eps_milli);
         rc = hx_sender_run(sender, &err);
+        ignore_signals();
         if (s->summary)
             summary_write(sender, s->summary);
         if (s->json)

@@ -44,6 +44,31 @@ def test_what_is_broken_in_the_file_is_counted_and_passed_over(tmp_path: Path) -
     assert again.find(1)[0].text == "after the cut"
 
 
+@pytest.mark.parametrize("number", ["1e999", "0", "-1", str(1 << 60), "99999999999999999999999"])
+def test_numbers_that_cannot_be_are_passed_over(tmp_path: Path, number: str) -> None:
+    good = json.dumps(Journal(tmp_path).add("end", "a", "b", "c").view())
+    (tmp_path / NAME).write_text(good.replace('"number": 1,', f'"number": {number},') + "\n" + good + "\n")
+    journal = Journal(tmp_path)
+    journal.load()
+    assert (journal.unreadable, journal.last) == (1, 1)
+
+
+def test_half_a_line_on_a_full_disk_costs_no_other(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    journal = Journal(folder)
+    journal.add("end", "a", "b", "whole")
+    folder.rename(tmp_path / "away")  # no write succeeds; what it would leave on a full disk:
+    journal.add("end", "a", "b", "cut")
+    (tmp_path / "away").rename(folder)
+    with (folder / NAME).open("ab") as file:
+        file.write(b'{"number": 2, "ti')
+    journal.add("end", "a", "b", "after")
+    again = Journal(folder)
+    again.load()
+    assert [entry.text for entry in again.find(9)] == ["after", "whole"]
+
+
 def test_memory_and_file_are_bounded(tmp_path: Path) -> None:
     journal = Journal(tmp_path, kept=50, file_bytes=10_000)
     for i in range(500):

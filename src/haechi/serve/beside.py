@@ -16,7 +16,7 @@ import uvicorn
 from haechi.config.serve import ServeConfig
 from haechi.serve.keys import Keys
 from haechi.serve.plane import Plane
-from haechi.serve.run import ServeError, _uvicorn, listening
+from haechi.serve.run import ServeError, _uvicorn, listening, owning
 
 T = TypeVar("T")
 
@@ -29,7 +29,12 @@ class Beside:
         if not config.loopback or config.token_needed:
             raise ServeError(f"{config.address}: beside other work only loopback is served, without a token")
         config.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._sockets = _listening(config.address, config.port)
+        with contextlib.ExitStack() as opened:
+            opened.enter_context(owning(config.state))
+            self._sockets = _listening(config.address, config.port)
+            for one in self._sockets:
+                opened.enter_context(one)
+            self._opened = opened.pop_all()
         port = self._sockets[0].getsockname()[1]
         host = f"[{config.address}]" if ":" in config.address else config.address
         self.url = f"http://{host}:{port}"
@@ -49,14 +54,14 @@ class Beside:
         while not self._server.started and self._thread.is_alive():
             self._thread.join(0.01)
         if not self._server.started:
-            self._close()
+            self._opened.close()
             raise ServeError(f"{self.url}: the server did not begin; see above")
         return self
 
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
         self._thread.join()
-        self._close()
+        self._opened.close()
 
     def _run(self) -> None:
         asyncio.run(self._serve())
@@ -64,10 +69,6 @@ class Beside:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         await self._server.serve(sockets=self._sockets)
-
-    def _close(self) -> None:
-        for one in self._sockets:
-            one.close()
 
 
 def _listening(address: str, port: int) -> list[socket.socket]:

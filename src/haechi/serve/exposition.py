@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, UntypedMetricFamily
 from prometheus_client.registry import Collector
 
 from haechi.serve.fleet import Job
+from haechi.serve.healing import State
 from haechi.serve.plane import Plane
 from haechi.serve.watch import GAUGES
 
@@ -44,6 +45,7 @@ class PlaneCollector(Collector):
         yield from self._latencies()
         yield from self._alerts()
         yield from self._incidents()
+        yield from self._mended()
         yield from self._host()
 
     def _alive(self, kind: Any) -> list[Job]:
@@ -137,6 +139,22 @@ class PlaneCollector(Collector):
             ("held_back", "Incidents not raised: their cause was, a short while ago", grouping.held_back),
         ):
             yield CounterMetricFamily(f"haechi_incidents_{name}", text, value=count)
+
+    def _mended(self) -> Iterable[Metric]:
+        labels = ["kind", "subject"]
+        restarts = CounterMetricFamily(
+            "haechi_serve_restarts", "Processes that took the place of one that was unwell", labels=labels
+        )
+        states = GaugeMetricFamily(
+            "haechi_serve_healing", "1: the state that it is in", labels=[*labels, "state"]
+        )
+        for job in self._plane.fleet.jobs():
+            restarts.add_metric([job.kind, job.id], job.restarts)
+            if job.alive or job.healing.get("state") == "given_up":
+                for state in get_args(State):
+                    standing = float(job.healing.get("state") == state)
+                    states.add_metric([job.kind, job.id, state], standing)
+        yield from (restarts, states)
 
     def _host(self) -> Iterable[Metric]:
         host: Mapping[str, float] = self._plane.host

@@ -22,6 +22,7 @@ KEPT = 2000
 FILE_BYTES = 4 << 20
 TEXT_MAX = 1000
 DATA_BYTES = 16 << 10
+NUMBER_MAX = 1 << 53  # beyond it a browser's numbers are not exact
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Journal:
         self._entries: deque[Entry] = deque(maxlen=kept)
         self._next = 1
         self._written = 0
+        self._torn = False  # the last write may have left half a line
         self.unreadable = 0
         self.unwritten = 0
         self.on_entry: Callable[[Entry], None] = lambda entry: None
@@ -130,14 +132,18 @@ class Journal:
         return found
 
     def _append(self, line: bytes) -> None:
+        if self._torn:
+            line = b"\n" + line
         try:
             with (self._folder / NAME).open("ab") as file:
                 file.write(line)
         except OSError as error:
+            self._torn = True
             if not self.unwritten:
                 print(f"haechi: the journal is not written: {error}", file=sys.stderr, flush=True)
             self.unwritten += 1
             return
+        self._torn = False
         self._written += len(line)
 
     def _turn_over(self) -> None:
@@ -152,9 +158,10 @@ def _entry_of(line: bytes) -> Entry | None:
     try:
         whole = json.loads(line)
         kind = whole["kind"]
-        if kind not in KINDS or not isinstance(whole["data"], dict):
+        number = int(whole["number"])
+        if kind not in KINDS or not isinstance(whole["data"], dict) or not 0 < number < NUMBER_MAX:
             return None
         texts = {name: str(whole[name]) for name in ("time", "subject", "action", "why", "outcome", "text")}
-        return Entry(number=int(whole["number"]), kind=kind, data=whole["data"], **texts)
-    except (ValueError, KeyError, TypeError, RecursionError):
+        return Entry(number=number, kind=kind, data=whole["data"], **texts)
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None

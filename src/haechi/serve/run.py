@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import fcntl
 import logging
 import os
 import pwd
@@ -101,8 +102,9 @@ def serve(config: ServeConfig) -> None:
     _check_channels(config)
     user = None if config.user is None else privileges.find_user(config.user)
     _make_state(config.state, user)
-    keys = _keys(config, user)
     with contextlib.ExitStack() as opened:
+        opened.enter_context(owning(config.state))
+        keys = _keys(config, user)
         sockets = [opened.enter_context(one) for one in listening(config.address, config.port)]
         server = _Server(_uvicorn(config, keys), config)
         # All that needs root is done: the port, the certificate's key. Threads begin after it.
@@ -113,6 +115,27 @@ def serve(config: ServeConfig) -> None:
         asyncio.run(server.serve(sockets=sockets))
     if not server.started:
         raise ServeError("it could not begin; see above")
+
+
+@contextlib.contextmanager
+def owning(folder: Path) -> Iterator[None]:
+    """Two servers would write over each other's journal, trials and checkpoints. The kernel lets go of the
+    lock with the process, whatever ends it."""
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise ServeError(f"state: {folder} cannot be opened: {error.strerror}") from None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise ServeError(f"state: {folder} is in use by another server; --state names another one") from None
+    except OSError:
+        pass  # a file system without locks
+    try:
+        yield
+    finally:
+        os.close(fd)
 
 
 def listening(address: str, port: int) -> list[socket.socket]:

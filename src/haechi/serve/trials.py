@@ -35,7 +35,13 @@ CLOSE_S = 10.0  # the same, where the server itself ends
 LAST_LINES_S = 2.0
 RECORD = "trial.json"
 RECORD_MAX_BYTES = 16 << 20
-_PROGRAM = "import sys; from haechi.cli.main import main; sys.exit(main(sys.argv[1:]))"
+# It clears its own folder away, too: a server that was killed does not.
+_PROGRAM = """
+import atexit, os, shutil, sys
+from haechi.cli.main import main
+atexit.register(shutil.rmtree, os.environ["TMPDIR"], ignore_errors=True)
+sys.exit(main(sys.argv[1:]))
+"""
 _ID = re.compile(r"trial-([1-9]\d{0,8})")
 _LINE_MAX_BYTES = 16 << 20
 _WORDS_BYTES = 4096
@@ -211,7 +217,11 @@ class Trials:
         )
         trial = Trial(folder, record)
         trial.picture = Picture()
-        trial.work = await asyncio.to_thread(_prepare, folder, document, record)
+        try:
+            trial.work = await asyncio.to_thread(_prepare, folder, document, record)
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         reading, writing = os.pipe()
         try:
             trial.process = await asyncio.create_subprocess_exec(
