@@ -8,8 +8,9 @@ help:  ## what there is
 build:  ## make this checkout ready to run
 	@deploy/setup.sh
 
+# set -m: Ctrl-C is the demo's way to end, and none of make's business.
 demo: build  ## train on a storm, storm a detector with labelled anomalies, print the scorecard; a dashboard meanwhile
-	@.venv/bin/haechi demo
+	@[ ! -t 0 ] || set -m; .venv/bin/haechi demo; exit $$?
 
 test: build  ## every test: the core's (also under sanitizers), a short fuzz run, Python's
 	@.venv/bin/python tests/run.py

@@ -13,8 +13,9 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,6 +23,7 @@ import pytest
 
 from tests.integration.serve_room import alive, until
 
+ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 120.0
 CTRL_C = b"\x03"
 SMALL = """
@@ -44,7 +46,8 @@ class Terminal:
     _shown: bytearray = field(default_factory=bytearray)
 
     def __post_init__(self) -> None:
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     @property
     def text(self) -> str:
@@ -55,8 +58,11 @@ class Terminal:
 
     def says(self, pattern: str) -> re.Match[str]:
         def said() -> re.Match[str] | None:
+            ended = self.process.poll() is not None
+            if ended:
+                self._reader.join(PATIENCE_S)  # its last words
             found = re.search(pattern, self.text)
-            assert found or self.process.poll() is None, self.text
+            assert found or not ended, self.text
             return found
 
         found = until(said, PATIENCE_S)
@@ -81,10 +87,12 @@ class Terminal:
 
 
 @contextlib.contextmanager
-def at_terminal(*arguments: str) -> Iterator[Terminal]:
+def at_terminal(
+    *arguments: str, command: Sequence[str] = (sys.executable, "-c", SMALL)
+) -> Iterator[Terminal]:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-c", SMALL, *arguments],
+        [*command, *arguments],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -149,6 +157,31 @@ def test_ctrl_c_in_the_storm_ends_everything() -> None:
         assert "Traceback" not in terminal.text
         assert "precision" not in terminal.text
         until(lambda: not any(alive(pid) for pid in tools))
+
+
+MADE = """#!/usr/bin/env python3
+import sys, time
+print("the demo runs", flush=True)
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("the demo has ended")
+    sys.exit(int(open("status").read()))
+"""
+
+
+@pytest.mark.parametrize(("status", "makes"), [(0, 0), (3, 2)])
+def test_ctrl_c_ends_the_demo_and_leaves_make_its_status(tmp_path: Path, status: int, makes: int) -> None:
+    (tmp_path / "status").write_text(str(status))
+    for name, text in (("deploy/setup.sh", "#!/bin/sh\n"), (".venv/bin/haechi", MADE)):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    with at_terminal(command=["make", "-C", str(tmp_path), "-f", str(ROOT / "Makefile"), "demo"]) as terminal:
+        terminal.says("the demo runs")
+        terminal.type(CTRL_C)
+        terminal.says("the demo has ended")
+        assert terminal.process.wait(PATIENCE_S) == makes, terminal.text
 
 
 def test_without_a_dashboard_a_terminal_is_not_kept() -> None:
