@@ -9,10 +9,11 @@ networks occurred, and how often. Here it is decided which places are worth a ch
   p exp(-pN). Counted are blocks of lines, not lines, because what is said often at one time is no better known.
 - A number has a range. Beyond the 32 highest values of N the excesses are taken for exponential, and their
   logarithms too (Hill, Annals of Statistics 3, 1975), which is a power law; the farther limit of both counts,
-  and it lies half the range seen above its top at least. Likewise below, but there half the lowest value is a
-  margin that is wide enough.
+  and it lies as far above the highest as that above the lowest, at least. Likewise below, but there half the
+  lowest value is a margin that is wide enough.
 - What grows with time, and every other check that is not what it seems, is found by halves: checks learned from
-  each half of the logs are made on the other one, and any that fires there is not kept.
+  each half of the logs, with a smaller margin, are made on the other one. Kept are those that both halves
+  propose and neither one's lines fail.
 
 The false alarms to be expected of all checks together are within the budget; each has the same part of it.
 """
@@ -22,7 +23,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,6 +45,7 @@ _LEAST_LOW = 4  # a lower limit below this would forbid next to nothing
 _NATS_MOST = 60.0
 _NETWORK_BITS = ("24", "16", "8")
 _NETWORKS_MOST = 32
+_MARGIN, _TRIED_MARGIN = 1.0, 0.25  # of the range seen; a counter has twice the range in twice the time
 
 Kind = Literal["words", "range", "numbers", "networks"]
 
@@ -82,27 +84,15 @@ class Check:
 
 @dataclass(frozen=True)
 class Allowance:
-    """events: false alarms that one check may be expected to raise on as many lines as were learned from;
-    observations: of a place, for it to be checked."""
+    """events: false alarms that all checks, or one, may be expected to raise on as many lines as were learned
+    from; observations: of a place, for it to be checked; margin: of a range, in ranges."""
 
     events: float
     observations: int
+    margin: float = _MARGIN
 
 
-@dataclass
-class _Refused:
-    """Places whose checks fired on normal lines, by kind."""
-
-    kinds: set[tuple[Kind, int, int, str | None, int | None, int]] = field(default_factory=set)
-
-    def add(self, check: Check) -> None:
-        self.kinds.add(_name(check))
-
-    def __contains__(self, check: Check) -> bool:
-        return _name(check) in self.kinds
-
-    def __len__(self) -> int:
-        return len(self.kinds)
+Name = tuple[Kind, int, int, str | None, int | None, int]
 
 
 def learn(
@@ -113,18 +103,20 @@ def learn(
     block = max(lines // BLOCKS, 1)
     allowance = Allowance(config.budget * lines, config.observations)
     halves = (list(_part(logs, 0, lines // 2)), list(_part(logs, lines // 2, None)))
-    refused, fired = _Refused(), 0
+    tried = Allowance(allowance.events, max(config.observations // 2, 1), _TRIED_MARGIN)
+    held, fired = list[set[Name]](), 0
     for learned, other in (halves, halves[::-1]):
-        study = _study(learned, format_spec, matcher, block)
-        for check, count in _tried(study, other, format_spec, matcher, allowance):
-            refused.add(check)
-            fired += count
+        checks = propose(_study(learned, format_spec, matcher, block), tried)
+        failed = _failed(checks, other, format_spec, matcher)
+        held.append({_name(check) for check in checks} - failed.keys())
+        fired += sum(failed.values())
     study = _study((*halves[0], *halves[1]), format_spec, matcher, block)
-    kept = [check for check in propose(study, allowance) if check not in refused]
-    kept = _one_a_part(kept)[: config.max_checks]
+    proposed = propose(study, allowance)
+    kept = _one_a_part(check for check in proposed if all(_name(check) in names for names in held))
+    kept = kept[: config.max_checks]
     if not kept:
         return None
-    validation = {"lines": lines, "budget": config.budget, "refused": len(refused), "fired": fired}
+    validation = {"lines": lines, "budget": config.budget, "proposed": len(proposed), "fired": fired}
     content = document(kept, _limit(config.budget, len(kept)))
     return Entry({"name": NAME, "file": FILE, "checks": len(kept), "validation": validation}, {FILE: content})
 
@@ -139,7 +131,7 @@ def propose(study: Mapping[str, Any], allowance: Allowance) -> list[Check]:
     """Every check that the statistics allow, in the order of log keys and steps; several of one part, the
     preferred one first."""
     candidates = _candidates(study, allowance.observations)
-    part = Allowance(allowance.events / max(candidates, 1), allowance.observations)
+    part = replace(allowance, events=allowance.events / max(candidates, 1))
     found: list[Check] = []
     for step in study["steps"]:
         if step["count"] < allowance.observations:
@@ -213,7 +205,7 @@ def _of_number(place: Check, part: Mapping[str, Any], allowance: Allowance) -> I
         if nats is not None:
             usual = tuple(sorted(what for what, _, _ in seen))
             yield replace(place, kind="numbers", nats=nats, usual=usual)
-    low, low_slope, high, high_slope, nats = limits(part["count"], lowest, highest, allowance.events)
+    low, low_slope, high, high_slope, nats = limits(part["count"], lowest, highest, allowance)
     if high <= EXACT:
         yield replace(place, nats=nats, low=low, high=high, low_slope=low_slope, high_slope=high_slope)
 
@@ -235,17 +227,18 @@ def closed(seen: Sequence[Sequence[Any]], events: float) -> float | None:
 
 
 def limits(
-    count: int, lowest: Sequence[int], highest: Sequence[int], events: float
+    count: int, lowest: Sequence[int], highest: Sequence[int], allowance: Allowance
 ) -> tuple[int, float, int, float, float]:
     """Low, high, how many nats a unit beyond each is worth, and the nats at them.
 
-    lowest, highest: the ends of count numbers, sorted from the end on; events: how many values may be expected
-    beyond a limit in count more.
+    lowest, highest: the ends of count numbers, sorted from the end on; allowance.events: how many values may be
+    expected beyond a limit in count more.
     """
-    span = highest[0] - lowest[0]
+    events = allowance.events
+    span = highest[0] - lowest[0] + 1  # numbers
     above = np.array(highest, dtype=np.float64)
     high, high_scale = _tail(above, count, events)
-    high = max(high, highest[0] + span / 2)
+    high = max(high, highest[0] + span * allowance.margin)
     nearest = np.array(lowest, dtype=np.float64)
     turned, low_scale = _tail(-nearest, count, events, -np.log(np.maximum(nearest, 1e-9)))
     low = min(-turned, lowest[0] / 2)
@@ -283,36 +276,33 @@ def _study(data: Iterable[bytes], format_spec: str, matcher: _core.Matcher, bloc
     return found
 
 
-def _tried(
-    study: Mapping[str, Any],
-    other: Iterable[bytes],
-    format_spec: str,
-    matcher: _core.Matcher,
-    allowance: Allowance,
-) -> Iterator[tuple[Check, int]]:
-    """The checks that fire on other normal lines, and how often. A line says only which of its checks fails
-    first, so those that fired are left out and the rest is tried again."""
-    checks = propose(study, allowance)
+def _failed(
+    checks: Sequence[Check], lines: Sequence[bytes], format_spec: str, matcher: _core.Matcher
+) -> dict[Name, int]:
+    """The checks that other normal lines fail, and how often. A line says only which of its checks fails first,
+    so those that failed are left out and the rest is tried again."""
+    failed: dict[Name, int] = {}
     while checks:
         judge = _core.ValueChecks(format_spec, matcher, document(checks, 0.0))
-        fired = np.zeros(len(checks) + 1, dtype=np.int64)
-        for lines in other:
-            fired += np.bincount(judge.judge_log(lines), minlength=len(fired))
-        if not fired[1:].any():
-            return
-        yield from ((check, int(n)) for check, n in zip(checks, fired[1:], strict=True) if n)
-        checks = [check for check, n in zip(checks, fired[1:], strict=True) if not n]
+        found = np.zeros(len(checks) + 1, dtype=np.int64)
+        for data in lines:
+            found += np.bincount(judge.judge_log(data), minlength=len(found))
+        if not found[1:].any():
+            break
+        failed |= {_name(check): int(n) for check, n in zip(checks, found[1:], strict=True) if n}
+        checks = [check for check, n in zip(checks, found[1:], strict=True) if not n]
+    return failed
 
 
 def _one_a_part(checks: Iterable[Check]) -> list[Check]:
-    """Of several checks of one part the first; but a set of numbers and the range around it are one anyway."""
+    """Of several checks of one part the first."""
     found: dict[tuple[int, int, str | None, int | None], Check] = {}
     for check in checks:
         found.setdefault(check.place, check)
     return list(found.values())
 
 
-def _name(check: Check) -> tuple[Kind, int, int, str | None, int | None, int]:
+def _name(check: Check) -> Name:
     """Networks of another width are another check."""
     width = str(check.usual[0]).count(".") if check.kind == "networks" and check.usual else 0
     return (check.kind, *check.place, width)
