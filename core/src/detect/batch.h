@@ -43,7 +43,7 @@ typedef struct hx_batch {
     uint32_t ruling_count;
     uint64_t rules_over; /* rules that deny a line which enough others deny */
     hx_front_counters counted;
-    uint64_t read_ns; /* how long that took */
+    uint64_t read_ns;     /* how long that took */
     uint64_t clock_ahead; /* lines that claim a time more than a day after their arrival */
 
     _Atomic uint32_t users; /* workers that are not yet done with it; 0: may be filled again */

@@ -2,15 +2,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <time.h>
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 static inline bool anomalous(const hx_deeplog *dl, uint16_t token, hx_surprise s)
 {
@@ -33,7 +24,7 @@ static uint32_t pending_row(hx_worker *w, const uint16_t *window)
         if (w->pending_hash[row] == hash && memcmp(w->pending[row], window, bytes) == 0)
             return row;
     if (!w->pending_count)
-        w->pending_ns = now_ns();
+        w->pending_ns = hx_worker_now_ns(CLOCK_MONOTONIC);
     memcpy(w->pending[row], window, bytes);
     w->pending_hash[row] = hash;
     w->pending_count++;
@@ -163,9 +154,9 @@ static void answer_pending(hx_worker *w)
 
     if (!w->pending_count)
         return;
-    began_ns = now_ns();
+    began_ns = hx_worker_now_ns(CLOCK_MONOTONIC);
     rc = hx_judge_run_model(w, w->pending, w->pending_count, w->rows);
-    ended_ns = now_ns();
+    ended_ns = hx_worker_now_ns(CLOCK_MONOTONIC);
     w->model_ns += ended_ns - began_ns;
     w->credit_ns -= w->shared->ml_share > 0 ? (int64_t)(ended_ns - began_ns) : 0;
     hx_histogram_record_many(w->stage2_us, (ended_ns - w->pending_ns) / 1000, w->pending_count);

@@ -4,6 +4,8 @@
 
 #include "detect/worker.h"
 
+#include <time.h>
+
 /* Windows that one run of the model takes. Larger batches are no faster with a small LSTM on one
  * thread, and cost more memory. */
 #define HX_PENDING_MAX  64
@@ -83,6 +85,25 @@ struct hx_worker {
     int64_t credit_ns;   /* what the model may still take, where that is bounded */
     uint64_t credit_at;  /* when credit was last given */
 };
+
+static inline uint64_t hx_worker_now_ns(clockid_t clock)
+{
+    struct timespec t;
+
+    clock_gettime(clock, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* What the model may take at once where it was not asked for a while: a second's share. */
+static inline int64_t hx_worker_credit_most(const hx_worker_shared *shared)
+{
+    return (int64_t)(shared->ml_share * 1e9);
+}
+
+/* worker_make.c: a front for a bundle whose batches come now, and between two batches everything
+ * else; open sessions go on. */
+int hx_worker_make_front(hx_worker *worker, const hx_bundle *bundle, hx_error *err);
+int hx_worker_adopt(hx_worker *worker, const hx_bundle *bundle, hx_error *err);
 
 /* Puts an event of an open session, or its end, among the items. */
 void hx_judge_event(hx_worker *worker, uint32_t slot, uint16_t token, uint32_t event,

@@ -1,78 +1,15 @@
 #include "detect/rates.h"
 
-#include "detect/bundle.h"
-
-#include <haechi/hash.h>
-#include <haechi/pages.h>
-#include <haechi/stats.h>
-
-#include <cjson/cJSON.h>
 #include <math.h>
 #include <stdlib.h>
 
-#define NAME_MAX_BYTES 48
-#define STARTS         256 /* of the first level's intervals whose beginning is remembered */
-#define STATE_VERSION  1
-#define OBSERVED_UNITS 1000 /* a nat in the histograms of scores */
-#define AHEAD          12
-
-/* What is usual of a host at one level. */
-typedef struct rate_history {
-    int64_t interval;     /* the one that is open */
-    double mean, share;   /* events an interval; of all events */
-    uint64_t total_began; /* all events before the interval */
-    uint32_t count;       /* in it */
-    uint32_t seen;        /* intervals that were closed */
-} rate_history;
-
-typedef struct rate_host {
-    uint32_t hash;
-    uint32_t alarm_at; /* of the first level: the count at which to look closer */
-    uint32_t vote_key, vote;
-    int64_t last_us;     /* event time at its last event */
-    uint64_t last_total; /* all events by then */
-    int64_t reported_us; /* HX_TIME_NONE: never */
-    bool silent;         /* and reported as such */
-    uint8_t name_len;
-    char name[NAME_MAX_BYTES];
-    rate_history level[HX_RATE_LEVELS];
-} rate_host;
-
-typedef struct rate_start {
-    int64_t interval;
-    uint64_t total; /* all events before its first */
-} rate_start;
-
-typedef struct rates_model {
-    hx_rates_model rule;
-    const struct hx_bundle *bundle;
-} rates_model;
-
-typedef struct rates_observed {
-    hx_histogram burst[HX_RATE_LEVELS], silence;
-} rates_observed;
-
-typedef struct rates_state {
-    uint32_t worker, workers;
-    uint64_t total; /* all events so far, whoever's */
-    rate_start start[STARTS];
-    rate_host *hosts;
-    uint32_t *index; /* + 1; 0: empty */
-    uint32_t count, max, mask;
-    uint64_t unwatched; /* events of hosts beyond max */
-    rates_observed *observed;
-} rates_state;
+#define AHEAD 12
 
 double hx_rate_excess(double count, double usual)
 {
     double over = usual + 1;
 
     return count > over ? count * log(count / over) - count + over : 0;
-}
-
-static bool owns(const rates_state *s, uint32_t hash)
-{
-    return (uint32_t)(((uint64_t)hash * s->workers) >> 32) == s->worker;
 }
 
 /* --- hosts -------------------------------------------------------------------------------------
@@ -89,7 +26,7 @@ static rate_host *find_host(rates_state *s, uint32_t hash, hx_slice name)
     return NULL;
 }
 
-static rate_host *add_host(rates_state *s, uint32_t hash)
+rate_host *hx_rates_add_host(rates_state *s, uint32_t hash)
 {
     uint32_t at = hash & s->mask;
 
@@ -103,7 +40,7 @@ static rate_host *add_host(rates_state *s, uint32_t hash)
 
 static rate_host *new_host(rates_state *s, uint32_t hash, hx_slice name, int64_t interval)
 {
-    rate_host *h = add_host(s, hash);
+    rate_host *h = hx_rates_add_host(s, hash);
 
     if (!h)
         return NULL;
@@ -131,14 +68,14 @@ static int64_t interval_of(const hx_rates_model *rule, int64_t time_us)
  * or was not seen. */
 static uint64_t total_before(const rates_state *s, int64_t interval)
 {
-    const rate_start *start = &s->start[(uint64_t)interval % STARTS];
+    const rate_start *start = &s->start[(uint64_t)interval % HX_RATE_STARTS];
 
     return start->interval == interval ? start->total : s->total;
 }
 
 static void note_start(rates_state *s, int64_t interval)
 {
-    rate_start *start = &s->start[(uint64_t)interval % STARTS];
+    rate_start *start = &s->start[(uint64_t)interval % HX_RATE_STARTS];
 
     if (start->interval < interval)
         *start = (rate_start){interval, s->total};
@@ -149,19 +86,12 @@ static double weight_of(uint32_t seen)
     return 1.0 / (seen + 1 < HX_RATE_MEMORY ? seen + 1 : HX_RATE_MEMORY);
 }
 
-/* What a host would have said by now, by the more generous of its two histories. */
-static double usual_by(const rates_state *s, const rate_history *h)
-{
-    double by_share = h->share * (double)(s->total - h->total_began);
-
-    return h->mean > by_share ? h->mean : by_share;
-}
-
 static void observe(rates_state *s, uint32_t level, const rate_history *h)
 {
     if (s->observed)
-        hx_histogram_record(&s->observed->burst[level],
-                            (uint64_t)(hx_rate_excess(h->count, usual_by(s, h)) * OBSERVED_UNITS));
+        hx_histogram_record(
+            &s->observed->burst[level],
+            (uint64_t)(hx_rate_excess(h->count, hx_rates_usual(s, h)) * HX_RATE_OBSERVED_UNITS));
 }
 
 /* The open interval ends, and with it those in which nothing came. What was reported is taken into
@@ -209,53 +139,6 @@ static uint32_t look_closer_at(const rates_model *m, const rate_history *h)
     return high < UINT32_MAX ? (uint32_t)ceil(high) : UINT32_MAX;
 }
 
-/* --- what is reported --------------------------------------------------------------------------
- */
-
-static bool may_report(const rates_model *m, rate_host *h, int64_t time_us)
-{
-    if (h->reported_us != HX_TIME_NONE && time_us - h->reported_us < m->rule.repeat_us)
-        return false;
-    h->reported_us = time_us;
-    return true;
-}
-
-static void report_burst(const rates_model *m, rates_state *s, rate_host *h, uint32_t level,
-                         const hx_event *e, hx_reporter *reporter)
-{
-    const rate_history *r = &h->level[level];
-    double usual = usual_by(s, r), score = hx_rate_excess(r->count, usual);
-    double seconds = (double)m->rule.interval_us / 1e6 * pow(HX_RATE_STEP, level);
-    const char *kind =
-        h->vote_key < m->bundle->log_keys ? hx_matcher_text(m->bundle->matcher, h->vote_key) : "";
-    hx_text reason = {0}, detail = {0};
-
-    hx_text_printf(&reason, "The host %.*s has said %u lines within %.3g s; usual are %.3g",
-                   (int)h->name_len, h->name, r->count, seconds, usual);
-    if (*kind)
-        hx_text_printf(&reason, "; most were \"%s\"", kind);
-    hx_text_str(&reason, ".");
-    hx_text_str(&detail, "{\"host\": ");
-    hx_text_json_string(&detail, hx_slice_make(h->name, h->name_len));
-    hx_text_printf(&detail, ", \"count\": %u, \"usual\": %.6g, \"seconds\": %.6g", r->count, usual,
-                   seconds);
-    if (*kind) {
-        hx_text_printf(&detail, ", \"log_key\": %u, \"template\": ", h->vote_key);
-        hx_text_json_string(&detail, hx_slice_str(kind));
-    }
-    hx_text_str(&detail, "}");
-    reporter->report(reporter, e, e->time_us,
-                     &(hx_finding){.rule = "burst",
-                                   .score = score,
-                                   .limit = m->rule.burst_limit[level],
-                                   .evidence = hx_evidence_of(&m->rule.burst[level], score),
-                                   .subject = hx_slice_make(h->name, h->name_len),
-                                   .detail = hx_slice_make(detail.ptr, detail.len),
-                                   .reason = hx_slice_make(reason.ptr, reason.len)});
-    hx_text_free(&reason);
-    hx_text_free(&detail);
-}
-
 /* Nats against hearing nothing of a host until the watermark is at at_us. */
 static double silence_score(const rates_model *m, const rates_state *s, const rate_host *h,
                             int64_t at_us)
@@ -267,39 +150,6 @@ static double silence_score(const rates_model *m, const rates_state *s, const ra
     if (r->seen < m->rule.warm || at_us <= h->last_us)
         return 0;
     return by_time < by_share ? by_time : by_share;
-}
-
-/* The time at which it is said to have begun to matter is a function of the host's history alone,
- * so that it is the same whoever notices, and whenever. */
-static void report_silence(const rates_model *m, rate_host *h, hx_reporter *reporter)
-{
-    const rate_history *r = &h->level[0];
-    double limit = m->rule.silence_limit;
-    double wait_us = limit / r->mean * (double)m->rule.interval_us;
-    int64_t time_us = h->last_us + (int64_t)(wait_us < 9e15 ? wait_us : 9e15);
-    hx_text reason = {0}, detail = {0};
-
-    h->silent = true;
-    if (!may_report(m, h, time_us))
-        return;
-    hx_text_printf(&reason,
-                   "The host %.*s is silent: nothing for %.3g s, where %.3g lines are usual.",
-                   (int)h->name_len, h->name, wait_us / 1e6, limit);
-    hx_text_str(&detail, "{\"host\": ");
-    hx_text_json_string(&detail, hx_slice_make(h->name, h->name_len));
-    hx_text_str(&detail, ", \"last\": ");
-    hx_text_json_time(&detail, h->last_us);
-    hx_text_printf(&detail, ", \"seconds\": %.6g, \"usual\": %.6g}", wait_us / 1e6, limit);
-    reporter->report(reporter, NULL, time_us,
-                     &(hx_finding){.rule = "silence",
-                                   .score = limit,
-                                   .limit = limit,
-                                   .evidence = hx_evidence_of(&m->rule.silence, limit),
-                                   .subject = hx_slice_make(h->name, h->name_len),
-                                   .detail = hx_slice_make(detail.ptr, detail.len),
-                                   .reason = hx_slice_make(reason.ptr, reason.len)});
-    hx_text_free(&reason);
-    hx_text_free(&detail);
 }
 
 /* --- an event ----------------------------------------------------------------------------------
@@ -322,9 +172,9 @@ static void close_levels(const rates_model *m, rates_state *s, rate_host *h, int
 
             longer->count += count;
             if (longer->seen >= m->rule.warm &&
-                hx_rate_excess(longer->count, usual_by(s, longer)) > m->rule.burst_limit[l + 1] &&
-                may_report(m, h, e->time_us))
-                report_burst(m, s, h, l + 1, e, reporter);
+                hx_rate_excess(longer->count, hx_rates_usual(s, longer)) >
+                    m->rule.burst_limit[l + 1])
+                hx_rates_report_burst(m, s, h, l + 1, e, reporter);
         }
         close_interval(m, s, r, l, next, l ? s->total : total_before(s, before + 1),
                        l ? UINT32_MAX : h->alarm_at);
@@ -351,9 +201,9 @@ static void count_event(const rates_model *m, rates_state *s, rate_host *h, cons
         double score = silence_score(m, s, h, before_us);
 
         if (s->observed && r->seen >= m->rule.warm)
-            hx_histogram_record(&s->observed->silence, (uint64_t)(score * OBSERVED_UNITS));
+            hx_histogram_record(&s->observed->silence, (uint64_t)(score * HX_RATE_OBSERVED_UNITS));
         if (score > m->rule.silence_limit)
-            report_silence(m, h, reporter);
+            hx_rates_report_silence(m, h, reporter);
     }
     if (h->silent) {
         /* The silence is no part of what is usual. */
@@ -370,9 +220,8 @@ static void count_event(const rates_model *m, rates_state *s, rate_host *h, cons
     h->last_total = s->total;
     if (r->count >= h->alarm_at) {
         h->alarm_at += h->alarm_at / 16 + 1; /* where the share does not agree, again later */
-        if (hx_rate_excess(r->count, usual_by(s, r)) > m->rule.burst_limit[0] &&
-            may_report(m, h, e->time_us))
-            report_burst(m, s, h, 0, e, reporter);
+        if (hx_rate_excess(r->count, hx_rates_usual(s, r)) > m->rule.burst_limit[0])
+            hx_rates_report_burst(m, s, h, 0, e, reporter);
     }
 }
 
@@ -395,7 +244,7 @@ static void rates_lines(const void *model, void *state, const hx_event *events, 
             continue;
         note_start(s, interval_of(&m->rule, e->time_us));
         s->total++;
-        if (!e->host_len || e->host_len > NAME_MAX_BYTES || !owns(s, e->host))
+        if (!e->host_len || e->host_len > HX_RATE_NAME_MAX || !hx_rates_owns(s, e->host))
             continue;
         h = find_host(s, e->host, name);
         if (!h) {
@@ -422,241 +271,20 @@ static void rates_advance(const void *model, void *state, int64_t watermark_us,
         rate_host *h = &s->hosts[i];
 
         if (!h->silent && silence_score(m, s, h, watermark_us) > m->rule.silence_limit)
-            report_silence(m, h, reporter);
+            hx_rates_report_silence(m, h, reporter);
     }
-}
-
-/* --- state -------------------------------------------------------------------------------------
- */
-
-static void rates_close(void *state)
-{
-    rates_state *s = state;
-
-    if (!s)
-        return;
-    hx_pages_unmap(s->hosts, s->max * sizeof *s->hosts);
-    hx_pages_unmap(s->index, ((size_t)s->mask + 1) * sizeof *s->index);
-    free(s->observed);
-    free(s);
-}
-
-static int rates_open(const void *model, uint32_t worker, uint32_t workers, void **state)
-{
-    const rates_model *m = model;
-    rates_state *s = calloc(1, sizeof *s);
-    uint32_t places = 64;
-
-    if (!s)
-        return HX_ENOMEM;
-    while (places < 2 * m->rule.max_hosts)
-        places *= 2;
-    *s = (rates_state){
-        .worker = worker, .workers = workers, .max = m->rule.max_hosts, .mask = places - 1};
-    for (uint32_t i = 0; i < STARTS; i++)
-        s->start[i].interval = INT64_MIN;
-    s->hosts = hx_pages_map(s->max * sizeof *s->hosts);
-    s->index = hx_pages_map((size_t)places * sizeof *s->index);
-    if (m->rule.observe)
-        s->observed = calloc(1, sizeof *s->observed);
-    if (!s->hosts || !s->index || (m->rule.observe && !s->observed)) {
-        rates_close(s);
-        return HX_ENOMEM;
-    }
-    *state = s;
-    return 0;
-}
-
-typedef struct saved_rates {
-    uint32_t version, hosts;
-    uint64_t total;
-    rate_start start[STARTS];
-} saved_rates;
-
-static void rates_save(const void *state, hx_text *out)
-{
-    const rates_state *s = state;
-    saved_rates head = {STATE_VERSION, s->count, s->total, {{0}}};
-
-    memcpy(head.start, s->start, sizeof head.start);
-    hx_text_bytes(out, &head, sizeof head);
-    hx_text_bytes(out, s->hosts, s->count * sizeof *s->hosts);
-}
-
-/* Every worker counts all events, so each one's total is the same; hosts go to who owns them now.
- * Numbers that cannot be are put right: a checkpoint's bytes are anybody's. */
-static int rates_restore(const void *model, void *state, const char *bytes, size_t len)
-{
-    rates_state *s = state;
-    saved_rates head;
-
-    (void)model;
-    if (len < sizeof head)
-        return HX_EMALFORMED;
-    memcpy(&head, bytes, sizeof head);
-    if (head.version != STATE_VERSION || len - sizeof head != head.hosts * sizeof(rate_host))
-        return HX_EMALFORMED;
-    s->total = head.total;
-    memcpy(s->start, head.start, sizeof s->start);
-    for (uint32_t i = 0; i < head.hosts; i++) {
-        rate_host saved, *h;
-
-        memcpy(&saved, bytes + sizeof head + i * sizeof saved, sizeof saved);
-        if (!owns(s, saved.hash))
-            continue;
-        if (saved.name_len > NAME_MAX_BYTES)
-            return HX_EMALFORMED;
-        for (uint32_t l = 0; l < HX_RATE_LEVELS; l++)
-            if (!(saved.level[l].mean >= 0 && saved.level[l].mean < 1e12) ||
-                !(saved.level[l].share >= 0 && saved.level[l].share <= 1))
-                return HX_EMALFORMED;
-        h = add_host(s, saved.hash);
-        if (h)
-            *h = saved;
-    }
-    return 0;
-}
-
-/* Scores of normal logs, as [[score in nats, how often], ...] for each level and for silences. */
-static void put_histogram(const hx_histogram *h, hx_text *out)
-{
-    bool first = true;
-
-    hx_text_str(out, "[");
-    for (uint32_t b = 0; b < HX_HISTOGRAM_BUCKETS; b++) {
-        uint64_t n = atomic_load(&h->bucket[b]);
-
-        if (!n)
-            continue;
-        hx_text_printf(out, "%s[%.9g, %llu]", first ? "" : ", ",
-                       (double)hx_histogram_floor(b) / OBSERVED_UNITS, (unsigned long long)n);
-        first = false;
-    }
-    hx_text_str(out, "]");
-}
-
-static void rates_observed_put(const void *state, hx_text *out)
-{
-    const rates_state *s = state;
-
-    if (!s->observed)
-        return;
-    hx_text_str(out, "\"burst\": [");
-    for (uint32_t l = 0; l < HX_RATE_LEVELS; l++) {
-        hx_text_str(out, l ? ", " : "");
-        put_histogram(&s->observed->burst[l], out);
-    }
-    hx_text_str(out, "], \"silence\": ");
-    put_histogram(&s->observed->silence, out);
-    hx_text_printf(out, ", \"hosts\": %u", s->count);
-}
-
-/* --- the bundle's part -------------------------------------------------------------------------
- */
-
-static int get(const cJSON *section, const char *key, double low, double high, double *out,
-               hx_error *err)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(section, key);
-
-    if (!cJSON_IsNumber(item) || !(item->valuedouble >= low && item->valuedouble <= high))
-        return hx_error_set(err, HX_EMALFORMED,
-                            "manifest.json: rates.%s: a number from %g to %g is needed", key, low,
-                            high);
-    *out = item->valuedouble;
-    return 0;
-}
-
-/* A limit that is null is none: nothing is above it. */
-static int get_limit(const cJSON *item, const char *key, double *out, hx_error *err)
-{
-    if (cJSON_IsNull(item)) {
-        *out = INFINITY;
-        return 0;
-    }
-    if (!cJSON_IsNumber(item) || !(item->valuedouble > 0))
-        return hx_error_set(err, HX_EMALFORMED,
-                            "manifest.json: rates.%s: a number above 0, or null, is needed", key);
-    *out = item->valuedouble;
-    return 0;
-}
-
-static int read_bursts(const cJSON *list, hx_rates_model *rule, hx_error *err)
-{
-    int rc = 0;
-
-    if (cJSON_GetArraySize(list) != HX_RATE_LEVELS)
-        return hx_error_set(err, HX_EMALFORMED, "manifest.json: rates.burst: %d levels are needed",
-                            HX_RATE_LEVELS);
-    for (int l = 0; l < HX_RATE_LEVELS && !rc; l++) {
-        const cJSON *level = cJSON_GetArrayItem(list, l);
-
-        rc = get_limit(cJSON_GetObjectItemCaseSensitive(level, "limit"), "burst.limit",
-                       &rule->burst_limit[l], err);
-        if (!rc)
-            rc = hx_evidence_read(cJSON_GetObjectItemCaseSensitive(level, "evidence"),
-                                  "rates.burst", &rule->burst[l], err);
-    }
-    return rc;
-}
-
-static int read_rule(const cJSON *section, hx_rates_model *rule, hx_error *err)
-{
-    const cJSON *silence = cJSON_GetObjectItemCaseSensitive(section, "silence");
-    double interval = 0, warm = 0, hosts = 0, repeat = 0;
-    int rc = get(section, "interval_s", 0.001, 86400, &interval, err);
-
-    if (!rc)
-        rc = get(section, "warm", 1, 1e6, &warm, err);
-    if (!rc)
-        rc = get(section, "max_hosts", 1, 1e6, &hosts, err);
-    if (!rc)
-        rc = get(section, "repeat_s", 0, 1e9, &repeat, err);
-    if (!rc)
-        rc = read_bursts(cJSON_GetObjectItemCaseSensitive(section, "burst"), rule, err);
-    if (!rc)
-        rc = get_limit(cJSON_GetObjectItemCaseSensitive(silence, "limit"), "silence.limit",
-                       &rule->silence_limit, err);
-    if (!rc)
-        rc = hx_evidence_read(cJSON_GetObjectItemCaseSensitive(silence, "evidence"),
-                              "rates.silence", &rule->silence, err);
-    rule->interval_us = (int64_t)(interval * 1e6 + 0.5);
-    rule->warm = (uint32_t)warm;
-    rule->max_hosts = (uint32_t)hosts;
-    rule->repeat_us = (int64_t)(repeat * 1e6);
-    rule->observe = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(section, "observe"));
-    return rc;
-}
-
-static int rates_load(const cJSON *section, const hx_bundle_files *files,
-                      const struct hx_bundle *bundle, void **model, hx_error *err)
-{
-    rates_model *m = calloc(1, sizeof *m);
-    int rc;
-
-    (void)files;
-    if (!m)
-        return hx_error_set(err, HX_ENOMEM, "bundle: out of memory");
-    m->bundle = bundle;
-    rc = read_rule(section, &m->rule, err);
-    if (rc) {
-        free(m);
-        return rc;
-    }
-    *model = m;
-    return 0;
 }
 
 const hx_detector hx_rates_detector = {
     .name = "rates",
     .wants_hosts = true,
-    .load = rates_load,
+    .load = hx_rates_load,
     .unload = free,
-    .open = rates_open,
-    .close = rates_close,
+    .open = hx_rates_open,
+    .close = hx_rates_close,
     .lines = rates_lines,
     .advance = rates_advance,
-    .save = rates_save,
-    .restore = rates_restore,
-    .observed = rates_observed_put,
+    .save = hx_rates_save,
+    .restore = hx_rates_restore,
+    .observed = hx_rates_observed,
 };

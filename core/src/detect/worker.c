@@ -9,300 +9,6 @@
 #define AHEAD_SLOT  12
 /* How many slots a search for idle sessions is ahead of itself. */
 #define AHEAD_SWEEP 24
-/* What the model may take at once where it was not asked for a while, in its share's seconds. */
-#define CREDIT_MOST_S 1.0
-
-const hx_stat_def hx_worker_stat_defs[HX_WORKER_STATS] = {
-    [HX_STAT_LINES] = {"lines", HX_STAT_COUNTER},
-    [HX_STAT_EMPTY] = {"empty_lines", HX_STAT_COUNTER},
-    [HX_STAT_MALFORMED] = {"malformed_lines", HX_STAT_COUNTER},
-    [HX_STAT_UNSEEN_LINES] = {"unseen_lines", HX_STAT_COUNTER},
-    [HX_STAT_CLOCK_AHEAD] = {"clock_ahead_lines", HX_STAT_COUNTER},
-    [HX_STAT_BYTES] = {"bytes", HX_STAT_COUNTER},
-    [HX_STAT_BATCHES] = {"batches", HX_STAT_COUNTER},
-    [HX_STAT_EVENTS] = {"events", HX_STAT_COUNTER},
-    [HX_STAT_UNSEEN_EVENTS] = {"unseen_events", HX_STAT_COUNTER},
-    [HX_STAT_WINDOWS] = {"windows", HX_STAT_COUNTER},
-    [HX_STAT_MEMO_HITS] = {"memo_hits", HX_STAT_COUNTER},
-    [HX_STAT_MODEL_WINDOWS] = {"model_windows", HX_STAT_COUNTER},
-    [HX_STAT_MODEL_RUNS] = {"model_runs", HX_STAT_COUNTER},
-    [HX_STAT_MEMO_EVICTED] = {"memo_evicted", HX_STAT_COUNTER},
-    [HX_STAT_UNSCORED] = {"unscored", HX_STAT_COUNTER},
-    [HX_STAT_SESSIONS_OPENED] = {"sessions_opened", HX_STAT_COUNTER},
-    [HX_STAT_SESSIONS_ENDED] = {"sessions_ended", HX_STAT_COUNTER},
-    [HX_STAT_SESSIONS_EVICTED] = {"sessions_evicted", HX_STAT_COUNTER},
-    [HX_STAT_SESSIONS_CUT] = {"sessions_cut", HX_STAT_COUNTER},
-    [HX_STAT_ALERTS] = {"alerts", HX_STAT_COUNTER},
-    [HX_STAT_ALERTS_SUPPRESSED] = {"alerts_suppressed", HX_STAT_COUNTER},
-    [HX_STAT_ALERTS_KNOWN] = {"alerts_known", HX_STAT_COUNTER},
-    [HX_STAT_NOVELTIES_SUPPRESSED] = {"novelties_suppressed", HX_STAT_COUNTER},
-    [HX_STAT_ALLOWED_ALERTS] = {"allowed_alerts", HX_STAT_COUNTER},
-    [HX_STAT_RULE_HITS_DENY] = {"rule_hits_deny", HX_STAT_COUNTER},
-    [HX_STAT_RULE_HITS_ALLOW] = {"rule_hits_allow", HX_STAT_COUNTER},
-    [HX_STAT_RULE_HITS_ESCALATE] = {"rule_hits_escalate", HX_STAT_COUNTER},
-    [HX_STAT_RULE_ALERTS_OVER] = {"rule_alerts_over", HX_STAT_COUNTER},
-    [HX_STAT_RULE_KNOWN] = {"rule_texts_known", HX_STAT_COUNTER},
-    [HX_STAT_RULE_SCANS] = {"rule_scans", HX_STAT_COUNTER},
-    [HX_STAT_SESSIONS_OPEN] = {"sessions_open", HX_STAT_GAUGE},
-    [HX_STAT_BATCH_NS] = {"batch_ns", HX_STAT_HISTOGRAM},
-    [HX_STAT_STAGE1_US] = {"stage1_us", HX_STAT_HISTOGRAM},
-    [HX_STAT_STAGE2_US] = {"stage2_us", HX_STAT_HISTOGRAM},
-    [HX_STAT_ALERT_LATENCY_US] = {"alert_latency_us", HX_STAT_HISTOGRAM},
-};
-
-static uint64_t now_ns(clockid_t clock)
-{
-    struct timespec t;
-
-    clock_gettime(clock, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-/* --- making and changing -----------------------------------------------------------------------
- */
-
-static int make_room(hx_worker *w, const hx_bundle *bundle, hx_error *err)
-{
-    size_t classes = bundle->deeplog.classes;
-    int64_t *tokens = calloc((size_t)HX_PENDING_MAX * bundle->window, sizeof *tokens);
-    float *rows = calloc(HX_PENDING_MAX * classes, sizeof *rows);
-    float *one_row = calloc(classes, sizeof *one_row);
-
-    if (!tokens || !rows || !one_row) {
-        free(tokens);
-        free(rows);
-        free(one_row);
-        return hx_error_set(err, HX_ENOMEM, "worker: out of memory");
-    }
-    free(w->tokens);
-    free(w->rows);
-    free(w->one_row);
-    w->tokens = tokens;
-    w->rows = rows;
-    w->one_row = one_row;
-    return 0;
-}
-
-static int64_t credit_most(const hx_worker_shared *shared)
-{
-    return (int64_t)(shared->ml_share * CREDIT_MOST_S * 1e9);
-}
-
-static int make_front(hx_worker *w, const hx_bundle *bundle, hx_error *err)
-{
-    hx_front *front;
-    int rc;
-
-    if (w->front && w->front_epoch == bundle->epoch)
-        return 0;
-    rc = hx_front_create(bundle->format, bundle->matcher, &bundle->rule, &front, err);
-    if (rc)
-        return rc;
-    if (hx_detector_set_wants_hosts(&bundle->detectors))
-        hx_front_watch_hosts(front);
-    if (hx_detector_set_values(&bundle->detectors) &&
-        hx_front_watch_values(front, hx_detector_set_values(&bundle->detectors))) {
-        hx_front_destroy(front);
-        return hx_error_set(err, HX_ENOMEM, "worker: no memory to check values");
-    }
-    hx_front_destroy(w->front);
-    w->front = front;
-    w->front_epoch = bundle->epoch;
-    return 0;
-}
-
-static void look_beside(hx_worker *w)
-{
-    w->sessions.beside = w->room.sessions;
-    w->sessions.beside_bytes = w->room.set->session_bytes;
-}
-
-static int make_detector_room(hx_worker *w, const hx_bundle *bundle, hx_error *err)
-{
-    if (hx_detector_room_init(&w->room, &bundle->detectors, w->index, w->shared->workers,
-                              w->sessions.slot_count))
-        return hx_error_set(err, HX_ENOMEM, "worker: no memory for its detectors");
-    w->reporter = (hx_worker_reporter){{HX_TIME_NONE, hx_judge_report}, w, 0, HX_SESSION_NONE};
-    look_beside(w);
-    return 0;
-}
-
-int hx_worker_create(const hx_worker_shared *shared, uint32_t index, const hx_bundle *bundle,
-                     hx_worker **out, hx_error *err)
-{
-    hx_worker *w = calloc(1, sizeof *w);
-    uint32_t max_open = (bundle->max_open + shared->workers - 1) / shared->workers;
-    int rc;
-
-    if (!w)
-        return hx_error_set(err, HX_ENOMEM, "worker: out of memory");
-    w->shared = shared;
-    w->index = index;
-    w->bundle = bundle;
-    w->watermark_us = w->swept_us = HX_TIME_NONE;
-    atomic_init(&w->epoch, bundle->epoch);
-    w->batch_ns = hx_stats_histogram(shared->stats, index, HX_STAT_BATCH_NS);
-    w->stage1_us = hx_stats_histogram(shared->stats, index, HX_STAT_STAGE1_US);
-    w->stage2_us = hx_stats_histogram(shared->stats, index, HX_STAT_STAGE2_US);
-    w->credit_ns = credit_most(shared);
-    w->credit_at = now_ns(CLOCK_MONOTONIC);
-    w->alert_latency_us = hx_stats_histogram(shared->stats, index, HX_STAT_ALERT_LATENCY_US);
-    rc = make_front(w, bundle, err);
-    if (!rc)
-        rc = make_room(w, bundle, err);
-    if (!rc && (hx_sessions_init(&w->sessions, max_open) ||
-                hx_memo_init(&w->memo, bundle->window, shared->memo_entries) ||
-                hx_novelty_init(&w->novelty, shared->max_shapes)))
-        rc = hx_error_set(err, HX_ENOMEM, "worker: no memory for %u sessions and %u memo entries",
-                          max_open, shared->memo_entries);
-    if (!rc)
-        rc = make_detector_room(w, bundle, err);
-    if (rc) {
-        hx_worker_destroy(w);
-        return rc;
-    }
-    *out = w;
-    return 0;
-}
-
-void hx_worker_destroy(hx_worker *worker)
-{
-    if (!worker)
-        return;
-    hx_front_destroy(worker->front);
-    hx_sessions_free(&worker->sessions);
-    hx_memo_free(&worker->memo);
-    hx_novelty_free(&worker->novelty);
-    hx_detector_room_free(&worker->room);
-    free(worker->tokens);
-    free(worker->rows);
-    free(worker->one_row);
-    hx_text_free(&worker->out);
-    free(worker);
-}
-
-typedef struct key_place {
-    uint64_t hash;
-    uint16_t token;
-} key_place;
-
-static int compare_places(const void *a, const void *b)
-{
-    uint64_t x = ((const key_place *)a)->hash, y = ((const key_place *)b)->hash;
-
-    return x < y ? -1 : x > y;
-}
-
-uint16_t *hx_worker_token_map(const hx_bundle *bundle, const uint64_t *key_hash, uint32_t key_count)
-{
-    uint16_t *map = calloc((size_t)key_count + 3, sizeof *map);
-    key_place *places = calloc((size_t)bundle->log_keys + 1, sizeof *places);
-
-    if (!map || !places) {
-        free(map);
-        free(places);
-        return NULL;
-    }
-    for (uint32_t k = 0; k < bundle->log_keys; k++)
-        places[k] = (key_place){bundle->key_hash[k], bundle->token_of_key[k]};
-    qsort(places, bundle->log_keys, sizeof *places, compare_places);
-    for (uint32_t k = 0; k < key_count; k++) {
-        const key_place want = {key_hash[k], 0};
-        const key_place *found =
-            bsearch(&want, places, bundle->log_keys, sizeof *places, compare_places);
-
-        map[k] = found ? found->token : bundle->deeplog.unseen;
-    }
-    map[key_count] = bundle->deeplog.begin;
-    map[key_count + 1] = bundle->deeplog.end;
-    map[key_count + 2] = bundle->deeplog.unseen;
-    free(places);
-    return map;
-}
-
-void hx_worker_translate(hx_session *s, const uint16_t *map, uint32_t old_window,
-                         const hx_bundle *bundle)
-{
-    uint16_t old[HX_WINDOW_MAX];
-    uint32_t h = bundle->window;
-
-    memcpy(old, s->window, old_window * sizeof *old);
-    for (uint32_t i = 0; i < h; i++) {
-        uint32_t back = h - i; /* 1: the newest */
-
-        s->window[i] = back <= old_window ? map[old[old_window - back]] : bundle->deeplog.begin;
-    }
-    s->worst_token = map[s->worst_token];
-}
-
-/* Between two batches, and with nothing pending. Open sessions go on: their windows are translated,
- * the memo starts empty. */
-static int adopt(hx_worker *w, const hx_bundle *bundle, hx_error *err)
-{
-    const hx_bundle *old = w->bundle;
-    uint16_t *map = hx_worker_token_map(bundle, old->key_hash, old->log_keys);
-    hx_memo memo;
-    int rc;
-
-    if (!map || hx_memo_init(&memo, bundle->window, w->shared->memo_entries)) {
-        free(map);
-        return hx_error_set(err, HX_ENOMEM, "worker: no memory to take up bundle %s",
-                            bundle->digest);
-    }
-    rc = make_front(w, bundle, err);
-    if (!rc)
-        rc = make_room(w, bundle, err);
-    if (!rc && hx_detector_room_adopt(&w->room, &bundle->detectors, w->index, w->shared->workers,
-                                      w->sessions.touched, map, old->log_keys + 3))
-        rc = hx_error_set(err, HX_ENOMEM, "worker: no memory to take up bundle %s", bundle->digest);
-    if (rc) {
-        hx_memo_free(&memo);
-        free(map);
-        return rc;
-    }
-    for (uint32_t slot = 0; slot < w->sessions.touched; slot++)
-        if (w->sessions.slots[slot].flags & HX_SESSION_OPEN)
-            hx_worker_translate(&w->sessions.slots[slot], map, old->window, bundle);
-    free(map);
-    look_beside(w);
-    memo.evictions = w->memo.evictions;
-    hx_memo_free(&w->memo);
-    w->memo = memo;
-    w->bundle = bundle;
-    atomic_store(&w->epoch, bundle->epoch);
-    w->model_broken = false;
-    return 0;
-}
-
-void hx_worker_observed(const hx_worker *worker, hx_text *out)
-{
-    const hx_detector_set *set = worker->room.set;
-    hx_text members = {0};
-
-    for (uint32_t i = 0; i < set->count; i++) {
-        if (set->detector[i]->observed)
-            set->detector[i]->observed(worker->room.state[i], &members);
-        if (!members.len)
-            continue;
-        hx_text_json_key(out, set->detector[i]->name);
-        hx_text_str(out, "{");
-        hx_text_bytes(out, members.ptr, members.len);
-        hx_text_str(out, "}");
-        members.len = 0;
-    }
-    out->failed |= members.failed;
-    hx_text_free(&members);
-}
-
-uint64_t hx_worker_epoch(const hx_worker *worker)
-{
-    return atomic_load(&worker->epoch);
-}
-
-uint64_t hx_worker_rules_epoch(const hx_worker *worker)
-{
-    return atomic_load(&worker->rules_epoch);
-}
 
 /* --- sessions ----------------------------------------------------------------------------------
  */
@@ -543,18 +249,18 @@ static void count_rules(hx_worker *w, const hx_batch *batch, const hx_rule_count
 int hx_worker_read(hx_worker *worker, hx_batch *batch, hx_error *err)
 {
     /* A front for a new bundle; the sessions follow when the worker judges the same batch. */
-    int rc = make_front(worker, batch->bundle, err);
+    int rc = hx_worker_make_front(worker, batch->bundle, err);
     hx_rule_counters before = {{0}, 0, 0};
 
     if (rc)
         return rc;
     if (batch->rules)
         before = *hx_rule_seat_counters(hx_rules_seat(batch->rules, worker->index));
-    batch->read_ns = now_ns(CLOCK_MONOTONIC);
+    batch->read_ns = hx_worker_now_ns(CLOCK_MONOTONIC);
     hx_batch_read(batch, worker->front, worker->index, worker->shared->workers);
     if (batch->rules)
         count_rules(worker, batch, &before);
-    batch->read_ns = now_ns(CLOCK_MONOTONIC) - batch->read_ns;
+    batch->read_ns = hx_worker_now_ns(CLOCK_MONOTONIC) - batch->read_ns;
     worker->count[HX_STAT_LINES] += batch->counted.lines;
     worker->count[HX_STAT_EMPTY] += batch->counted.empty;
     worker->count[HX_STAT_MALFORMED] += batch->counted.malformed;
@@ -584,7 +290,8 @@ static void finish_sessions(hx_worker *w, bool close_all)
 
 static int write_alerts(hx_worker *w, hx_error *err)
 {
-    int64_t late_us = (int64_t)(now_ns(CLOCK_REALTIME) / 1000) - w->batch->chunk.arrival_us;
+    int64_t late_us =
+        (int64_t)(hx_worker_now_ns(CLOCK_REALTIME) / 1000) - w->batch->chunk.arrival_us;
     int rc;
 
     if (w->out.failed)
@@ -614,14 +321,14 @@ static void publish(hx_worker *w, uint64_t started_ns)
         hx_stat_set(hx_stats_value(w->shared->stats, w->index, i), w->count[i]);
     hx_stat_set(hx_stats_value(w->shared->stats, w->index, HX_STAT_SESSIONS_OPEN),
                 w->sessions.open);
-    hx_histogram_record(w->batch_ns, now_ns(CLOCK_MONOTONIC) - started_ns);
+    hx_histogram_record(w->batch_ns, hx_worker_now_ns(CLOCK_MONOTONIC) - started_ns);
 }
 
 /* How long each line was in stage one: until the last of its batch was through, the model's time
  * not counted. */
 static void note_stage_one(hx_worker *w, const hx_batch *batch, uint64_t started_ns)
 {
-    const uint64_t ns = batch->read_ns + now_ns(CLOCK_MONOTONIC) - started_ns;
+    const uint64_t ns = batch->read_ns + hx_worker_now_ns(CLOCK_MONOTONIC) - started_ns;
 
     hx_histogram_record_many(w->stage1_us, (ns > w->model_ns ? ns - w->model_ns : 0) / 1000,
                              batch->owned ? batch->owned_count[w->index] : batch->event_count);
@@ -630,7 +337,7 @@ static void note_stage_one(hx_worker *w, const hx_batch *batch, uint64_t started
 /* The model's share of the time that has passed; what is not used is kept for a second. */
 static void give_credit(hx_worker *w, uint64_t at_ns)
 {
-    const int64_t most = credit_most(w->shared);
+    const int64_t most = hx_worker_credit_most(w->shared);
 
     if (w->shared->ml_share <= 0)
         return;
@@ -643,11 +350,11 @@ static void give_credit(hx_worker *w, uint64_t at_ns)
 int hx_worker_judge(hx_worker *worker, hx_batch *batch, hx_error *err)
 {
     hx_worker *w = worker;
-    uint64_t started_ns = now_ns(CLOCK_MONOTONIC);
+    uint64_t started_ns = hx_worker_now_ns(CLOCK_MONOTONIC);
     int rc = 0;
 
     if (batch->bundle != w->bundle)
-        rc = adopt(w, batch->bundle, err);
+        rc = hx_worker_adopt(w, batch->bundle, err);
     if (rc)
         return rc;
     atomic_store_explicit(&w->rules_epoch, hx_rules_epoch(batch->rules), memory_order_release);

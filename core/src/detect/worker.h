@@ -85,8 +85,8 @@ int hx_worker_read(hx_worker *worker, hx_batch *batch, hx_error *err);
  * longer be written. */
 int hx_worker_judge(hx_worker *worker, hx_batch *batch, hx_error *err);
 
-/* What its detectors saw where they were asked to look: members of a JSON object, by their names, or
- * nothing. After its last batch. */
+/* What its detectors saw where they were asked to look: members of a JSON object, by their names,
+ * or nothing. After its last batch. */
 void hx_worker_observed(const hx_worker *worker, hx_text *out);
 
 /* The epoch of the bundle it judges with, from any thread: it is done with every earlier one. */
