@@ -135,7 +135,8 @@ import sys
 
 from haechi.cli.main import main
 
-sys.exit(main())
+if __name__ == "__main__":  # processes that are spawned import this file again
+    sys.exit(main())
 SH
     chmod 755 .venv/bin/haechi
 }
