@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from tests.integration.serve_room import Serving, serving, until
 
 CHROMIUM = Path(__file__).resolve().parents[2] / "deploy" / "chromium.sh"
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 # What the page did that its policy does not allow, also where nobody looks at the console.
 WATCH_POLICY = """

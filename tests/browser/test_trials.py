@@ -17,6 +17,9 @@ WORDS = Path(__file__).resolve().parents[2] / "src" / "haechi" / "page" / "words
 EN: dict[str, Any] = json.loads((WORDS / "en" / "trials.json").read_text())
 PHONE = {"width": 360, "height": 740}
 RUN_MS = 60_000
+LONG = """for (const cell of document.querySelectorAll(".compare-table td:not(:first-child)")) {
+    cell.textContent = `${cell.matches(".num") ? "" : "\u25bc worse by"} 1,234,567,890.12 %`;
+}"""
 SMALL = """name: small
 description: <script>window.ran=1</script> two stages
 target: {kind: sink, ports: 2 free}
@@ -255,6 +258,8 @@ def test_nothing_is_wider_than_its_window(
             board.page.goto(f"{plane.url}/#trials/{place}")
             board.page.wait_for_selector(sign)
             assert board.overflow() == 0, place
+        board.page.evaluate(LONG)
+        assert board.overflow() == 0, "with figures that could not be longer"
 
 
 def test_what_cannot_be_found_is_said(open_board: Open, tmp_path: Path) -> None:

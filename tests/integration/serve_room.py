@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 PROGRAM = "import sys; from haechi.cli.main import main; sys.exit(main(sys.argv[1:]))"
 
 

@@ -24,6 +24,7 @@ TAGS = [
     {"name": "jobs", "description": "Storms, sinks and detectors: started, watched, steered, stopped."},
     {"name": "trials", "description": "Scenarios, their runs, and the reports these leave."},
     {"name": "alerts", "description": "What detectors have found."},
+    {"name": "incidents", "description": "Alerts of one cause, together."},
     {"name": "messages", "description": "What is watched, what fired, and what became of each message."},
     {"name": "events", "description": "What operators and the server itself have done, step by step."},
 ]

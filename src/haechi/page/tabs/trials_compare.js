@@ -109,9 +109,9 @@ export class Compare {
       "tr",
       { dataset: { verdict: of, figure: row.figure } },
       el("td", { text: figureWord(row.figure, t), title: row.figure }),
-      el("td", { class: "num", text: figure(row.figure, row.a, fmt) }),
-      el("td", { class: "num", text: figure(row.figure, row.b, fmt) }),
-      el("td", { class: "verdict", text: of === "unknown" ? "\u2013" : t(`trials.${of}`, { by }) }),
+      el("td", { class: "num wrap", text: figure(row.figure, row.a, fmt) }),
+      el("td", { class: "num wrap", text: figure(row.figure, row.b, fmt) }),
+      el("td", { class: "verdict wrap", text: of === "unknown" ? "\u2013" : t(`trials.${of}`, { by }) }),
     );
   }
 }
