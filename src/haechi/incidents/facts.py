@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -21,16 +21,20 @@ _HEADER = re.compile(
 )
 _V4 = r"(?:\d{1,3}\.){3}\d{1,3}"
 _V6 = r"[0-9A-Fa-f]{0,4}:(?:[0-9A-Fa-f]{0,4}:){1,6}[0-9A-Fa-f]{0,4}"
-# Words after which an address is where something comes from. "by" is sshd's: Connection closed by.
+
+
+# Words after which an address is where something comes from ("by": Connection closed by). To look for
+# plain words first takes half the time of one pattern for all.
+_SOURCE_WORDS = ("from", "rhost=", "by", "src", "SRC", "client", "peer", "addr", "remote", "getaddrinfo for")
 _SOURCE = re.compile(
-    r"(?:\b(?:from|by|client|peer|src|SRC|addr|clientip|remote)\b"
-    r"(?: (?:(?:authenticating|invalid) )?user \S{1,100})?|getaddrinfo for \S{1,255})"
-    rf"[=:]? ?[\[(/]?({_V4}|{_V6})(?![\w.])|\brhost=([^\s;]{{1,200}})"
+    r"[a-zA-Z]+(?:(?: (?:(?:authenticating|invalid) )?user \S{1,100})?[=:]? ?[\[(/]?| for \S{1,255} \[)"
+    rf"({_V4}|{_V6})(?![\w.])"
 )
-_USER = re.compile(
-    r"(?:\b(?:invalid user|for user|user|for(?= \S+ from )) |\b(?:user|acct|USER|logname|ruser)=)"
-    r"[\"']?([A-Za-z_][\w.$@-]{0,63})"
-)
+_RHOST = re.compile(r"rhost=([^\s;]{1,200})")
+_USER_WORDS = ("user ", "user=", "USER=", "acct=", "logname=")
+_USER = re.compile(r"\w+[ =][\"']?([A-Za-z_][\w.$@-]{0,63})")
+_FOR = re.compile(r"\bfor ([A-Za-z_][\w.$@-]{0,63}) from ")
+_TRIES = 4  # places of a word that are looked at
 _NO_USERS = {"from", "by", "unknown", "request", "with", "name", "and", "not", "is", "id", "to", "on", "in"}
 _VARIES = re.compile(r"\S*\d\S*")
 
@@ -142,20 +146,44 @@ def _kinds(detail: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _source(message: str) -> str:
-    found = _SOURCE.search(message)
-    if found is None:
-        return ""
-    if found[1] and ":" in found[1]:
-        try:
-            return str(ipaddress.IPv6Address(found[1]))
-        except ValueError:
-            return ""  # a time of day looks like the beginning of one
-    return found[1] or found[2] or ""
+    for word in _SOURCE_WORDS:
+        if word in message:
+            for at in _places(message, word):
+                if (found := _SOURCE.match(message, at)) is not None and (address := _address(found[1])):
+                    return address
+    found = _RHOST.search(message) if "rhost=" in message else None
+    return found[1] if found else ""
+
+
+def _places(message: str, word: str) -> Iterator[int]:
+    """Where it stands as a word of its own; the first few."""
+    at = message.find(word)
+    for _ in range(_TRIES):
+        if at < 0:
+            return
+        if at == 0 or not (message[at - 1].isalnum() or message[at - 1] == "_"):
+            yield at
+        at = message.find(word, at + 1)
+
+
+def _address(text: str) -> str:
+    if ":" not in text:
+        return text
+    try:
+        return str(ipaddress.IPv6Address(text))
+    except ValueError:
+        return ""  # a time of day looks like the beginning of one
 
 
 def _user(message: str) -> str:
-    found = _USER.search(message)
-    return "" if found is None or found[1] in _NO_USERS else found[1]
+    for word in _USER_WORDS:
+        if word in message:
+            for at in _places(message, word):
+                found = _USER.match(message, at)
+                if found is not None and found[1] not in _NO_USERS:
+                    return found[1]
+    found = _FOR.search(message) if " from " in message else None
+    return found[1] if found else ""
 
 
 def _shape(message: str) -> str:

@@ -6,6 +6,8 @@ import { bindKey } from "../lib/keys.js";
 import { AlertStore } from "./detect_alerts.js";
 import { AlertDetail, askMute, doing } from "./detect_detail.js";
 import { Engines } from "./detect_engines.js";
+import { IncidentDetail } from "./detect_incident.js";
+import { Incidents } from "./detect_incidents.js";
 import { AlertList } from "./detect_list.js";
 import { Mutes } from "./detect_mutes.js";
 import { Templates } from "./detect_templates.js";
@@ -33,6 +35,20 @@ class Detect {
       only: (session) => this.list.only(session),
     });
     this.list = new AlertList(ctx, store, (item) => this.open(item));
+    this.incidents = new Incidents(ctx, {
+      open: (one) => this.openIncident(one),
+      drawn: (items) => this.incident.update(items),
+    });
+    this.incident = new IncidentDetail(ctx, {
+      close: () => this.close(),
+      alert: (item) => this.openOfIncident(item),
+      only: (session) => {
+        this.#look("alerts");
+        this.list.only(session);
+      },
+      changed: () => this.incidents.load(),
+    });
+    this.from = null; // the incident that the alert at the side was opened from
     this.templates = new Templates(ctx);
     this.mutes = new Mutes(ctx, store);
     this.engines = new Engines(ctx, (id) => this.templates.choose(id));
@@ -53,9 +69,26 @@ class Detect {
   end() {
     for (const end of this.ends) end();
     store.stop();
+    this.incidents.stop();
     this.list.destroy();
     this.templates.stop();
     this.engines.destroy();
+  }
+
+  openIncident(one) {
+    this.from = null;
+    this.detail.hide();
+    this.incidents.mark(one.id);
+    this.incident.show(one);
+    this.below.classList.add("has-detail");
+  }
+
+  /** The alert takes the incident's place at the side, until it is closed. */
+  openOfIncident(item) {
+    this.from = this.incident.one;
+    this.incident.hide();
+    this.detail.show(store.get(item.number) ?? item);
+    this.detail.node.focus({ preventScroll: true });
   }
 
   open(item) {
@@ -66,8 +99,15 @@ class Detect {
   }
 
   close() {
+    if (this.from !== null) {
+      this.openIncident(this.from);
+      this.incident.node.focus({ preventScroll: true });
+      return;
+    }
+    if (this.view === "incidents") this.incidents.mark(null);
     const was = this.detail.node.contains(document.activeElement);
     this.detail.hide();
+    this.incident.hide();
     this.below.classList.remove("has-detail");
     if (was) this.list.scroller.focus({ preventScroll: true });
   }
@@ -84,7 +124,7 @@ class Detect {
         text: t(`detect.${id}`),
         on: { click: () => this.#look(id) },
       });
-    this.views = { alerts: view("alerts"), templates: view("templates"), mutes: view("mutes") };
+    this.views = Object.fromEntries(["incidents", "alerts", "templates", "mutes"].map((id) => [id, view(id)]));
     const strip = el("div", { class: "subtabs", role: "tablist", "aria-label": t("detect.views") }, ...Object.values(this.views));
     strip.addEventListener("keydown", (event) => this.#move(event));
     this.counts = Object.fromEntries(
@@ -100,6 +140,7 @@ class Detect {
     const panel = (id, ...children) =>
       el("div", { role: "tabpanel", id: `detect-panel-${id}`, "aria-labelledby": `detect-${id}`, hidden: id !== "alerts" }, ...children);
     this.panels = {
+      incidents: panel("incidents", this.incidents.node),
       alerts: panel("alerts", this.list.node),
       templates: panel("templates", this.templates.node),
       mutes: panel("mutes", this.mutes.node),
@@ -119,10 +160,11 @@ class Detect {
         ...Object.values(this.panels),
       ),
       this.detail.node,
+      this.incident.node,
     );
     this.list.scroller.addEventListener("keydown", (event) => this.#listKey(event));
     this.below.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || this.detail.item === null || event.target.closest("input")) return;
+      if (event.key !== "Escape" || (this.detail.item === null && this.incident.one === null) || event.target.closest("input")) return;
       event.preventDefault();
       this.close();
     });
@@ -132,6 +174,9 @@ class Detect {
 
   #look(id) {
     if (this.view === "templates" && id !== "templates") this.templates.stop();
+    if (this.view === "incidents" && id !== "incidents") this.incidents.stop();
+    this.from = null;
+    if (this.view !== id) this.close();
     this.view = id;
     for (const [other, panel] of Object.entries(this.panels)) {
       panel.hidden = other !== id;
@@ -139,9 +184,9 @@ class Detect {
       this.views[other].tabIndex = other === id ? 0 : -1;
     }
     if (id === "templates" && this.templates.timer === null) this.templates.start();
+    if (id === "incidents" && !this.incidents.running) this.incidents.start();
     if (id === "mutes") this.mutes.load();
     if (id === "alerts") this.list.update();
-    else this.close();
   }
 
   #move(event) {
@@ -159,6 +204,7 @@ class Detect {
   #take(message) {
     this.engines.take(message);
     store.poke(message.alerts);
+    this.incidents.poke(message);
   }
 
   #changed() {

@@ -2,6 +2,7 @@
 
 import { button, clear } from "../lib/dom.js";
 import { complain, openDialog } from "../lib/notice.js";
+import { explainer } from "./detect_explain.js";
 import { visible } from "./detect_text.js";
 import { expectedWord, isEnd, ruleWord, severityWord, why } from "./detect_words.js";
 
@@ -94,6 +95,9 @@ export class AlertDetail {
     const { el, t } = this.ctx;
     this.drawn = `${item.number} ${item.acknowledged} ${item.muted}`;
     const focused = this.node.contains(document.activeElement) ? document.activeElement.dataset.act : null;
+    // What was explained stays while the same alert is drawn anew.
+    if (this.explainedOf !== alert.id) this.explained = explainer(this.ctx, item);
+    this.explainedOf = alert.id;
     this.node.replaceChildren(
       el(
         "header",
@@ -108,6 +112,7 @@ export class AlertDetail {
       this.#expected(),
       this.#counts(),
       this.#before(),
+      this.explained.place,
       this.#facts(),
     );
     if (focused) this.node.querySelector(`[data-act="${focused}"]`)?.focus();
@@ -128,7 +133,7 @@ export class AlertDetail {
     const session = item.alert.session
       ? button(t("detect.only_session"), () => this.actions.only(item.alert.session), { dataset: { act: "session" } })
       : null;
-    return el("div", { class: "toolbar detail-acts" }, acknowledged, mute, session);
+    return el("div", { class: "toolbar detail-acts" }, acknowledged, mute, session, this.explained.ask);
   }
 
   #line() {
