@@ -40,7 +40,8 @@ def plane(tmp_path_factory: pytest.TempPathFactory, engine_bundle: Path) -> Iter
     with serving(folder, **settings) as running:
         ports = ",".join(map(str, free_ports(2)))
         running.post("/sinks", {"ports": ports})
-        running.post("/storms", {"target": "127.0.0.1", "ports": ports, "account": True, "eps": 5000, "workers": 1})
+        storm = {"target": "127.0.0.1", "ports": ports, "account": True, "eps": 5000, "workers": 1}
+        running.post("/storms", storm)
         wish = {"bundle": str(engine_bundle), "sources": ["app.log"], "follow": True}
         running.post("/detectors", wish)
         until(lambda: running.get("/alerts")["kept"])
