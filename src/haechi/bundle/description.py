@@ -38,6 +38,12 @@ def describe(detector: Any) -> str:
     section = detector.model_dump()
     if detector.name == "rates":
         return _rates(section)
+    if detector.name == "values":
+        budget = section["validation"]["budget"]
+        return (
+            f"{section['checks']} checks of numbers, words and networks where templates vary, "
+            f"at most {budget:g} false alarms a line"
+        )
     return ", ".join(
         f"{name} {value}"
         for name, value in section.items()

@@ -3,17 +3,18 @@
 The core counts (haechi/values.h, ValueStudy): per log key, place and skeleton which words, numbers and
 networks occurred, and how often. Here it is decided which places are worth a check, from normal logs alone:
 
-- A set (of words, numbers or networks) is closed where a value that was never seen is improbable. The share of
-  values that a further line would show for the first time is estimated twice: by the share of values seen once
-  (Good, Biometrika 40, 1953), and by the chance to have missed one as rare as those that were seen, the sum of
-  p exp(-pN). Counted are blocks of lines, not lines, because what is said often at one time is no better known.
+- A set (of words, numbers or networks) is closed where a value that was never seen is improbable. The share
+  of values that a further line would show for the first time is estimated twice: by the share of values seen
+  once (Good, Biometrika 40, 1953), and by the chance to have missed one as rare as those that were seen, the
+  sum of p exp(-pN). Counted are blocks of lines, not lines, because what is said often at one time is no
+  better known.
 - A number has a range. Beyond the 32 highest values of N the excesses are taken for exponential, and their
   logarithms too (Hill, Annals of Statistics 3, 1975), which is a power law; the farther limit of both counts,
   and it lies as far above the highest as that above the lowest, at least. Likewise below, but there half the
   lowest value is a margin that is wide enough.
-- What grows with time, and every other check that is not what it seems, is found by halves: checks learned from
-  each half of the logs, with a smaller margin, are made on the other one. Kept are those that both halves
-  propose and neither one's lines fail.
+- What grows with time, and every other check that is not what it seems, is found by halves: checks learned
+  from each half of the logs, with a smaller margin, are made on the other one. Kept are those that both
+  halves propose and neither one's lines fail.
 
 The false alarms to be expected of all checks together are within the budget; each has the same part of it.
 """
@@ -124,7 +125,9 @@ def learn(
 def document(checks: Sequence[Check], limit: float) -> bytes:
     """The text of values.json."""
     listed = [check.section(limit) for check in checks]
-    return json.dumps({"format": FORMAT, "checks": listed}, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(
+        {"format": FORMAT, "checks": listed}, ensure_ascii=False, separators=(",", ":")
+    ).encode()
 
 
 def propose(study: Mapping[str, Any], allowance: Allowance) -> list[Check]:
@@ -231,8 +234,8 @@ def limits(
 ) -> tuple[int, float, int, float, float]:
     """Low, high, how many nats a unit beyond each is worth, and the nats at them.
 
-    lowest, highest: the ends of count numbers, sorted from the end on; allowance.events: how many values may be
-    expected beyond a limit in count more.
+    lowest, highest: the ends of count numbers, sorted from the end on; allowance.events: how many values may
+    be expected beyond a limit in count more.
     """
     events = allowance.events
     span = highest[0] - lowest[0] + 1  # numbers
@@ -279,8 +282,8 @@ def _study(data: Iterable[bytes], format_spec: str, matcher: _core.Matcher, bloc
 def _failed(
     checks: Sequence[Check], lines: Sequence[bytes], format_spec: str, matcher: _core.Matcher
 ) -> dict[Name, int]:
-    """The checks that other normal lines fail, and how often. A line says only which of its checks fails first,
-    so those that failed are left out and the rest is tried again."""
+    """The checks that other normal lines fail, and how often. A line says only which of its checks fails
+    first, so those that failed are left out and the rest is tried again."""
     failed: dict[Name, int] = {}
     while checks:
         judge = _core.ValueChecks(format_spec, matcher, document(checks, 0.0))
