@@ -8,6 +8,7 @@ compares.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -95,6 +96,7 @@ def calibrate(
     known_count = np.where(known, count, 0)
     shown = allowed_alarms(int(known_count.sum()), config.budget, config.confidence)
     limit = Steps(strongest[known], count[known], _MOST_NATS).threshold(max(shown, 0))
+    limit = max(limit, -math.log(config.budget))  # what is no rarer than that by itself is within the budget
     members = {
         name: Member(fits[name], between(others[name][known], fits[name].score_at(limit))) for name in others
     }
