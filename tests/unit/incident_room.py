@@ -21,6 +21,7 @@ def alert(
     evidence: float | None = 20.0,
     agree: dict[str, float] | None = None,
     detail: dict[str, Any] | None = None,
+    tags: list[str] | None = None,
 ) -> dict[str, Any]:
     """at: seconds after START."""
     when = None if at is None else (START + timedelta(seconds=at)).isoformat().replace("+00:00", "Z")
@@ -48,6 +49,8 @@ def alert(
         whole |= {"evidence": evidence, "detectors": [{"name": n, "evidence": e} for n, e in found.items()]}
     if detail is not None:
         whole["detail"] = detail
+    if tags is not None:
+        whole["tags"] = tags
     return whole
 
 

@@ -100,6 +100,14 @@ def test_a_detail_wins_over_the_line() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "source"), [("10.7.7.7", "10.7.7.7"), ("10.7.7.7:80", "10.7.7.7"), ("7", ""), ("a.b.c.d", "")]
+)
+def test_an_unusual_address_is_a_source(value: str, source: str) -> None:
+    facts = facts_of(alert(0, "no header", detector="values", rule="rare_value", detail={"value": value}))
+    assert facts.source == source
+
+
+@pytest.mark.parametrize(
     "broken",
     [
         {},

@@ -103,6 +103,14 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[list[int]]]] = {
         ],
         [[0, 1, 2]],
     ),
+    "two rules for one technique": (
+        [
+            said(0, "h1", "sudo", 1, "x", detector="rule", rule="one", tags=["status.test", "attack.t1548"]),
+            said(9, "h1", "su", 2, "y", detector="rule", rule="other", tags=["attack.t1548"]),
+            said(9, "h1", "cron", 2, "y", detector="rule", rule="third", tags=["attack.t1053"]),
+        ],
+        [[0, 1], [2]],
+    ),
     "a user of a host": (
         [
             said(0, "h1", "su", 1, "session opened for user eve", template="x"),

@@ -47,6 +47,9 @@ def causes_of(facts: Facts, by_source: bool = True) -> Causes:
         sought.append(("at", host, kind))
         if facts.program:
             lent.append(("program", host, facts.program))
+        techniques: list[Key] = [("technique", host, one) for one in facts.techniques]
+        sought += techniques
+        lent += techniques
         if user:
             sought.append(("user", user, host))
             lent.append(("user", user, host))

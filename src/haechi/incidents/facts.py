@@ -30,6 +30,7 @@ _SOURCE = re.compile(
     r"[a-zA-Z]+(?:(?: (?:(?:authenticating|invalid) )?user \S{1,100})?[=:]? ?[\[(/]?| for \S{1,255} \[)"
     rf"({_V4}|{_V6})(?![\w.])"
 )
+_ADDRESS = re.compile(rf"({_V4})(?::\d{{1,5}})?")
 _RHOST = re.compile(r"rhost=([^\s;]{1,200})")
 _USER_WORDS = ("user ", "user=", "USER=", "acct=", "logname=")
 _USER = re.compile(r"\w+[ =][\"']?([A-Za-z_][\w.$@-]{0,63})")
@@ -44,6 +45,7 @@ class Facts(NamedTuple):
 
     kind      what happened: the event's template, or the shape of a line that fits none
     kinds     of a detector that speaks of several kinds of event: all of them
+    techniques  of a rule: those of ATT&CK that it is tagged with, such as attack.t1110
     at_us     event time in microseconds since 1970
     wide      it speaks of a host or of all lines and not of a session
     """
@@ -60,6 +62,7 @@ class Facts(NamedTuple):
     program: str
     kind: str
     kinds: tuple[str, ...]
+    techniques: tuple[str, ...]
     source: str
     user: str
     line: str
@@ -89,6 +92,8 @@ def facts_of(alert: Mapping[str, Any]) -> Facts:
     if isinstance(detail, Mapping):
         host = _word(detail, "host") or host
         source, user = _word(detail, "source") or _word(detail, "address"), _word(detail, "user")
+        if detector == "values" and not source:
+            source = _v4(_word(detail, "value"))
         kinds = _kinds(detail)
         kind = kind or (kinds[0] if kinds else "")
     if detector == "rates":
@@ -112,6 +117,7 @@ def facts_of(alert: Mapping[str, Any]) -> Facts:
         program,
         kind,
         kinds,
+        _techniques(alert.get("tags")),
         source,
         user,
         text,
@@ -130,6 +136,18 @@ def _agreed(said: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, float], ...]:
         one = said[0]
         return ((str(one["name"])[:NAME_MAX], float(one["evidence"])),)
     return tuple([(str(one["name"])[:NAME_MAX], float(one["evidence"])) for one in said[:20]])
+
+
+def _techniques(tags: Any) -> tuple[str, ...]:
+    if not isinstance(tags, list):
+        return ()
+    return tuple(tag[:NAME_MAX] for tag in tags[:20] if isinstance(tag, str) and tag.startswith("attack.t"))
+
+
+def _v4(value: str) -> str:
+    """The address that is unusual where it stands, perhaps with a port behind it."""
+    found = _ADDRESS.fullmatch(value)
+    return found[1] if found else ""
 
 
 def _word(detail: Mapping[str, Any], key: str) -> str:
