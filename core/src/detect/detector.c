@@ -10,11 +10,12 @@
 
 #define LINE_BYTES 64
 
-extern const hx_detector hx_counts_detector, hx_mscred_detector, hx_rates_detector,
-    hx_values_detector;
+extern const hx_detector hx_combos_detector, hx_counts_detector, hx_mscred_detector,
+    hx_rates_detector, hx_values_detector;
 
 const hx_detector *const hx_detectors[] = {&hx_counts_detector, &hx_rates_detector,
-                                           &hx_values_detector, &hx_mscred_detector, NULL};
+                                           &hx_values_detector, &hx_combos_detector,
+                                           &hx_mscred_detector, NULL};
 
 /* --- evidence ----------------------------------------------------------------------------------
  */
@@ -106,6 +107,14 @@ bool hx_detector_set_wants_hosts(const hx_detector_set *set)
 {
     for (uint32_t i = 0; i < set->count; i++)
         if (set->detector[i]->wants_hosts)
+            return true;
+    return false;
+}
+
+bool hx_detector_set_wants_processes(const hx_detector_set *set)
+{
+    for (uint32_t i = 0; i < set->count; i++)
+        if (set->detector[i]->wants_processes)
             return true;
     return false;
 }

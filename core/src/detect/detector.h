@@ -76,6 +76,7 @@ int hx_bundle_read(const hx_bundle_files *files, const char *name, char **bytes,
 typedef struct hx_detector {
     const char *name; /* of its section, and in alerts */
     bool wants_hosts; /* events are to say which host they are of */
+    bool wants_processes;
     uint32_t session_bytes;
     bool only_odd; /* event is for those with a value that fails a check */
 
@@ -143,6 +144,7 @@ typedef struct hx_detector_set {
 } hx_detector_set;
 
 bool hx_detector_set_wants_hosts(const hx_detector_set *set);
+bool hx_detector_set_wants_processes(const hx_detector_set *set);
 const hx_values *hx_detector_set_values(const hx_detector_set *set); /* or NULL */
 
 int hx_detector_set_load(hx_detector_set *set, const hx_bundle_files *files,

@@ -17,7 +17,7 @@ struct hx_front {
     uint32_t prefix_len;
     hx_format_scratch header;
     hx_front_rules *rules;   /* or NULL */
-    bool hosts;              /* are wanted */
+    bool hosts, processes;   /* are wanted */
     const hx_values *values; /* or NULL */
 };
 
@@ -339,6 +339,7 @@ static void begin_event(hx_event *event, uint32_t line, uint32_t length, int64_t
     event->first_of_line = 1;
     event->ends_session = 0;
     event->host_len = 0;
+    event->process_len = 0;
     event->odd_value = 0;
     memset(event->name, 0, sizeof event->name);
 }
@@ -400,6 +401,11 @@ void hx_front_watch_hosts(hx_front *front)
     front->hosts = true;
 }
 
+void hx_front_watch_processes(hx_front *front)
+{
+    front->processes = true;
+}
+
 int hx_front_watch_values(hx_front *front, const hx_values *values)
 {
     int rc = hx_match_scratch_watch(front->match, values);
@@ -418,6 +424,15 @@ static inline void put_host(const char *buffer, const hx_record *record, hx_even
     event->host = (uint32_t)hx_hash_bytes(record->host.ptr, record->host.len, HX_HASH_SEED);
 }
 
+static inline void put_process(const char *buffer, const hx_record *record, hx_event *event)
+{
+    if (!record->process.len || record->process.len > UINT8_MAX)
+        return;
+    event->process_len = (uint8_t)record->process.len;
+    event->process_at = (uint32_t)(record->process.ptr - buffer);
+    event->process = hx_hash_bytes(record->process.ptr, record->process.len, HX_HASH_SEED);
+}
+
 /* The events of one line; 0 where it is malformed. */
 static uint32_t read_line(hx_front *f, const char *buffer, uint32_t length, const front_line *l,
                           hx_event *events, uint32_t capacity)
@@ -430,6 +445,8 @@ static uint32_t read_line(hx_front *f, const char *buffer, uint32_t length, cons
     events->severity = l->record.severity;
     if (f->hosts)
         put_host(buffer, &l->record, events);
+    if (f->processes)
+        put_process(buffer, &l->record, events);
     if (f->values)
         events->key = hx_matcher_judge_at(f->matcher, f->match, l->record.message, l->place,
                                           &events->odd_value);

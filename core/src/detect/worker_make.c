@@ -76,6 +76,8 @@ int hx_worker_make_front(hx_worker *worker, const hx_bundle *bundle, hx_error *e
         return rc;
     if (hx_detector_set_wants_hosts(&bundle->detectors))
         hx_front_watch_hosts(front);
+    if (hx_detector_set_wants_processes(&bundle->detectors))
+        hx_front_watch_processes(front);
     if (hx_detector_set_values(&bundle->detectors) &&
         hx_front_watch_values(front, hx_detector_set_values(&bundle->detectors))) {
         hx_front_destroy(front);

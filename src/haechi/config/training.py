@@ -125,6 +125,16 @@ class ValuesConfig(_Section):
     max_checks: int = Field(default=8192, ge=1, le=65_000)
 
 
+class CombosConfig(_Section):
+    """Hosts, processes and kinds of event that were never seen together."""
+
+    enabled: bool = True
+    budget: float = Field(default=1e-6, gt=0, lt=1)
+    observations: int = Field(default=100, ge=10, le=1_000_000_000)
+    max_pairs: int = Field(default=65_536, ge=1, le=1_000_000)
+    repeat_s: int = Field(default=3600, ge=0, le=31_536_000)
+
+
 class NewEventConfig(_Section):
     """How often a new event is reported."""
 
@@ -159,5 +169,6 @@ class TrainingConfig(_Section):
     ensemble: EnsembleConfig = EnsembleConfig()
     rates: RatesConfig = RatesConfig()
     values: ValuesConfig = ValuesConfig()
+    combos: CombosConfig = CombosConfig()
     new_event: NewEventConfig = NewEventConfig()
     mscred: MscredConfig = MscredConfig()

@@ -18,7 +18,7 @@ from haechi.corpus.logs import CorpusError, Logs, SessionRule, choose_format, mi
 from haechi.corpus.sessions import Sessions, cut
 from haechi.native import _core
 from haechi.native.tools import ToolError
-from haechi.train import rates, values
+from haechi.train import combos, rates, values
 from haechi.train.detector import Entry
 from haechi.train.error import TrainError
 from haechi.train.examples import FILE as EXAMPLES
@@ -180,6 +180,10 @@ def _further(
     if config.values.enabled:
         progress.stage("values")
         entry = values.learn(logs, material.format, material.templates, events.lines, config.values)
+        entries += [entry] if entry else []
+    if config.combos.enabled:
+        progress.stage("combinations")
+        entry = combos.learn(logs, material.format, material.templates, events.lines, config.combos)
         entries += [entry] if entry else []
     if config.mscred.enabled:
         from haechi.mscred.learn import learn as learn_mscred  # it stands on this package

@@ -1,0 +1,257 @@
+#include "detect/combos.h"
+
+#include "detect/batch.h"
+#include "detect/novelty.h"
+
+#include <haechi/hash.h>
+#include <haechi/pages.h>
+
+#include <stdlib.h>
+
+#define KNOWN_PLACES  16384 /* of each kind, eight bytes each */
+#define REPORTED_MAX  16384 /* pairs whose report is remembered */
+#define STATE_VERSION 1
+#define SHOWN_MAX     120 /* bytes of a name in the reason */
+
+typedef struct combos_state {
+    uint32_t worker, workers;
+    uint64_t *known[HX_COMBO_KINDS]; /* pairs that were looked up, and of which nothing is said */
+    hx_novelty reported;
+} combos_state;
+
+/* --- what is said ------------------------------------------------------------------------------
+ */
+
+typedef struct combo_words {
+    const char *kind, *first, *second; /* of the detail */
+    const char *never;                 /* %.*s: the first, then the second */
+    const char *of_first, *of_second;
+} combo_words;
+
+static const combo_words words[HX_COMBO_KINDS] = {
+    [HX_COMBO_HOST_PROCESS] = {"host_process", "host", "process",
+                               "The host %.*s was never seen with the process %.*s",
+                               "usual there are ", "it is usual on "},
+    [HX_COMBO_PROCESS_KEY] = {"process_key", "process", "template",
+                              "The process %.*s was never seen to say \"%.*s\"", "it usually says ",
+                              "usually that is said by "},
+};
+
+static int shown(const hx_combo_member *member)
+{
+    return (int)(member->len < SHOWN_MAX ? member->len : SHOWN_MAX);
+}
+
+static void list_usual(const hx_combo_member *member, hx_text *reason)
+{
+    for (uint32_t i = 0; i < member->usual_count; i++)
+        hx_text_printf(reason, "%s\"%.*s\"", i ? ", " : "", SHOWN_MAX, member->usual[i]);
+}
+
+static void put_member(const char *key, const hx_combo_member *member, hx_text *detail)
+{
+    hx_text_printf(detail, ", \"%s\": ", key);
+    hx_text_json_string(detail, hx_slice_make(member->name, member->len));
+    hx_text_printf(detail, ", \"%s_usual\": [", key);
+    for (uint32_t i = 0; i < member->usual_count; i++) {
+        hx_text_str(detail, i ? ", " : "");
+        hx_text_json_string(detail, hx_slice_str(member->usual[i]));
+    }
+    hx_text_str(detail, "]");
+}
+
+static void report_pair(hx_combo_kind kind, const hx_combo_member *first,
+                        const hx_combo_member *second, const hx_event *e, hx_reporter *reporter)
+{
+    const combo_words *w = &words[kind];
+    const hx_combo_member *less_sure = first->nats < second->nats ? first : second;
+    hx_text reason = {0}, detail = {0};
+
+    hx_text_printf(&reason, w->never, shown(first), first->name, shown(second), second->name);
+    hx_text_printf(&reason, "; %s", w->of_first);
+    list_usual(first, &reason);
+    hx_text_printf(&reason, ", and %s", w->of_second);
+    list_usual(second, &reason);
+    hx_text_str(&reason, ".");
+    hx_text_printf(&detail, "{\"pair\": \"%s\"", w->kind);
+    put_member(w->first, first, &detail);
+    put_member(w->second, second, &detail);
+    hx_text_str(&detail, "}");
+    reporter->report(
+        reporter, e, e->time_us,
+        &(hx_finding){.rule = "new_pair",
+                      .score = less_sure->nats,
+                      .limit = less_sure->limit,
+                      .evidence = less_sure->nats,
+                      .detail = hx_slice_make(detail.ptr, detail.failed ? 0 : detail.len),
+                      .reason = hx_slice_make(reason.ptr, reason.failed ? 0 : reason.len)});
+    hx_text_free(&reason);
+    hx_text_free(&detail);
+}
+
+/* --- an event ----------------------------------------------------------------------------------
+ */
+
+/* The upper half says whose it is, as for the process's lines. */
+static uint64_t id_of(hx_combo_kind kind, const hx_event *e, const hx_combo_member *first,
+                      const hx_combo_member *second)
+{
+    uint64_t h = hx_hash_u64(hx_hash_bytes(first->name, first->len, HX_HASH_SEED), kind);
+
+    h = hx_hash_bytes(second->name, second->len, h);
+    return (e->process & UINT64_C(0xffffffff00000000)) | (uint32_t)h;
+}
+
+/* False: of this pair nothing is to be said, now or ever. */
+static bool judge(const hx_combos_model *m, combos_state *s, hx_combo_kind kind, const hx_event *e,
+                  const hx_combo_member *first, const hx_combo_member *second,
+                  hx_reporter *reporter)
+{
+    uint64_t since;
+
+    if (!first || !second || hx_combo_seen(&m->set[kind], first, second))
+        return false;
+    if (hx_novelty_note(&s->reported, id_of(kind, e, first, second), e->time_us, m->repeat_us,
+                        &since))
+        report_pair(kind, first, second, e, reporter);
+    return true;
+}
+
+static inline uint64_t *known_place(const combos_state *s, hx_combo_kind kind, uint64_t h)
+{
+    return &s->known[kind][h & (KNOWN_PLACES - 1)];
+}
+
+static bool host_is_new(const hx_combos_model *m, combos_state *s, const hx_event *e,
+                        const char *buffer, hx_reporter *reporter)
+{
+    const hx_combo_set *set = &m->set[HX_COMBO_HOST_PROCESS];
+    hx_slice host = hx_slice_make(buffer + e->host_at, e->host_len);
+    hx_slice process = hx_slice_make(buffer + e->process_at, e->process_len);
+
+    return judge(
+        m, s, HX_COMBO_HOST_PROCESS, e,
+        hx_combo_by_name(&set->first, host, hx_hash_bytes(host.ptr, host.len, HX_HASH_SEED)),
+        hx_combo_by_name(&set->second, process, e->process), reporter);
+}
+
+static bool key_is_new(const hx_combos_model *m, combos_state *s, const hx_event *e,
+                       const char *buffer, hx_reporter *reporter)
+{
+    const hx_combo_set *set = &m->set[HX_COMBO_PROCESS_KEY];
+    hx_slice process = hx_slice_make(buffer + e->process_at, e->process_len);
+
+    return judge(m, s, HX_COMBO_PROCESS_KEY, e, hx_combo_by_name(&set->first, process, e->process),
+                 hx_combo_by_key(&set->second, e->key), reporter);
+}
+
+/* Both pairs hold the process, so whoever owns that owns them. A line raises one alert: what is new
+ * of its second pair is said with the next one. */
+static void combos_lines(const void *model, void *state, const hx_event *events, uint32_t count,
+                         const char *buffer, hx_reporter *reporter)
+{
+    const hx_combos_model *m = model;
+    combos_state *s = state;
+
+    for (uint32_t i = 0; i < count; i++) {
+        const hx_event *e = &events[i];
+        uint64_t with_host, with_key, *place;
+
+        if (!e->process_len || !e->first_of_line ||
+            (s->workers > 1 && hx_batch_owner(e->process, s->workers) != s->worker))
+            continue;
+        with_host = hx_hash_u64(e->process, e->host);
+        place = known_place(s, HX_COMBO_HOST_PROCESS, with_host);
+        if (*place != with_host && e->host_len) {
+            if (host_is_new(m, s, e, buffer, reporter))
+                continue;
+            *place = with_host;
+        }
+        with_key = hx_hash_u64(e->process, e->key);
+        place = known_place(s, HX_COMBO_PROCESS_KEY, with_key);
+        if (*place != with_key && !key_is_new(m, s, e, buffer, reporter))
+            *place = with_key;
+    }
+}
+
+/* --- state -------------------------------------------------------------------------------------
+ */
+
+static void combos_close(void *state)
+{
+    combos_state *s = state;
+
+    for (uint32_t k = 0; k < HX_COMBO_KINDS; k++)
+        if (s->known[k])
+            hx_pages_unmap(s->known[k], KNOWN_PLACES * sizeof *s->known[k]);
+    hx_novelty_free(&s->reported);
+    free(s);
+}
+
+static int combos_open(const void *model, uint32_t worker, uint32_t workers, void **state)
+{
+    combos_state *s = calloc(1, sizeof *s);
+    int rc;
+
+    (void)model;
+    if (!s)
+        return HX_ENOMEM;
+    s->worker = worker;
+    s->workers = workers;
+    rc = hx_novelty_init(&s->reported, REPORTED_MAX);
+    for (uint32_t k = 0; k < HX_COMBO_KINDS; k++) {
+        s->known[k] = hx_pages_map(KNOWN_PLACES * sizeof *s->known[k]);
+        if (!s->known[k])
+            rc = HX_ENOMEM;
+    }
+    if (rc) {
+        combos_close(s);
+        return rc;
+    }
+    *state = s;
+    return 0;
+}
+
+static void combos_save(const void *state, hx_text *out)
+{
+    const combos_state *s = state;
+    const uint32_t version = STATE_VERSION;
+
+    hx_text_bytes(out, &version, sizeof version);
+    for (uint32_t i = 0; i <= s->reported.mask + 1; i++)
+        if (s->reported.entries[i].id)
+            hx_text_bytes(out, &s->reported.entries[i], sizeof s->reported.entries[i]);
+}
+
+static int combos_restore(const void *model, void *state, const char *bytes, size_t len)
+{
+    combos_state *s = state;
+    uint32_t version = 0;
+
+    (void)model;
+    if (len >= sizeof version)
+        memcpy(&version, bytes, sizeof version);
+    if (version != STATE_VERSION || (len - sizeof version) % sizeof(hx_novelty_entry))
+        return HX_EMALFORMED;
+    for (size_t at = sizeof version; at < len; at += sizeof(hx_novelty_entry)) {
+        hx_novelty_entry entry;
+
+        memcpy(&entry, bytes + at, sizeof entry);
+        if (entry.id && hx_batch_owner(entry.id, s->workers) == s->worker)
+            hx_novelty_restore(&s->reported, entry);
+    }
+    return 0;
+}
+
+const hx_detector hx_combos_detector = {
+    .name = "combos",
+    .wants_hosts = true,
+    .wants_processes = true,
+    .load = hx_combos_load,
+    .unload = hx_combos_unload,
+    .open = combos_open,
+    .close = combos_close,
+    .lines = combos_lines,
+    .save = combos_save,
+    .restore = combos_restore,
+};
