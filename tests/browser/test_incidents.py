@@ -171,7 +171,8 @@ def test_an_alert_is_explained(open_board: Open, room: Room) -> None:
     board = open_board(path="/#detect")
     board.live()
     page = board.page
-    page.locator(".alert-row", has_text="web1 2").first.click()
+    page.fill("[name=session]", "web1 2")
+    page.locator(".alert-row").first.click()
     panel = page.locator(".alert-detail:not(.incident-detail)")
     panel.get_by_role("button", name=EN["explain"], exact=True).click()
     expect(panel.locator(".explained-lines .is-it")).to_have_count(1)
@@ -179,14 +180,13 @@ def test_an_alert_is_explained(open_board: Open, room: Room) -> None:
     expect(panel.locator(".explained-similar [data-mark='missing']").first).to_contain_text("read block")
     expect(panel.locator(".explained")).to_contain_text("50 times in training")
     assert board.overflow() == 0
-    page.locator(".alert-row").nth(0).click()
-    page.keyboard.press("j")
 
 
 def test_what_cannot_be_explained_is_said(open_board: Open, room: Room) -> None:
     board = open_board(path="/#detect", expected=("409",))
     board.live()
     page = board.page
-    page.locator(".alert-row", has_text="h8").first.click()
+    page.fill("[name=session]", "h8")
+    page.locator(".alert-row").first.click()
     page.locator('[data-act="explain"]').click()
     expect(page.locator(".explained")).to_contain_text("cannot be read again")

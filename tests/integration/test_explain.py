@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from haechi.bundle.store import Bundle, entry_of, write
+from haechi.bundle.store import EXAMPLES, Bundle, entry_of, write
 from haechi.cli.main import main
 from haechi.corpus.sessions import Sessions
 from haechi.corpus.vocabulary import Vocabulary
@@ -17,7 +17,6 @@ from haechi.explain.explanation import Bounds, explain
 from haechi.explain.view import text_of
 from haechi.train.counts import CountsDetector
 from haechi.train.evidence import Evidence
-from haechi.train.examples import FILE as EXAMPLES
 from haechi.train.examples import SESSIONS_MAX, examples
 from tests.integration.engine_room import IDLE_S, Judged, judge, log_line, make_bundle, need_engine
 from tests.integration.serve_room import serving, until

@@ -16,6 +16,7 @@ from haechi.bundle.manifest import FileEntry, Manifest
 
 MANIFEST = "manifest.json"
 TEMPLATES = "templates.json"
+EXAMPLES = "examples.json"  # for people: no detector reads it
 LATEST = "latest"
 MAX_MANIFEST_BYTES = 16 << 20
 DIGEST_DIGITS = 16

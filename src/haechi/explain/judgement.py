@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from haechi.bundle.answers import BATCH, UNITS, Model, entropy, quantise
 from haechi.bundle.manifest import DeepLog
-from haechi.bundle.store import Bundle
+from haechi.bundle.store import EXAMPLES, Bundle
 from haechi.corpus.vocabulary import NO_TEMPLATE, Vocabulary
-from haechi.train.examples import FILE as EXAMPLES
-from haechi.train.score import BATCH, UNITS, Model, entropy, quantise
 
 EXPECTED_MAX = 3
 _CANDIDATES = 8  # examples with the nearest counts, whose order is compared

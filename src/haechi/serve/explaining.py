@@ -19,7 +19,7 @@ ANSWER_S = 25.0
 AT_ONCE = 2
 REACH_MB = 2  # of the log around the line, each way
 ANSWER_BYTES = 16 << 20
-_PROGRAM = "import os, sys; os.nice(10); from haechi.cli.main import main; sys.exit(main(sys.argv[1:]))"
+_PROGRAM = "import sys; from haechi.cli.main import main; sys.exit(main(sys.argv[1:]))"
 
 
 class Explainer:

@@ -6,9 +6,10 @@ import json
 
 import numpy as np
 
+from haechi.bundle.store import EXAMPLES
 from haechi.corpus.sessions import Sessions
 
-FILE = "examples.json"
+FILE = EXAMPLES
 SESSIONS_MAX = 200
 EVENTS_MAX = 256  # of a session that is kept
 
