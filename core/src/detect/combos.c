@@ -64,7 +64,7 @@ static void report_pair(hx_combo_kind kind, const hx_combo_member *first,
                         const hx_combo_member *second, const hx_event *e, hx_reporter *reporter)
 {
     const combo_words *w = &words[kind];
-    const hx_combo_member *less_sure = first->nats < second->nats ? first : second;
+    const hx_combo_member *sure = first->nats > second->nats ? first : second;
     hx_text reason = {0}, detail = {0};
 
     hx_text_printf(&reason, w->never, shown(first), first->name, shown(second), second->name);
@@ -80,9 +80,9 @@ static void report_pair(hx_combo_kind kind, const hx_combo_member *first,
     reporter->report(
         reporter, e, e->time_us,
         &(hx_finding){.rule = "new_pair",
-                      .score = less_sure->nats,
-                      .limit = less_sure->limit,
-                      .evidence = less_sure->nats,
+                      .score = sure->nats,
+                      .limit = sure->limit,
+                      .evidence = sure->nats,
                       .detail = hx_slice_make(detail.ptr, detail.failed ? 0 : detail.len),
                       .reason = hx_slice_make(reason.ptr, reason.failed ? 0 : reason.len)});
     hx_text_free(&reason);
@@ -109,7 +109,8 @@ static bool judge(const hx_combos_model *m, combos_state *s, hx_combo_kind kind,
 {
     uint64_t since;
 
-    if (!first || !second || hx_combo_seen(&m->set[kind], first, second))
+    if (!first || !second || !(first->settled || second->settled) ||
+        hx_combo_seen(&m->set[kind], first, second))
         return false;
     if (hx_novelty_note(&s->reported, id_of(kind, e, first, second), e->time_us, m->repeat_us,
                         &since))

@@ -2,9 +2,9 @@
  * known; a kind of event from a process that never said it, though it says much.
  *
  * Training (src/haechi/train/combos.py) lists members: hosts, processes and log keys that were seen
- * often, always with the same partners, so that a partner they were not seen with is improbable. A
- * pair is reported where both sides are members and training never saw them together; of what is no
- * member nothing is said. */
+ * often. Settled are those that were always seen with the same partners, so that another one is
+ * improbable. A pair is reported where both sides are members, at least one of them settled, and
+ * training never saw them together; of what is no member nothing is said. */
 #ifndef HAECHI_DETECT_COMBOS_H
 #define HAECHI_DETECT_COMBOS_H
 
@@ -23,7 +23,8 @@ typedef struct hx_combo_member {
     uint32_t len;
     uint32_t usual_count;
     const char *usual[HX_COMBO_USUAL_MAX]; /* what it was seen with most often */
-    double nats, limit; /* how improbable another partner is; what that had to be at least */
+    bool settled;
+    double nats, limit; /* then: how improbable another partner is; what that had to be at least */
 } hx_combo_member;
 
 typedef struct hx_combo_side {

@@ -71,24 +71,34 @@ static const char *name_of(const cJSON *item, const hx_bundle *bundle, bool of_k
     return name && *name ? name : NULL;
 }
 
-static int read_member(const cJSON *item, const hx_bundle *bundle, bool of_keys, hx_combo_member *m)
+/* Neither number: not settled. */
+static int read_numbers(const cJSON *item, hx_combo_member *m)
 {
     const cJSON *nats = cJSON_GetObjectItemCaseSensitive(item, "nats");
     const cJSON *limit = cJSON_GetObjectItemCaseSensitive(item, "limit");
+
+    if (!nats && !limit)
+        return 0;
+    if (!cJSON_IsNumber(nats) || !cJSON_IsNumber(limit) || !(limit->valuedouble >= 0) ||
+        !(nats->valuedouble >= limit->valuedouble) || !isfinite(nats->valuedouble))
+        return HX_EMALFORMED;
+    m->settled = true;
+    m->nats = nats->valuedouble;
+    m->limit = limit->valuedouble;
+    return 0;
+}
+
+static int read_member(const cJSON *item, const hx_bundle *bundle, bool of_keys, hx_combo_member *m)
+{
     const cJSON *usual = cJSON_GetObjectItemCaseSensitive(item, "usual"), *one;
 
     m->name = name_of(cJSON_GetObjectItemCaseSensitive(item, "name"), bundle, of_keys);
-    if (!m->name || !cJSON_IsNumber(nats) || !cJSON_IsNumber(limit) || !(limit->valuedouble >= 0) ||
-        !(nats->valuedouble >= limit->valuedouble) || !isfinite(nats->valuedouble) ||
-        !cJSON_IsArray(usual))
+    if (!m->name || read_numbers(item, m) || !cJSON_IsArray(usual))
         return HX_EMALFORMED;
     m->len = (uint32_t)strlen(m->name);
-    m->nats = nats->valuedouble;
-    m->limit = limit->valuedouble;
     cJSON_ArrayForEach(one, usual)
     {
-        const char *name =
-            cJSON_IsNumber(one) ? name_of(one, bundle, true) : name_of(one, bundle, false);
+        const char *name = name_of(one, bundle, cJSON_IsNumber(one));
 
         if (!name || m->usual_count == HX_COMBO_USUAL_MAX)
             return HX_EMALFORMED;
@@ -208,11 +218,12 @@ static int read_sets(const char *file, hx_combos_model *m, hx_error *err)
         if (rc == HX_ENOMEM)
             return hx_error_set(err, rc, "bundle: %s: out of memory", file);
         if (rc)
-            return hx_error_set(err, rc,
-                                "bundle: %s: set %u is not a kind (\"host_process\" or "
-                                "\"process_key\", once), members with a name, nats of at least "
-                                "their limit and at most %d usual, and pairs of places of them",
-                                file, n, HX_COMBO_USUAL_MAX);
+            return hx_error_set(
+                err, rc,
+                "bundle: %s: set %u is not a kind (\"host_process\" or "
+                "\"process_key\", once), members with a name, nats, if any, of at least "
+                "their limit and at most %d usual, and pairs of places of them",
+                file, n, HX_COMBO_USUAL_MAX);
         n++;
     }
     return 0;

@@ -1,15 +1,15 @@
 """combos: what belongs together, from normal logs alone.
 
 A line shows two pairs: its host and its process, its process and its log key. Each side of a pair is a
-member: a host, say, with the processes that were seen there, its partners. A member is settled where it was
-seen often, and where a partner that it was not seen with is improbable. The share of its lines that would
+member: a host, say, with the processes that were seen there, its partners. A member that was seen often is
+settled where a partner that it was not seen with is improbable. The share of its lines that would
 show one is estimated twice, as for the detector of values: by the share of partners seen once (Good,
 Biometrika 40, 1953), and by the chance to have missed one as rare as those that were seen, the sum of n
 exp(-n). Counted are blocks of lines, not lines, because what is said often at one time is no better known.
 
 The budget is shared by all that were seen often enough. What settles only by chance is found by halves:
-learned from each half of the logs, members are tried on the other one, and those of a new pair are left
-out. Where they are more than a few, the pairs of this kind are no set at all, and nothing is said of them.
+learned from each half of the logs, members are tried on the other one, and those of a new pair do not count
+as settled. Where they are more than a few, no member of this kind of pairs does, and nothing is said of it.
 """
 
 from __future__ import annotations
@@ -61,11 +61,18 @@ class Seen:
 
 @dataclass(frozen=True)
 class Member:
-    """One side of pairs. nats: how improbable a further partner is; limit: what that had to be."""
+    """One side of pairs. nats: how improbable a further partner is; limit: what that had to be.
 
-    nats: float
-    limit: float
+    None: it is not settled.
+    """
+
     usual: tuple[Name, ...]
+    nats: float | None = None
+    limit: float | None = None
+
+    @property
+    def settled(self) -> bool:
+        return self.nats is not None
 
 
 Members = tuple[dict[Name, Member], dict[Name, Member]]  # of the first side, of the second
@@ -82,13 +89,13 @@ def learn(
         kept, said = settle(first, second, lines, config)
         pairs = [pair for pair in (first | second).lines if pair[0] in kept[0] and pair[1] in kept[1]]
         validation[kind] = said | {"pairs": len(pairs)}
-        if pairs and len(pairs) <= config.max_pairs:
+        if said["settled"] and 0 < len(pairs) <= config.max_pairs and _can_differ(kept, pairs):
             sets.append({"kind": kind, **_section(kept, pairs)})
-    if not any(_can_differ(one) for one in sets):
+    if not sets:
         return None
     validation |= {"lines": lines, "budget": config.budget}
     section = {"name": NAME, "file": FILE, "repeat_s": config.repeat_s, "validation": validation}
-    return Entry(section, {FILE: document([one for one in sets if _can_differ(one)])})
+    return Entry(section, {FILE: document(sets)})
 
 
 def document(sets: Sequence[Mapping[str, Any]]) -> bytes:
@@ -114,49 +121,49 @@ def settle(first: Seen, second: Seen, lines: int, config: CombosConfig) -> tuple
     tried = [members(learned, lines, least, config.budget) for learned in (first, second)]
     fired: tuple[set[Name], set[Name]] = (set(), set())
     for known, learned, other in zip(tried, (first, second), (second, first), strict=True):
-        for a, b in other.lines:
-            if a in known[0] and b in known[1] and (a, b) not in learned.lines:
-                fired[0].add(a)
-                fired[1].add(b)
-    proposed = members(first | second, lines, config.observations, config.budget)
-    kept: Members = ({}, {})
-    most = max(sum(map(len, known)) for known in tried)
-    if sum(map(len, fired)) <= _FIRED_MOST * most:
-        for side in (0, 1):
-            kept[side].update((n, one) for n, one in proposed[side].items() if n not in fired[side])
-    said = {
-        "proposed": sum(map(len, proposed)),
-        "fired": sum(map(len, fired)),
-        "members": sum(map(len, kept)),
-    }
-    return kept, said
+        for pair in other.lines:
+            if pair in learned.lines or any(pair[side] not in known[side] for side in (0, 1)):
+                continue
+            for side in (0, 1):
+                if known[side][pair[side]].settled:
+                    fired[side].add(pair[side])
+    kept = members(first | second, lines, config.observations, config.budget)
+    said = {"members": sum(map(len, kept)), "proposed": _settled_of(kept), "fired": sum(map(len, fired))}
+    too_many = said["fired"] > _FIRED_MOST * max(map(_settled_of, tried))
+    for side in (0, 1):
+        for name, one in kept[side].items():
+            if too_many or name in fired[side]:
+                kept[side][name] = Member(one.usual)
+    return kept, said | {"settled": _settled_of(kept)}
 
 
 def members(seen: Seen, lines: int, least: int, budget: float) -> Members:
-    """Those of each side that were seen so often, and whose partners are settled."""
+    """Those of each side that were seen so often, and whether they are settled."""
     partners: tuple[dict[Name, list[Pair]], dict[Name, list[Pair]]] = (defaultdict(list), defaultdict(list))
-    for pair in seen.lines:
+    count: tuple[Counter[Name], Counter[Name]] = (Counter(), Counter())
+    for pair, n in seen.lines.items():
         for side in (0, 1):
             partners[side][pair[side]].append(pair)
-    often = [
-        {name: pairs for name, pairs in one.items() if sum(seen.lines[pair] for pair in pairs) >= least}
-        for one in partners
-    ]
+            count[side][pair[side]] += n
+    often = [[name for name, n in one.items() if n >= least] for one in count]
     allowed = budget * lines / max(sum(map(len, often)), 1)
     found: Members = ({}, {})
     for side in (0, 1):
-        for name, pairs in often[side].items():
-            count = sum(seen.lines[pair] for pair in pairs)
-            nats = settled([seen.blocks[pair] for pair in pairs], count, allowed)
-            if nats is not None:
-                best = sorted(pairs, key=lambda pair: (-seen.lines[pair], str(pair)))[:_USUAL]
-                limit = max(math.log(count / allowed), 0.0)
-                usual = tuple(pair[1 - side] for pair in best)
-                found[side][name] = Member(max(nats, limit), limit, usual)
+        for name in often[side]:
+            pairs, n = partners[side][name], count[side][name]
+            best = sorted(pairs, key=lambda pair: (-seen.lines[pair], str(pair)))[:_USUAL]
+            usual = tuple(pair[1 - side] for pair in best)
+            nats = improbability([seen.blocks[pair] for pair in pairs], n, allowed)
+            limit = max(math.log(n / allowed), 0.0)
+            found[side][name] = Member(usual) if nats is None else Member(usual, max(nats, limit), limit)
     return found
 
 
-def settled(blocks: Sequence[int], count: int, allowed: float) -> float | None:
+def _settled_of(known: Members) -> int:
+    return sum(one.settled for side in known for one in side.values())
+
+
+def improbability(blocks: Sequence[int], count: int, allowed: float) -> float | None:
     """How improbable it is that a line shows a partner that is not among these, in nats; None where more than
     `allowed` may be expected in so many lines again.
 
@@ -192,28 +199,24 @@ def _text(name: bytes) -> str | None:
         return None
 
 
-def _can_differ(one: Mapping[str, Any]) -> bool:
+def _can_differ(kept: Members, pairs: Sequence[Pair]) -> bool:
     """Whether there is a pair that is not known."""
-    return len(one["pairs"]) // 2 < len(one["first"]) * len(one["second"])
+    return len(pairs) < len(kept[0]) * len(kept[1])
 
 
 def _section(kept: Members, pairs: Sequence[Pair]) -> dict[str, Any]:
     listed = [sorted(side, key=lambda name: (str(type(name)), name)) for side in kept]
     place = [{name: i for i, name in enumerate(side)} for side in listed]
-    sides = [
-        [
-            {
-                "name": name,
-                "nats": round(kept[side][name].nats, 3),
-                "limit": round(kept[side][name].limit, 3),
-                "usual": list(kept[side][name].usual),
-            }
-            for name in listed[side]
-        ]
-        for side in (0, 1)
-    ]
+    first, second = ([_shown(name, kept[side][name]) for name in listed[side]] for side in (0, 1))
     placed = sorted((place[0][a], place[1][b]) for a, b in pairs)
-    return {"first": sides[0], "second": sides[1], "pairs": [i for pair in placed for i in pair]}
+    return {"first": first, "second": second, "pairs": [i for pair in placed for i in pair]}
+
+
+def _shown(name: Name, one: Member) -> dict[str, Any]:
+    shown: dict[str, Any] = {"name": name, "usual": list(one.usual)}
+    if one.nats is not None and one.limit is not None:
+        shown |= {"nats": round(one.nats, 3), "limit": round(one.limit, 3)}
+    return shown
 
 
 def _lines(logs: Sequence[Path], format_spec: str, matcher: _core.Matcher) -> Iterator[Line]:
