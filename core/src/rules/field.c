@@ -153,10 +153,32 @@ static int fit_scratch(hx_rules *rules, const hs_database_t *database, hx_error 
 typedef struct field_work {
     hx_rules *rules;
     uint32_t field;
-    expressions near, far, exact, far_exact, blind, block;
+    expressions near, far, exact, far_exact, blind, block, settled, told[HX_GATES];
     uint32_t block_size;
     bool *given_up; /* by pattern: its widened form was refused */
 } field_work;
+
+/* True where the pattern is behind a gate, and so nowhere else. */
+static bool sort_gated(field_work *w, uint32_t id, hx_slice own, const hx_widening *near)
+{
+    hx_pattern *p = &w->rules->book.patterns[id];
+    hx_field *f = &w->rules->fields[w->field];
+    const bool told = near->kind == HX_WIDEN_WIDER;
+
+    p->gate = HX_GATE_NONE;
+    if (near->kind == HX_WIDEN_UNKNOWN)
+        return false;
+    p->gate = (uint8_t)hx_gate_find(w->rules->hs, own.ptr,
+                                    FLAGS | (p->nocase ? HS_FLAG_CASELESS : 0), near, &p->least);
+    if (p->gate == HX_GATE_NONE)
+        return false;
+    p->far = p->digits = false;
+    p->checked = !told;
+    add(told ? &w->told[p->gate] : &w->settled, p, id, own);
+    if (told && p->least < f->told_least[p->gate])
+        f->told_least[p->gate] = p->least;
+    return true;
+}
 
 static void sort_pattern(field_work *w, uint32_t id)
 {
@@ -166,9 +188,20 @@ static void sort_pattern(field_work *w, uint32_t id)
     hx_slice text;
 
     write_expression(p, &own);
-    text = hx_slice_make(own.ptr, own.len);
+    hx_text_bytes(&own, "", 1);
+    if (own.failed) {
+        w->near.failed = true;
+        hx_text_free(&own);
+        return;
+    }
+    text = hx_slice_make(own.ptr, own.len - 1);
     if (!w->given_up[id])
         hx_widen(text, &digits, &near);
+    if (sort_gated(w, id, text, &near)) {
+        hx_text_free(&own);
+        hx_text_free(&near.text);
+        return;
+    }
     if (near.kind != HX_WIDEN_UNKNOWN && p->op == HX_OP_REGEX && !near.has_word)
         hx_widen(text, &word_bytes, &far);
     p->far = far.kind != HX_WIDEN_UNKNOWN;
@@ -184,7 +217,6 @@ static void sort_pattern(field_work *w, uint32_t id)
         add(&w->exact, p, id, text);
     if (p->far && p->checked && !p->digits)
         add(&w->far_exact, p, id, text);
-    w->near.failed |= own.failed;
     hx_text_free(&own);
     hx_text_free(&near.text);
     hx_text_free(&far.text);
@@ -194,6 +226,8 @@ static void sort_patterns(field_work *w)
 {
     const hx_book *book = &w->rules->book;
 
+    for (int gate = 0; gate < HX_GATES; gate++)
+        w->rules->fields[w->field].told_least[gate] = UINT32_MAX;
     for (uint32_t id = 0; id < book->pattern_count; id++)
         if (book->patterns[id].field == w->field)
             sort_pattern(w, id);
@@ -260,6 +294,9 @@ static void free_lists(field_work *w)
     expressions_free(&w->exact);
     expressions_free(&w->far_exact);
     expressions_free(&w->blind);
+    expressions_free(&w->settled);
+    for (int gate = 0; gate < HX_GATES; gate++)
+        expressions_free(&w->told[gate]);
 }
 
 /* Near and far ones. A widened pattern may be more than Hyperscan takes where the pattern is not:
@@ -282,6 +319,29 @@ static int compile_forms(field_work *w, hx_field *f, bool *again, hx_error *err)
     return rc;
 }
 
+static int compile_gated(field_work *w, hx_field *f, hx_error *err)
+{
+    hx_rules *rules = w->rules;
+    int rc = compile(rules, &w->settled, &f->settled, NULL, err);
+
+    for (int gate = 0; gate < HX_GATES && !rc; gate++) {
+        rc = compile(rules, &w->told[gate], &f->told[gate], NULL, err);
+        if (!rc)
+            rc = fit_scratch(rules, f->told[gate], err);
+        f->gated |= f->told[gate] != NULL;
+    }
+    f->gated |= w->settled.count > 0;
+    if (rc || !w->settled.count)
+        return rc;
+    f->settled_ids = calloc(w->settled.count, sizeof *f->settled_ids);
+    if (!f->settled_ids)
+        return hx_error_set(err, HX_ENOMEM, "%s: out of memory", rules->name);
+    f->settled_count = w->settled.count;
+    for (uint32_t i = 0; i < f->settled_count; i++)
+        f->settled_ids[i] = w->settled.ids[i];
+    return fit_scratch(rules, f->settled, err);
+}
+
 static int compile_field(field_work *w, hx_field *f, hx_error *err)
 {
     hx_rules *rules = w->rules;
@@ -300,10 +360,13 @@ static int compile_field(field_work *w, hx_field *f, hx_error *err)
     if (!rc)
         rc = compile(rules, &w->blind, &f->blind, NULL, err);
     if (!rc)
+        rc = compile_gated(w, f, err);
+    if (!rc)
         rc = compile_blocks(w, is_checked, false, err);
     if (!rc)
         rc = compile_blocks(w, has_hint, true, err);
-    f->used = w->near.count + w->far.count + w->blind.count > 0;
+    f->remembers = f->near || f->far || f->gated;
+    f->used = f->remembers || f->blind;
     f->has_far = f->far != NULL;
     free_lists(w);
     expressions_free(&w->block);

@@ -30,6 +30,7 @@ static void open_library(void)
         return;
     }
     look_up(library, "hs_compile_multi", &found.compile_multi);
+    look_up(library, "hs_expression_info", &found.expression_info);
     look_up(library, "hs_free_compile_error", &found.free_compile_error);
     look_up(library, "hs_free_database", &found.free_database);
     look_up(library, "hs_alloc_scratch", &found.alloc_scratch);

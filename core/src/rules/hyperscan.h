@@ -26,6 +26,11 @@ typedef struct hs_compile_error {
     int expression; /* whose fault it is; negative: nobody's */
 } hs_compile_error_t;
 
+typedef struct hs_expr_info {
+    unsigned int min_width, max_width; /* bytes of a match */
+    char unordered_matches, matches_at_eod, matches_only_at_eod;
+} hs_expr_info_t;
+
 typedef int (*hs_match_fn)(unsigned int id, unsigned long long from, unsigned long long to,
                            unsigned int flags, void *context);
 
@@ -33,6 +38,8 @@ typedef struct hx_hyperscan {
     int (*compile_multi)(const char *const *expressions, const unsigned int *flags,
                          const unsigned int *ids, unsigned int count, unsigned int mode,
                          const void *platform, hs_database_t **out, hs_compile_error_t **error);
+    int (*expression_info)(const char *expression, unsigned int flags, hs_expr_info_t **info,
+                           hs_compile_error_t **error); /* info: to be freed with free */
     int (*free_compile_error)(hs_compile_error_t *error);
     int (*free_database)(hs_database_t *database);
     int (*alloc_scratch)(const hs_database_t *database, hs_scratch_t **scratch);

@@ -2,6 +2,7 @@
 #ifndef HAECHI_RULES_ROOM_H
 #define HAECHI_RULES_ROOM_H
 
+#include "rules/gate.h"
 #include "rules/hyperscan.h"
 #include "template/forms.h"
 
@@ -53,6 +54,8 @@ typedef struct hx_pattern {
     bool far;       /* looked for in far forms: it has no word to begin a search with */
     bool checked;   /* a hit of the widened one says little: the pattern itself is searched then */
     bool digits;    /* tells one digit from another: what a form says is only that it may hit */
+    uint8_t gate;   /* hx_gate */
+    uint32_t least; /* bytes of its gate in a row that a text must have */
     uint32_t block; /* in which it is searched exactly */
     uint32_t hint;  /* of far ones that tell digits apart: in which it is with any digits */
 } hx_pattern;
@@ -103,7 +106,16 @@ typedef struct hx_field {
     hs_database_t *far;       /* the same of patterns without a word, widened further */
     hs_database_t *exact;     /* those of near that tell digits apart, as they are */
     hs_database_t *far_exact; /* those of far that tell no digits apart, as they are */
-    hs_database_t *blind;     /* what no form tells anything of: searched in every text */
+    /* Of patterns behind gates, as they are: those that tell digits apart, by gate, searched in
+     * every text that passes; and the others, once for a form. */
+    hs_database_t *told[HX_GATES];
+    uint32_t told_least[HX_GATES]; /* of its patterns' */
+    hs_database_t *settled;
+    uint32_t *settled_ids;
+    uint32_t settled_count;
+    bool gated;           /* some are */
+    bool remembers;       /* something is told by a form */
+    hs_database_t *blind; /* what no form tells anything of: searched in every text */
 } hx_field;
 
 /* Patterns that are searched exactly, few at a time, where only few of them may hit. */

@@ -12,6 +12,8 @@
 #define LISTS_PLACES (1u << 14)
 /* With more patterns of a field to look at exactly, all of them are searched at once. */
 #define CHECKS_ALONE 4
+/* Among what is to be looked at exactly: all patterns behind a gate. */
+#define GATE_ID UINT32_C(0x80000000)
 
 /* A list: how many have hit, how many may have, and they. List 0: none. */
 enum { LIST_HITS, LIST_CHECKS, LIST_IDS };
@@ -49,7 +51,7 @@ static int make_forms(hx_rule_seat *s)
     for (uint32_t f = 0; f < HX_RULE_TEXTS; f++) {
         const hx_field *field = &s->rules->fields[f];
 
-        if (field->near || field->far)
+        if (field->remembers)
             rc |= hx_forms_init(&s->fields[f].near);
         if (field->far)
             rc |= hx_forms_init(&s->fields[f].far);
@@ -70,8 +72,8 @@ int hx_rule_seat_create(const hx_rules *rules, hx_rule_seat **out, hx_error *err
         s->lists_end = LIST_IDS; /* behind list 0 */
         s->places = calloc(LISTS_PLACES, sizeof *s->places);
         s->found = calloc(patterns + 1, sizeof *s->found);
-        s->fresh = calloc(patterns + LIST_IDS, sizeof *s->fresh);
-        s->maybe = calloc(patterns + 1, sizeof *s->maybe);
+        s->fresh = calloc(patterns + HX_GATES + LIST_IDS, sizeof *s->fresh);
+        s->maybe = calloc(patterns + HX_GATES, sizeof *s->maybe);
         s->bits = calloc(patterns / 64 + 1, sizeof *s->bits);
         s->marked = calloc(patterns + 1, sizeof *s->marked);
         s->looked_at = calloc(count + 1, sizeof *s->looked_at);
@@ -283,6 +285,44 @@ static uint32_t settle_far(hx_rule_seat *s, hx_rule_field field, uint32_t count,
     return checks;
 }
 
+/* Behind the hits of fresh: patterns behind gates that hit. Behind the first checks of maybe: gates
+ * that the text passes; how many there are in maybe then. */
+static uint32_t pass_gates(hx_rule_seat *s, hx_rule_field field, uint32_t checks, hx_slice text)
+{
+    const hx_field *f = &s->rules->fields[field];
+    const hx_pattern *patterns = s->rules->book.patterns;
+    uint32_t runs[HX_GATES], *hits = &s->fresh[LIST_HITS], open = 0;
+
+    if (!f->gated)
+        return checks;
+    hx_gate_runs(text, runs);
+    for (uint32_t gate = 0; gate < HX_GATES; gate++)
+        if (f->told[gate] && runs[gate] >= f->told_least[gate])
+            s->maybe[checks++] = GATE_ID + gate;
+    for (uint32_t i = 0; i < f->settled_count && open <= CHECKS_ALONE; i++) {
+        const hx_pattern *p = &patterns[f->settled_ids[i]];
+
+        open += runs[p->gate] >= p->least;
+    }
+    if (open > CHECKS_ALONE) {
+        search(s, f->settled, text);
+        memcpy(s->fresh + LIST_IDS + *hits, s->found, s->found_count * sizeof *s->found);
+        *hits += s->found_count;
+        return checks;
+    }
+    for (uint32_t i = 0; i < f->settled_count && open; i++) {
+        const uint32_t id = f->settled_ids[i];
+        const hx_pattern *p = &patterns[id];
+
+        if (runs[p->gate] < p->least)
+            continue;
+        open--;
+        if (is_there(s, p->block, id, text))
+            s->fresh[LIST_IDS + (*hits)++] = id;
+    }
+    return checks;
+}
+
 /* Into fresh: what the text's form tells. Hits come first, then what is to be looked at exactly. */
 static void learn(hx_rule_seat *s, hx_rule_field field, hx_slice text)
 {
@@ -293,6 +333,7 @@ static void learn(hx_rule_seat *s, hx_rule_field field, hx_slice text)
 
     s->fresh[LIST_HITS] = 0;
     checks = settle_far(s, field, far, text);
+    checks = pass_gates(s, field, checks, text);
     hits = s->fresh[LIST_HITS];
     search(s, f->near, text);
     for (uint32_t i = 0; i < s->found_count; i++) {
@@ -324,8 +365,14 @@ static void check(hx_rule_seat *s, hx_rule_field field, const uint32_t *ids, uin
         mark_found(s);
     }
     for (uint32_t i = 0; i < count; i++) {
-        const hx_pattern *p = &patterns[ids[i]];
+        const hx_pattern *p;
 
+        if (ids[i] >= GATE_ID) {
+            search(s, s->rules->fields[field].told[ids[i] - GATE_ID], text);
+            mark_found(s);
+            continue;
+        }
+        p = &patterns[ids[i]];
         if ((at_once && !p->far) || p->block == done)
             continue;
         done = p->block;
@@ -347,7 +394,7 @@ static void take_text(hx_rule_seat *s, hx_rule_field field, hx_slice text, hx_ru
         if (!number && !f->blind)
             return;
         list = s->lists + number;
-    } else if (f->near || f->far) {
+    } else if (f->remembers) {
         learn(s, field, text);
         if (place.form && (number = keep_list(s)) != UINT32_MAX)
             hx_form_keep(place, text, number);

@@ -56,6 +56,18 @@ static void unite(hx_byte_set *set, const hx_byte_set *other)
 
 typedef enum overlap { NONE, SOME, ALL } overlap;
 
+static void use_all(walk *w)
+{
+    memset(&w->out->uses, 0xff, sizeof w->out->uses);
+}
+
+static void use_class(walk *w, hx_byte_set set, bool negated)
+{
+    if (negated)
+        invert(&set);
+    unite(&w->out->uses, &set);
+}
+
 static overlap overlap_of(const hx_byte_set *have, const hx_byte_set *set)
 {
     bool any = false, all = true;
@@ -96,6 +108,12 @@ static void put_widened(walk *w, uint32_t count)
     hx_text_str(&w->out->text, "|");
     put_set(w);
     hx_text_str(&w->out->text, ")");
+}
+
+/* Whether engines differ in what the class has. */
+static bool is_vague(unsigned char letter)
+{
+    return (letter | 0x20) == 'h' || (letter | 0x20) == 'v';
 }
 
 /* \d \w \s \h \v and their opposites. False where the letter is none of them. */
@@ -229,6 +247,8 @@ static bool class_member(walk *w, hx_byte_set *set)
         return unknown(w);
     if (peek(w, 0) == '\\' && named_class(peek(w, 1), &named)) {
         unite(set, &named);
+        if (is_vague(peek(w, 1)))
+            use_all(w);
         w->at += 2;
         /* "[\w-x]": whether that is a range is told differently by different engines. */
         return peek(w, 0) == '-' && peek(w, 1) != ']' ? unknown(w) : true;
@@ -262,6 +282,7 @@ static bool take_class(walk *w)
         return unknown(w);
     length = w->at + 1 - start;
     w->at = start;
+    use_class(w, listed, peek(w, 1) == '^');
     /* Of a negated class too: it has some of the set's bytes where it leaves out some. */
     if (overlap_of(&listed, w->set) == SOME)
         put_widened(w, length);
@@ -321,6 +342,7 @@ static bool take_byte(walk *w, unsigned char byte, uint32_t n)
     bool none;
     uint32_t q;
 
+    hx_byte_set_add(&w->out->uses, byte, byte);
     if (hx_byte_set_has(w->set, byte)) {
         put_set(w);
         w->at += n;
@@ -346,6 +368,9 @@ static bool take_escape(walk *w)
     uint32_t n;
 
     if (named_class(c, &named)) {
+        use_class(w, named, false);
+        if (is_vague(c))
+            use_all(w);
         if (overlap_of(&named, w->set) == SOME)
             put_widened(w, 2);
         else
@@ -461,6 +486,7 @@ static bool take_one(walk *w)
         copy(w, 1);
         return true;
     case '.':
+        use_all(w);
         copy(w, 1);
         take_quantifier(w);
         return true;

@@ -32,6 +32,7 @@ typedef enum hx_widened {
 typedef struct hx_widening {
     hx_text text;
     hx_widened kind;
+    hx_byte_set uses; /* every byte that what it finds may hold, in one of its cases */
     bool has_word; /* whatever it finds holds one of its words, of at least HX_WIDEN_WORD bytes */
 } hx_widening;
 

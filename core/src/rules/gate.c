@@ -1,0 +1,98 @@
+/* Gates: what a text must have for a pattern to be worth a search. */
+#include "rules/gate.h"
+
+#include <stdlib.h>
+
+/* Each holds all digits or none and both cases of its letters, so that texts of one form pass the
+ * same gates, and a pattern whose case does not matter the same ones. The narrowest comes first. */
+static const struct {
+    const char *ranges; /* pairs of first and last */
+} gates[HX_GATES] = {
+    [HX_GATE_ADDRESS] = {"09.."},
+    [HX_GATE_WORD] = {"09AZaz__"},
+    [HX_GATE_CODED] = {"09AZaz__++//==--"},
+    [HX_GATE_BINARY] = {"\x01\x1f\x7f\xff"},
+};
+
+/* Shorter ones are passed by too many texts. */
+static const uint32_t least_of_gate[HX_GATES] = {7, 12, 12, 2};
+/* So long a run is rarer than any word in it. */
+#define LONG_RUN 20
+
+typedef int32_t lanes __attribute__((vector_size(16)));
+
+static lanes masks[256]; /* by byte: all bits of a gate's lane where the gate has it */
+
+static void fill_set(hx_byte_set *set, hx_gate gate)
+{
+    *set = (hx_byte_set){{gate == HX_GATE_BINARY, 0, 0, 0}}; /* its range cannot begin with NUL */
+    for (const char *r = gates[gate].ranges; *r; r += 2)
+        hx_byte_set_add(set, (unsigned char)r[0], (unsigned char)r[1]);
+}
+
+__attribute__((constructor)) static void fill_masks(void)
+{
+    for (int gate = 0; gate < HX_GATES; gate++) {
+        hx_byte_set set;
+
+        fill_set(&set, (hx_gate)gate);
+        for (int b = 0; b < 256; b++)
+            masks[b][gate] = hx_byte_set_has(&set, (unsigned char)b) ? -1 : 0;
+    }
+}
+
+static bool holds_all(const hx_byte_set *set, const hx_byte_set *uses)
+{
+    for (int i = 0; i < 4; i++)
+        if (uses->bits[i] & ~set->bits[i])
+            return false;
+    return true;
+}
+
+static uint32_t least_width(const hx_hyperscan *hs, const char *expression, unsigned flags)
+{
+    hs_expr_info_t *info = NULL;
+    hs_compile_error_t *refusal = NULL;
+    uint32_t width = 0;
+
+    if (hs->expression_info(expression, flags, &info, &refusal) == 0)
+        width = info->min_width;
+    else if (refusal)
+        hs->free_compile_error(refusal);
+    free(info);
+    return width;
+}
+
+hx_gate hx_gate_find(const hx_hyperscan *hs, const char *expression, unsigned flags,
+                     const hx_widening *widening, uint32_t *least)
+{
+    for (int gate = 0; gate < HX_GATES; gate++) {
+        hx_byte_set set;
+
+        fill_set(&set, (hx_gate)gate);
+        if (!holds_all(&set, &widening->uses))
+            continue;
+        *least = least_width(hs, expression, flags);
+        if (*least < least_of_gate[gate])
+            return HX_GATE_NONE;
+        if (gate == HX_GATE_ADDRESS || !widening->has_word || *least >= LONG_RUN)
+            return (hx_gate)gate;
+        return HX_GATE_NONE;
+    }
+    return HX_GATE_NONE;
+}
+
+void hx_gate_runs(hx_slice text, uint32_t runs[static HX_GATES])
+{
+    lanes run = {0}, best = {0};
+
+    for (uint32_t i = 0; i < text.len; i++) {
+        lanes longer;
+
+        run = (run + 1) & masks[(unsigned char)text.ptr[i]];
+        longer = run > best;
+        best = (run & longer) | (best & ~longer);
+    }
+    for (int gate = 0; gate < HX_GATES; gate++)
+        runs[gate] = (uint32_t)best[gate];
+}
