@@ -126,10 +126,10 @@ def test_networks_are_named_as_people_do() -> None:
 
 def test_values_of_a_storm_are_found_and_normal_lines_pass(tmp_path: Path) -> None:
     normal, odd, truth = tmp_path / "n.log", tmp_path / "a.log", tmp_path / "t.jsonl"
-    make(normal, count=40_000, eps=100_000, seed=5, form="iso", profile="system")
+    make(normal, count=60_000, eps=100_000, seed=5, form="iso", profile="system")
     make(
         odd,
-        count=40_000,
+        count=60_000,
         eps=100_000,
         seed=6,
         form="iso",
@@ -139,7 +139,7 @@ def test_values_of_a_storm_are_found_and_normal_lines_pass(tmp_path: Path) -> No
         truth=truth,
     )
     templates = mine([normal], "iso", 8192, 256)
-    entry = values.learn([normal], "iso", templates, 40_000, ValuesConfig())
+    entry = values.learn([normal], "iso", templates, 60_000, ValuesConfig())
     assert entry is not None
     assert "false alarms" in describe(Other.model_validate(entry.section))
     judge = _core.ValueChecks("iso", _core.Matcher(templates), entry.files[values.FILE])

@@ -22,6 +22,8 @@ struct hx_match_scratch {
     hx_outline_write write_outline; /* or NULL: every message takes the long way */
     hx_answers answers;
     hx_outline outline;
+    bool
+        outlined; /* the last message was: its tokens are in the outline and not in the tokenizer */
     hx_tokenizer tokenizer;
     const hx_values *values; /* or NULL: nothing is judged */
     hx_plan *plans;          /* [HX_FORMS], beside the forms */
@@ -132,12 +134,15 @@ static uint32_t match_outline(const hx_matcher *matcher, hx_match_scratch *scrat
     const hx_answer *answer;
     uint32_t key;
 
+    scratch->outlined = false;
     if (!scratch->write_outline ||
         !scratch->write_outline(&scratch->tokenizer, message, &scratch->outline))
         return match_tokens(matcher, scratch, message);
     answer = hx_answers_find(&scratch->answers, &scratch->outline);
-    if (answer)
+    if (answer) {
+        scratch->outlined = true;
         return answer->key;
+    }
     key = match_tokens(matcher, scratch, message);
     hx_answers_keep(&scratch->answers, &scratch->outline, key);
     return key;
@@ -207,18 +212,22 @@ static __attribute__((noinline)) uint32_t judge_form(hx_match_scratch *scratch, 
                          message.ptr);
 }
 
-/* A message of a form that is not; form: where it is kept now, or NULL. */
+/* A message of a form that was not known, right after it was matched; form: where it is kept now,
+ * or NULL. */
 static uint32_t judge_new(hx_match_scratch *scratch, hx_form *form, hx_slice message, uint32_t key)
 {
-    uint8_t watch;
+    hx_tokenizer *t = &scratch->tokenizer;
 
-    if (!form)
-        return hx_values_judge(scratch->values, scratch, message, key);
-    hx_tokenizer_run(&scratch->tokenizer, message);
-    watch = hx_checks_plan(scratch->values, &scratch->tokenizer, key,
-                           &scratch->plans[form - scratch->forms.items]);
-    form->watch = watch;
-    return watch ? judge_form(scratch, form, message) : 0;
+    if (scratch->outlined)
+        hx_outline_tokens(&scratch->outline, message, t);
+    if (form) {
+        hx_plan *plan = &scratch->plans[form - scratch->forms.items];
+
+        form->watch = hx_checks_plan(scratch->values, t, key, plan);
+        if (form->watch != HX_PLAN_SLOW)
+            return hx_plan_judge(scratch->values, plan, form->watch, message.ptr);
+    }
+    return hx_checks_judge(scratch->values, t, key);
 }
 
 uint32_t hx_matcher_judge_at(const hx_matcher *matcher, hx_match_scratch *scratch, hx_slice message,

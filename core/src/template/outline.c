@@ -113,6 +113,13 @@ BMI2 HX_INLINE bool write_blocks(hx_tokenizer *t, hx_slice message, uint32_t cou
         hx_words_join_affixes(t, count, &where, &joined);
         words.values = joined.values;
     }
+#pragma GCC unroll 5
+    for (uint32_t i = 0; i <= count; i++) {
+        outline->starts[i] = words.starts[i];
+        outline->ends[i] = words.ends[i];
+    }
+    outline->values = words.values;
+    outline->words = words.count;
     mask_words(halves, count, &words, blocks);
 #pragma GCC unroll 1
     for (uint32_t i = 0; i < count; i++)
@@ -154,6 +161,35 @@ BMI2 static bool write_avx2(hx_tokenizer *t, hx_slice message, hx_outline *outli
     }
 }
 #endif
+
+void hx_outline_tokens(const hx_outline *outline, hx_slice message, hx_tokenizer *tokenizer)
+{
+    uint64_t starts = outline->starts[0], ends = outline->ends[0], values = outline->values;
+    uint32_t start_block = 0, end_block = 0, count = 0;
+    bool value_before = false;
+
+    for (uint32_t n = 0; n < outline->words; n++, values >>= 1) {
+        uint32_t start, end;
+
+        while (!starts)
+            starts = outline->starts[++start_block];
+        while (!ends)
+            ends = outline->ends[++end_block];
+        start = start_block * 64 + (uint32_t)__builtin_ctzll(starts);
+        end = end_block * 64 + (uint32_t)__builtin_ctzll(ends);
+        starts &= starts - 1;
+        ends &= ends - 1;
+        if (values & 1 & value_before)
+            start = tokenizer->tokens[--count].start;
+        value_before = values & 1;
+        tokenizer->tokens[count++] =
+            (hx_token){(uint16_t)start, (uint16_t)(end - start), value_before};
+    }
+    tokenizer->count = count;
+    tokenizer->cut = false;
+    tokenizer->length = message.len;
+    tokenizer->text = message.len ? message.ptr : tokenizer->tail;
+}
 
 hx_outline_write hx_outline_best(void)
 {

@@ -12,16 +12,24 @@
 #define HX_OUTLINE_BYTES   192 /* of the longest; a multiple of HX_OUTLINE_STEP */
 #define HX_OUTLINE_MESSAGE 255 /* bytes of the longest message that gets one */
 #define HX_OUTLINE_STEP    64
+#define HX_OUTLINE_BLOCKS  4
 
 typedef struct hx_outline {
     uint32_t length;
     uint64_t hash;                               /* never 0 */
     char bytes[HX_OUTLINE_MESSAGE + 1 + 2 * 64]; /* zero behind length up to a whole step */
+    /* The message's words: a bit a byte where each starts and behind its end, and a bit a word. */
+    uint64_t starts[HX_OUTLINE_BLOCKS + 1], ends[HX_OUTLINE_BLOCKS + 1];
+    uint64_t values;
+    uint32_t words;
 } hx_outline;
 
 /* False where the message is too long, or has too many words, for an outline. Uses the tokenizer's
  * classes and text as room; its tokens are left alone. Reads message and nothing around it. */
 typedef bool (*hx_outline_write)(hx_tokenizer *tokenizer, hx_slice message, hx_outline *outline);
+
+/* The tokens of the message that the outline was written of, as hx_tokenizer_run finds them. */
+void hx_outline_tokens(const hx_outline *outline, hx_slice message, hx_tokenizer *tokenizer);
 
 /* The way that this machine has, or NULL: without one, outlines would cost more than they save. */
 hx_outline_write hx_outline_best(void);

@@ -196,13 +196,34 @@ static bool put_run(hx_skeleton *out, const skeleton_run *r)
     return put(out, (const char *)&r->kind, 1);
 }
 
+/* Most tokens are a word or a number, which is said at once. */
+static bool is_plain(const char *token, uint32_t length, hx_skeleton *out)
+{
+    uint32_t digits = 0;
+
+    for (uint32_t i = 0; i < length; i++)
+        digits += is_digit(token[i]);
+    if (digits == length && length) {
+        out->parts[out->part_count++] = (hx_part){HX_PART_NUMBER, 0, (uint8_t)length};
+        return put(out, "0", 1);
+    }
+    return !digits && length != 3 && put(out, token, length);
+}
+
 bool hx_skeleton_make(const char *token, uint32_t length, hx_skeleton *out)
 {
-    skeleton_work w = {.text = token, .length = length};
+    skeleton_work w; /* its runs are not zeroed: that costs more than most tokens */
     uint32_t from = 0;
 
+    w.text = token;
+    w.length = length;
+    w.count = 0;
     out->length = out->part_count = 0;
-    if (length > HX_SKELETON_TOKEN || !find_runs(&w))
+    if (length > HX_SKELETON_TOKEN)
+        return false;
+    if (is_plain(token, length, out))
+        return true;
+    if (!find_runs(&w))
         return false;
     if (w.count) {
         find_chains(&w);

@@ -3,9 +3,9 @@
  *
  * In a skeleton '0' stands for a number and '4' for an IPv4 address; '5' for digits that say
  * nothing alone (of times, dates and fractions, and amid the letters of hexadecimal words), and '9'
- * for the name of a day or a month. No other digit is in it. Which bytes are digits decides all of
- * this and never which digits they are, so messages of one form (forms.h) have the same skeletons,
- * with their parts at the same places. */
+ * for the name of a day or a month that stands alone or beside digits. No other digit is in it.
+ * Which bytes are digits decides all of this and never which digits they are, so messages of one
+ * form (forms.h) have the same skeletons, with their parts at the same places. */
 #ifndef HAECHI_TEMPLATE_SKELETON_H
 #define HAECHI_TEMPLATE_SKELETON_H
 
