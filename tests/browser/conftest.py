@@ -29,8 +29,10 @@ LOST = ("ERR_CONNECTION", "WebSocket", "Failed to load resource")
 Open = Callable[..., "Board"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
+    """For the tests in this folder and no longer: while playwright is there, no other test of its process can
+    run an event loop."""
     done = subprocess.run([CHROMIUM], capture_output=True, text=True, timeout=900)
     if done.returncode:
         pytest.skip(done.stderr.strip().splitlines()[-1])

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import Browser
 
 from tests.integration.serve_room import Serving, serving
 
-CHROMIUM = Path("/usr/bin/chromium")
-IN_A_BROWSER = pytest.mark.skipif(not CHROMIUM.exists(), reason="chromium is not installed")
 METHODS = ("get", "post", "put", "delete")
-
-
-@pytest.fixture(scope="module")
-def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    with serving(tmp_path_factory.mktemp("serve"), requests_per_second=1000) as running:
-        yield running
 
 
 def operations(plane: Serving) -> dict[str, dict[str, Any]]:
@@ -80,18 +72,9 @@ def test_its_files_and_no_others(plane: Serving) -> None:
         assert plane.client.get(f"/docs/{name}").status_code == 404
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as running:
-        chromium = running.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
-def opened(browser: Any, url: str, width: int = 1280, **more: Any) -> tuple[Any, list[str]]:
+def opened(chromium: Browser, url: str, width: int = 1280, **more: Any) -> tuple[Any, list[str]]:
     """A page, and what it complained of."""
-    page = browser.new_page(viewport={"width": width, "height": 800}, **more)
+    page = chromium.new_page(viewport={"width": width, "height": 800}, **more)
     complaints: list[str] = []
     page.on("console", lambda said: complaints.extend([said.text] * (said.type in ("error", "warning"))))
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -99,10 +82,9 @@ def opened(browser: Any, url: str, width: int = 1280, **more: Any) -> tuple[Any,
     return page, complaints
 
 
-@IN_A_BROWSER
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (360, "dark")])
-def test_it_shows_every_operation(plane: Serving, browser: Any, width: int, scheme: str) -> None:
-    page, complaints = opened(browser, f"{plane.url}/docs", width, color_scheme=scheme)
+def test_it_shows_every_operation(plane: Serving, chromium: Browser, width: int, scheme: str) -> None:
+    page, complaints = opened(chromium, f"{plane.url}/docs", width, color_scheme=scheme)
     page.wait_for_selector(".operation")
     assert page.locator(".operation").count() == len(operations(plane))
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -115,9 +97,8 @@ def test_it_shows_every_operation(plane: Serving, browser: Any, width: int, sche
     page.close()
 
 
-@IN_A_BROWSER
-def test_an_operation_is_tried(plane: Serving, browser: Any) -> None:
-    page, complaints = opened(browser, f"{plane.url}/docs#put-scenarios-name")
+def test_an_operation_is_tried(plane: Serving, chromium: Browser) -> None:
+    page, complaints = opened(chromium, f"{plane.url}/docs#put-scenarios-name")
     form = page.locator("#put-scenarios-name .try")
     form.locator("input").fill("from-the-page")
     assert "/scenarios/from-the-page" in form.locator(".curl").inner_text()
@@ -138,9 +119,8 @@ def test_an_operation_is_tried(plane: Serving, browser: Any) -> None:
     page.close()
 
 
-@IN_A_BROWSER
-def test_it_is_searched_and_speaks_korean(plane: Serving, browser: Any) -> None:
-    page, complaints = opened(browser, f"{plane.url}/docs", locale="ko-KR")
+def test_it_is_searched_and_speaks_korean(plane: Serving, chromium: Browser) -> None:
+    page, complaints = opened(chromium, f"{plane.url}/docs", locale="ko-KR")
     page.wait_for_selector(".operation")
     assert page.get_by_placeholder("작업 찾기").count() == 1
     page.fill("#filter", "mute")
@@ -153,12 +133,11 @@ def test_it_is_searched_and_speaks_korean(plane: Serving, browser: Any) -> None:
     page.close()
 
 
-@IN_A_BROWSER
-def test_the_description_needs_the_token(tmp_path: Path, browser: Any) -> None:
+def test_the_description_needs_the_token(tmp_path: Path, chromium: Browser) -> None:
     with serving(tmp_path, demand_token=True, requests_per_second=1000) as plane:
         assert httpx.get(f"{plane.url}/docs").status_code == 200
         assert httpx.get(f"{plane.url}/openapi.json").status_code == 401
-        page, _ = opened(browser, f"{plane.url}/docs")
+        page, _ = opened(chromium, f"{plane.url}/docs")
         page.wait_for_selector("dialog[open]")
         page.fill("#session-token", (tmp_path / "state" / "token").read_text().strip())
         page.keyboard.press("Enter")
