@@ -19,17 +19,19 @@ let log = null;
 
 async function begin() {
   applyTheme();
+  const words = loadWords(chosenLanguage());
+  // Before the words are there: figures come while they do.
+  feed.metrics.subscribe((message) => {
+    head?.showFiring(message.firing ?? []);
+    log?.noteLast(message.events?.last);
+  });
   try {
-    await loadWords(chosenLanguage());
+    await words;
   } catch {
     shell.textContent = "haechi: the page could not be loaded; is the server running?";
     return;
   }
   build();
-  feed.metrics.subscribe((message) => {
-    head.showFiring(message.firing ?? []);
-    log.noteLast(message.events?.last);
-  });
   feed.metrics.watch((state) => {
     head.showConnection(state);
     document.body.dataset.connection = state.state;
@@ -55,6 +57,7 @@ function build() {
   document.title = t("shell.title");
   head.showConnection(feed.metrics);
   head.showFiring(feed.metrics.latest?.firing ?? []);
+  log.noteLast(feed.metrics.latest?.events?.last);
   show();
   if (kept) document.getElementById(kept)?.focus();
 }

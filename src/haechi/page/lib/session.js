@@ -1,13 +1,13 @@
 // The token, entered once for a cookie. However many requests were refused, there is one form.
 
 import { el } from "./dom.js";
-import { t } from "./words.js";
+import { t, wordsLoaded } from "./words.js";
 
 let waiting = null;
 
 /** Resolves when a token was taken. */
 export function openSession() {
-  waiting ??= show().finally(() => {
+  waiting ??= wordsLoaded.then(show).finally(() => {
     waiting = null;
   });
   return waiting;

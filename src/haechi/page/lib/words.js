@@ -8,6 +8,12 @@ export const LANGUAGES = { en: "English", ko: "한국어" };
 let language = "en";
 let words = new Map();
 let plural = new Intl.PluralRules("en");
+let tell;
+
+/** Resolves when there are words for the first time. */
+export const wordsLoaded = new Promise((resolve) => {
+  tell = resolve;
+});
 
 /** The one that was chosen here before, else the browser's, else English. */
 export function chosenLanguage() {
@@ -28,6 +34,7 @@ export async function loadWords(name) {
   plural = new Intl.PluralRules(name);
   makers.clear();
   document.documentElement.lang = name;
+  tell();
 }
 
 async function wordsOf(name, part) {
