@@ -16,7 +16,7 @@ export class IncidentDetail {
     this.one = null;
     this.every = false;
     this.node = ctx.el("aside", {
-      class: "card alert-detail incident-detail",
+      class: "card incident-detail",
       "aria-label": ctx.t("detect.incident"),
       tabindex: "-1",
       hidden: true,
