@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
 
 from tests.integration.serve_room import Serving, serving, until
 
 CHROMIUM = Path(__file__).resolve().parents[2] / "deploy" / "chromium.sh"
 PATIENCE_MS = 60_000
-WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+WIDE: ViewportSize = {"width": 1440, "height": 900}
+NARROW: ViewportSize = {"width": 390, "height": 844}
 # What the page did that its policy does not allow, also where nobody looks at the console.
 WATCH_POLICY = """
 window.violations = [];
