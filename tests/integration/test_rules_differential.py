@@ -1,4 +1,4 @@
-"""The engine against the reference (haechi.rules.evaluate): random rules over random lines, every hit the same."""
+"""The engine against the reference (haechi.rules.evaluate): random rules and lines, every hit the same."""
 
 from __future__ import annotations
 
