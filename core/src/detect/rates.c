@@ -120,23 +120,14 @@ static void close_interval(const rates_model *m, rates_state *s, rate_history *h
     h->total_began = s->total;
 }
 
+/* The excess of u + d over u is at most d * d / 2u: below this count there is nothing to look at.
+ */
 static uint32_t look_closer_at(const rates_model *m, const rate_history *h)
 {
-    double low = h->mean + 1, high = low;
+    const double usual = h->mean + 1, limit = m->rule.burst_limit[0];
+    const double count = usual + sqrt(2 * usual * limit);
 
-    if (h->seen < m->rule.warm || !isfinite(m->rule.burst_limit[0]))
-        return UINT32_MAX;
-    while (hx_rate_excess(high, h->mean) <= m->rule.burst_limit[0])
-        high *= 2;
-    while (high - low > 0.5) {
-        double middle = (low + high) / 2;
-
-        if (hx_rate_excess(middle, h->mean) <= m->rule.burst_limit[0])
-            low = middle;
-        else
-            high = middle;
-    }
-    return high < UINT32_MAX ? (uint32_t)ceil(high) : UINT32_MAX;
+    return h->seen >= m->rule.warm && count < UINT32_MAX ? (uint32_t)ceil(count) : UINT32_MAX;
 }
 
 /* Nats against hearing nothing of a host until the watermark is at at_us. */
@@ -219,7 +210,7 @@ static void count_event(const rates_model *m, rates_state *s, rate_host *h, cons
     h->last_us = e->time_us > h->last_us ? e->time_us : h->last_us;
     h->last_total = s->total;
     if (r->count >= h->alarm_at) {
-        h->alarm_at += h->alarm_at / 16 + 1; /* where the share does not agree, again later */
+        h->alarm_at += h->alarm_at / 32 + 1; /* not improbable yet: again a little later */
         if (hx_rate_excess(r->count, hx_rates_usual(s, r)) > m->rule.burst_limit[0])
             hx_rates_report_burst(m, s, h, 0, e, reporter);
     }

@@ -196,17 +196,42 @@ static bool put_run(hx_skeleton *out, const skeleton_run *r)
     return put(out, (const char *)&r->kind, 1);
 }
 
-/* Most tokens are a word or a number, which is said at once. */
+/* One to three digits, four times, with a dot between them. */
+static bool is_address(const char *token, uint32_t length)
+{
+    uint32_t run = 0, dots = 0;
+
+    for (uint32_t i = 0; i < length; i++) {
+        if (is_digit(token[i])) {
+            if (++run > 3)
+                return false;
+        } else if (run == 0 || token[i] != '.') {
+            return false;
+        } else {
+            run = 0;
+            dots++;
+        }
+    }
+    return dots == 3 && run > 0;
+}
+
+static bool put_part(hx_skeleton *out, char kind, uint32_t length)
+{
+    out->parts[out->part_count++] = (hx_part){(uint8_t)kind, 0, (uint8_t)length};
+    return put(out, &kind, 1);
+}
+
+/* Most tokens are a word, a number or an address, which is said at once. */
 static bool is_plain(const char *token, uint32_t length, hx_skeleton *out)
 {
     uint32_t digits = 0;
 
     for (uint32_t i = 0; i < length; i++)
         digits += is_digit(token[i]);
-    if (digits == length && length) {
-        out->parts[out->part_count++] = (hx_part){HX_PART_NUMBER, 0, (uint8_t)length};
-        return put(out, "0", 1);
-    }
+    if (digits == length && length)
+        return put_part(out, HX_PART_NUMBER, length);
+    if (digits + 3 == length && is_address(token, length))
+        return put_part(out, HX_PART_ADDRESS, length);
     return !digits && length != 3 && put(out, token, length);
 }
 
