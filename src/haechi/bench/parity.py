@@ -16,7 +16,8 @@ SESSION_DETECTORS = ("deeplog", "counts")
 
 def engine_verdicts(bundle: Path, sessions: Sessions, folder: Path) -> npt.NDArray[np.bool_]:
     """Runs haechi-detect over the sessions, each a line of its own; bool [sessions], true where a detector
-    of sessions raised an alert. Files are made in folder. ToolError where the engine is not built or fails."""
+    of sessions raised an alert. Files are made in folder. ToolError where the engine is not built or
+    fails."""
     tool = tool_path("haechi-detect")
     source, alerts = folder / "sessions.keys", folder / "alerts.jsonl"
     write_keys(sessions, source)
