@@ -30,7 +30,7 @@ from haechi.train import run as train
 Alert = dict[str, Any]
 
 ENGINE_TIMEOUT_S = 600
-FURTHER = ("counts", "rates", "values")
+FURTHER = ("counts", "rates", "values", "combos")
 BGL_TRAINING_LINES = 10_000
 BGL_WINDOW_S = 300
 AUTH_TRAINING_LINES = 3_000
