@@ -152,6 +152,8 @@ hx_match_place hx_matcher_look(const hx_match_scratch *scratch, hx_slice message
 {
     hx_form_place place = scratch->way.place(&scratch->forms, message);
 
+    if (scratch->plans && place.form)
+        __builtin_prefetch(&scratch->plans[place.form - scratch->forms.items]);
     return (hx_match_place){place.form, place.hash};
 }
 
