@@ -231,8 +231,9 @@ static void test_study(void)
     static const char *const told[] = {
         "{\"messages\":6,\"steps\":[{\"log_key\":0,\"step\":2,\"count\":3,\"other\":0,",
         "{\"text\":\"deploy\",\"count\":2,\"blocks\":1,\"parts\":[]}",
-        "\"zeros\":1,\"long\":0,\"lowest\":[99,1000,1007],\"highest\":[1007,1000,99],"
-        "\"values\":[[1000,1,1],[1007,1,1],[99,1,1]]",
+        /* one text in two pieces */
+        ("\"zeros\":1,\"long\":0,\"lowest\":[99,1000,1007],\"highest\":[1007,1000,99],"
+         "\"values\":[[1000,1,1],[1007,1,1],[99,1,1]]"),
         "\"networks\":{\"8\":[[10,2,2]],\"16\":[[655361,1,1],[655367,1,1]],",
         "{\"log_key\":2,\"step\":3,\"count\":1,",
     };
