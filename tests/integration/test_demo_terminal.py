@@ -27,12 +27,14 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 120.0
 CTRL_C = b"\x03"
 SMALL = """
+import os
 import sys
 from haechi.bench import loop
 from haechi.cli.main import main
 from haechi.demo import run
 from tests.conftest import QUICK
 loop.TRAIN_LINES, loop.TRAIN_EPS, loop.TRAINING, loop.ANOMALY_RATE, run.PORTS = 30_000, 5_000, QUICK, 0.02, 4
+run.FIRST_PORT = 10_000 + os.getpid() % 200 * 100  # several at once
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -86,6 +88,12 @@ class Terminal:
                 self._shown += piece
 
 
+def _take_the_terminal() -> None:
+    """So that Ctrl-C is a signal, also where whoever runs the tests has it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 @contextlib.contextmanager
 def at_terminal(
     *arguments: str, command: Sequence[str] = (sys.executable, "-c", SMALL)
@@ -97,7 +105,7 @@ def at_terminal(
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C is a signal
+        preexec_fn=_take_the_terminal,
     )
     os.close(theirs)
     terminal = Terminal(process, ours)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 from collections.abc import Callable
@@ -33,6 +34,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "TRAINING", QUICK)
     monkeypatch.setattr(loop, "ANOMALY_RATE", 0.02)
     monkeypatch.setattr(demo, "PORTS", 4)
+    monkeypatch.setattr(demo, "FIRST_PORT", 10_000 + os.getpid() % 200 * 100)  # several at once
     monkeypatch.setattr(demo, "CONFIG", QUICK)
 
 

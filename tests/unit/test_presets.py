@@ -36,7 +36,7 @@ def test_the_presets_are_of_their_kinds() -> None:
     assert not payments.polling and payments.max_model_windows_per_batch == 0
     assert payments.batch_bytes < web.batch_bytes and payments.novelty.repeat_s == 3
     assert platform.workers > payments.workers > web.workers
-    assert platform.max_model_windows_per_batch > 0
+    assert platform.ml_budget > 0 and payments.ml_budget == web.ml_budget == 0
 
 
 def test_every_file_of_the_folder_is_a_preset() -> None:
