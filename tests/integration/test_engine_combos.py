@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ import pytest
 from haechi.bundle.manifest import Other
 from haechi.bundle.store import Bundle, entry_of, write
 from haechi.config.training import CombosConfig
-from haechi.native.tools import Process
 from haechi.train import combos
 from tests.integration.engine_room import (
     ORDER,
@@ -24,11 +21,9 @@ from tests.integration.engine_room import (
     judge,
     make_bundle,
     need_engine,
-    read_alerts,
-    settings,
     stamp,
 )
-from tests.integration.test_engine_crash import wait_until_quiet
+from tests.integration.test_engine_crash import restarted
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "alert.schema.json").read_text())
 LINES = 12_000
@@ -164,27 +159,8 @@ def test_same_alerts(
 def test_what_was_reported_outlives_a_restart(
     bundle: Bundle, lines: list[str], usual: Judged, tmp_path: Path
 ) -> None:
-    log = tmp_path / "app.log"
-    log.write_bytes(b"")
-    step = len(lines) // 3 + 1
-    for part, workers in enumerate((1, 3, 2)):
-        config = settings(
-            bundle.path,
-            tmp_path,
-            [log],
-            follow=True,
-            workers=workers,
-            checkpoint={"path": str(tmp_path / "checkpoint"), "interval_s": 3600},
-            stats_page=str(tmp_path / "stats"),
-        )
-        with Process.start("haechi-detect", config) as engine:
-            with log.open("a") as file:
-                file.writelines(lines[part * step : part * step + step])
-            wait_until_quiet(engine, tmp_path, still_s=0.3)
-            os.kill(engine.pid, signal.SIGTERM)
-            assert engine.wait(10) == 0, engine.stderr_text()
-    judged = read_alerts(tmp_path / "alerts.jsonl")
-    assert [one[1:] for one in reported(judged)] == [one[1:] for one in reported(usual.alerts)]
+    alerts = restarted(bundle.path, tmp_path, lines, (1, 3, 2))
+    assert [one[1:] for one in reported(alerts)] == [one[1:] for one in reported(usual.alerts)]
 
 
 def _without(key: str) -> Any:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +29,7 @@ from tests.integration.engine_room import (
     read_alerts,
     settings,
 )
-from tests.integration.test_engine_crash import wait_until_quiet
+from tests.integration.test_engine_crash import restarted, wait_until_quiet
 
 KEYS = 40
 LIMIT = 0.2
@@ -188,25 +186,8 @@ def test_same_alerts(
 
 def test_counts_outlive_a_restart(bundle: Bundle, lines: list[str], usual: Judged, tmp_path: Path) -> None:
     """Stopped in the middle of sessions, begun again with another number of workers."""
-    log = tmp_path / "app.log"
-    log.write_bytes(b"")
-    for part, workers in enumerate((1, 3, 2, 1)):
-        config = settings(
-            bundle.path,
-            tmp_path,
-            [log],
-            follow=True,
-            workers=workers,
-            checkpoint={"path": str(tmp_path / "checkpoint"), "interval_s": 3600},
-            stats_page=str(tmp_path / "stats"),
-        )
-        with Process.start("haechi-detect", config) as engine:
-            with log.open("a") as file:
-                file.writelines(lines[part * 1001 : part * 1001 + 1001])
-            wait_until_quiet(engine, tmp_path, still_s=0.3)
-            os.kill(engine.pid, signal.SIGTERM)
-            assert engine.wait(10) == 0, engine.stderr_text()
-    assert odd_ones(read_alerts(tmp_path / "alerts.jsonl")) == odd_ones(usual.alerts)
+    alerts = restarted(bundle.path, tmp_path, lines, (1, 3, 2, 1))
+    assert odd_ones(alerts) == odd_ones(usual.alerts)
 
 
 def test_what_began_before_the_detector_was_there_is_not_judged(

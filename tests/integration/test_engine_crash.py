@@ -6,7 +6,7 @@ import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +126,31 @@ def wait_until_quiet(engine: Process, folder: Path, still_s: float = 0.8, timeou
             if now != seen:
                 seen, since = now, time.monotonic()
             time.sleep(0.02)
+
+
+def restarted(bundle: Path, folder: Path, lines: Sequence[str], crew: Sequence[int]) -> list[dict[str, Any]]:
+    """The alerts of runs one after the other, each with another number of workers and a part of the lines,
+    stopped by TERM and going on from the checkpoint."""
+    log = folder / "app.log"
+    log.write_bytes(b"")
+    step = len(lines) // len(crew) + 1
+    for part, workers in enumerate(crew):
+        config = settings(
+            bundle,
+            folder,
+            [log],
+            follow=True,
+            workers=workers,
+            checkpoint={"path": str(folder / "checkpoint"), "interval_s": 3600},
+            stats_page=str(folder / "stats"),
+        )
+        with Process.start("haechi-detect", config) as engine:
+            with log.open("a") as file:
+                file.writelines(lines[part * step : part * step + step])
+            wait_until_quiet(engine, folder, still_s=0.3)
+            os.kill(engine.pid, signal.SIGTERM)
+            assert engine.wait(10) == 0, engine.stderr_text()
+    return read_alerts(folder / "alerts.jsonl")
 
 
 def assert_as_undisturbed(bundle: Path, folder: Path, alerts: list[dict[str, Any]], lines: list[str]) -> None:

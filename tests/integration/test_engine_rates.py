@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ import pytest
 from haechi.bundle.manifest import Manifest, Other
 from haechi.bundle.store import Bundle, write
 from haechi.config.training import RatesConfig
-from haechi.native.tools import Process
 from haechi.train import rates
 from tests.integration.engine_room import (
     ORDER,
@@ -25,10 +22,8 @@ from tests.integration.engine_room import (
     log_line,
     make_bundle,
     need_engine,
-    read_alerts,
-    settings,
 )
-from tests.integration.test_engine_crash import wait_until_quiet
+from tests.integration.test_engine_crash import restarted
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "alert.schema.json").read_text())
 HOSTS = 40
@@ -136,26 +131,8 @@ def test_same_alerts(
 
 
 def test_history_outlives_a_restart(bundle: Bundle, lines: list[str], usual: Judged, tmp_path: Path) -> None:
-    log = tmp_path / "app.log"
-    log.write_bytes(b"")
-    step = len(lines) // 4 + 1
-    for part, workers in enumerate((1, 3, 2, 1)):
-        config = settings(
-            bundle.path,
-            tmp_path,
-            [log],
-            follow=True,
-            workers=workers,
-            checkpoint={"path": str(tmp_path / "checkpoint"), "interval_s": 3600},
-            stats_page=str(tmp_path / "stats"),
-        )
-        with Process.start("haechi-detect", config) as engine:
-            with log.open("a") as file:
-                file.writelines(lines[part * step : part * step + step])
-            wait_until_quiet(engine, tmp_path, still_s=0.3)
-            os.kill(engine.pid, signal.SIGTERM)
-            assert engine.wait(10) == 0, engine.stderr_text()
-    assert reported(read_alerts(tmp_path / "alerts.jsonl")) == reported(usual.alerts)
+    alerts = restarted(bundle.path, tmp_path, lines, (1, 3, 2, 1))
+    assert reported(alerts) == reported(usual.alerts)
 
 
 @pytest.mark.parametrize(
