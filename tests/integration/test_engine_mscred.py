@@ -2,9 +2,10 @@
 any batches, and through a restart."""
 
 import json
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jsonschema
 import numpy as np
@@ -31,8 +32,15 @@ from tests.integration.engine_room import (
 )
 
 SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "alert.schema.json"
-SERIES = 4  # three log keys, and all else
-KINDS = (*MESSAGES[:4], UNKNOWN[2])  # the last two are of the last series
+SERIES = 4  # three of their own, and all else
+KINDS = (*MESSAGES[:4], UNKNOWN[2])
+HOSTS = ("web1", "web2", "db", "mail")
+OWN = {  # each series' kind and host, by their places; None: any
+    "key": ((0, None), (1, None), (2, None)),
+    "host": ((None, 0), (None, 1), (None, 2)),
+    "host_key": ((0, 0), (1, 0), (0, 1)),
+}
+By = Literal["key", "host", "host_key"]
 ACTIVE_S, PAUSE_S = 150, 350
 OFFSETS = (0, 3, 17, 40)  # where a stretch begins after a whole piece
 LOW, HIGH = np.array([0.0, 0.1, 0.0, 0.2]), np.array([3.0, 2.5, 2.0, 3.5])
@@ -44,7 +52,7 @@ def limits() -> np.ndarray[Any, np.dtype[np.float32]]:
     return draw.uniform(0.01, 0.3, (len(WINDOWS), SERIES, SERIES)).astype(np.float32)
 
 
-def made_bundle(folder: Path) -> tuple[Bundle, bytes]:
+def made_bundle(folder: Path, by: By) -> tuple[Bundle, bytes]:
     """A bundle with mscred alone, its network as it was initialised, and everything an anomaly."""
     plain = make_bundle(folder / "plain", deeplog=None)
     model = Mscred(SERIES, HISTORY, seed=5).eval()
@@ -54,6 +62,10 @@ def made_bundle(folder: Path) -> tuple[Bundle, bytes]:
     network = onnx_of(model)
     matcher = Matcher(plain.file("templates.json"))
     keys = [int(matcher.match((m.format(n=1, m=1) + "\n").encode())[0]) for m in KINDS[: SERIES - 1]]
+    series = [
+        ({} if host is None else {"host": HOSTS[host]}) | {"keys": [] if kind is None else [keys[kind]]}
+        for kind, host in (*OWN[by], (None, None))
+    ]
     section = {
         "name": "mscred",
         "file": "mscred.onnx",
@@ -62,13 +74,13 @@ def made_bundle(folder: Path) -> tuple[Bundle, bytes]:
         "step": STEP,
         "history": HISTORY,
         "series": [
-            {"keys": own, "low": float(low), "high": float(high)}
-            for own, low, high in zip([[k] for k in keys] + [[]], LOW, HIGH, strict=True)
+            named | {"low": float(low), "high": float(high)}
+            for named, low, high in zip(series, LOW, HIGH, strict=True)
         ],
         "limit": [[float(v) for v in window.ravel()] for window in limits()],
         "threshold": [0.0, 5.5, 5.5],
         "validation": {},
-    }
+    } | ({} if by == "key" else {"by": by})  # older bundles do not say it
     files = {"templates.json": plain.file("templates.json"), "mscred.onnx": network}
     changed = plain.manifest.model_dump(mode="json")
     changed["detectors"].append(section)
@@ -77,14 +89,21 @@ def made_bundle(folder: Path) -> tuple[Bundle, bytes]:
 
 
 def counts() -> np.ndarray[Any, np.dtype[np.int64]]:
-    """[stretches, kinds, seconds] events."""
+    """[stretches, kinds, hosts, seconds] events."""
     draw = np.random.default_rng(9)
-    rate = (
-        2 + 2 * np.sin(np.arange(ACTIVE_S) / 9)[None, None] * np.array([1, 0.5, -1, 0.2, -0.3])[None, :, None]
-    )
-    found = draw.poisson(np.broadcast_to(rate, (len(OFFSETS), len(KINDS), ACTIVE_S)))
-    found[:, 0, 0] += 1  # a stretch begins with its first second
+    kinds, hosts = np.array([1, 0.5, -1, 0.2, -0.3]), np.array([0.5, 0.2, 0.2, 0.1])
+    rate = (2 + 2 * np.sin(np.arange(ACTIVE_S) / 9) * kinds[:, None])[:, None] * hosts[:, None]
+    found = draw.poisson(np.broadcast_to(rate, (len(OFFSETS), *rate.shape)))
+    found[:, 0, 0, 0] += 1  # a stretch begins with its first second
     return np.asarray(found, dtype=np.int64)
+
+
+def by_series(of: np.ndarray[Any, np.dtype[np.int64]], by: By) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """[kinds, hosts, seconds] -> [series, seconds]."""
+    series = np.full(of.shape[:2], SERIES - 1)
+    for at, (kind, host) in enumerate(OWN[by]):
+        series[slice(None) if kind is None else kind, slice(None) if host is None else host] = at
+    return np.stack([of[series == at].sum(axis=0) for at in range(SERIES)])
 
 
 def written(path: Path) -> Path:
@@ -93,23 +112,23 @@ def written(path: Path) -> Path:
     for stretch, of in enumerate(counts()):
         begin = stretch * (ACTIVE_S + PAUSE_S) + OFFSETS[stretch]
         for second in range(ACTIVE_S):
-            rows = [m for kind, m in enumerate(KINDS) for _ in range(of[kind, second])]
-            for at, message in zip(np.sort(draw.random(len(rows))), draw.permutation(rows), strict=True):
-                text = str(message).format(n=draw.integers(10_000), m=draw.integers(100))
-                lines.append((begin + second + 0.9 * at, text))
-    lines.append((len(OFFSETS) * (ACTIVE_S + PAUSE_S) + 100, MESSAGES[0].format(n=1, m=1)))
-    path.write_text("".join(log_line(at, 1 + i % 7, text) for i, (at, text) in enumerate(lines)))
+            rows = draw.permutation(np.repeat(np.arange(of[..., 0].size), of[..., second].ravel()))
+            for at, row in zip(np.sort(draw.random(len(rows))), rows, strict=True):
+                kind, host = divmod(int(row), len(HOSTS))
+                text = KINDS[kind].format(n=draw.integers(10_000), m=draw.integers(100))
+                lines.append((begin + second + 0.9 * at, text, HOSTS[host]))
+    lines.append((len(OFFSETS) * (ACTIVE_S + PAUSE_S) + 100, MESSAGES[0].format(n=1, m=1), HOSTS[0]))
+    path.write_text("".join(log_line(at, 1 + i % 7, text, host) for i, (at, text, host) in enumerate(lines)))
     return path
 
 
-def expected(network: bytes) -> list[dict[str, Any]]:
+def expected(network: bytes, by: By) -> list[dict[str, Any]]:
     """What the reference says of each stretch: when it is told, with which scores, and whom it blames."""
     model, limit, told = Reconstructor(network), limits(), []
     for stretch, of in enumerate(counts()):
         begin = stretch * (ACTIVE_S + PAUSE_S) + OFFSETS[stretch]
         skipped = -begin % STEP  # pieces begin at whole tens
-        merged = np.concatenate([of[: SERIES - 1], of[SERIES - 1 :].sum(axis=0, keepdims=True)])
-        merged = np.concatenate([merged, np.zeros((SERIES, 100), np.int64)], axis=1)[:, skipped:]
+        merged = np.concatenate([by_series(of, by), np.zeros((SERIES, 100), np.int64)], axis=1)[:, skipped:]
         scaled = (np.log1p(merged) - LOW[:, None]) / (HIGH - LOW)[:, None]
         left = residuals(model, signatures(scaled))
         above, below = scores(left, limit + TOLERANCE), scores(left, limit - TOLERANCE)
@@ -130,16 +149,24 @@ def expected(network: bytes) -> list[dict[str, Any]]:
     return told
 
 
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, bytes, Path]:
+@dataclass(frozen=True)
+class Room:
+    by: By
+    bundle: Bundle
+    network: bytes
+    log: Path
+
+
+@pytest.fixture(scope="module", params=("key", "host", "host_key"))
+def room(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Room:
     need_engine()
     folder = tmp_path_factory.mktemp("mscred")
-    return *made_bundle(folder), written(folder / "app.log")
+    return Room(request.param, *made_bundle(folder, request.param), written(folder / "app.log"))
 
 
 @pytest.fixture(scope="module")
-def usual(room: tuple[Bundle, bytes, Path], tmp_path_factory: pytest.TempPathFactory) -> Judged:
-    return judge(room[0].path, tmp_path_factory.mktemp("usual"), [room[2]])
+def usual(room: Room, tmp_path_factory: pytest.TempPathFactory) -> Judged:
+    return judge(room.bundle.path, tmp_path_factory.mktemp("usual"), [room.log])
 
 
 def told(judged: Judged) -> list[dict[str, Any]]:
@@ -147,8 +174,8 @@ def told(judged: Judged) -> list[dict[str, Any]]:
     return sorted((a for a in judged.alerts if a["detector"] == "mscred"), key=lambda a: str(a["time"]))
 
 
-def test_scores_are_the_references(room: tuple[Bundle, bytes, Path], usual: Judged) -> None:
-    alerts, wanted = told(usual), expected(room[1])
+def test_scores_are_the_references(room: Room, usual: Judged) -> None:
+    alerts, wanted = told(usual), expected(room.network, room.by)
     assert len(alerts) == len(wanted) == 3 * len(OFFSETS)
     for alert, want in zip(alerts, wanted, strict=True):
         assert alert["rule"] == want["rule"]
@@ -161,13 +188,15 @@ def test_scores_are_the_references(room: tuple[Bundle, bytes, Path], usual: Judg
             s > t for s, t in zip(found, (0, 5.5, 5.5), strict=True)
         ]
         first = alert["detail"]["series"][0]
-        keys = [series["keys"] for series in room[0].manifest.detectors[-1].model_dump()["series"]]
+        named = room.bundle.manifest.detectors[-1].model_dump()["series"][want["blamed"]]
         assert (first["template"] is None) == (first["log_key"] is None)
-        assert first["log_key"] == next(iter(keys[want["blamed"]]), None)
+        assert first["log_key"] == next(iter(named["keys"]), None)
+        assert first.get("host") == named.get("host") == alert["detail"].get("host")
+        assert ("host" in first) == (room.by != "key")
         assert first["events"] == want["events"][want["blamed"]]
 
 
-def test_an_alert_says_what_it_is_about(usual: Judged) -> None:
+def test_an_alert_says_what_it_is_about(room: Room, usual: Judged) -> None:
     validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text()))
     first, longer, longest = told(usual)[:3]
     for alert in (first, longer, longest):
@@ -177,9 +206,12 @@ def test_an_alert_says_what_it_is_about(usual: Judged) -> None:
             assert " app[" in series["line"]  # a line of it, as it stood in the log
     assert [a["severity"] for a in (first, longer, longest)] == ["medium", "high", "critical"]
     assert [a["detail"]["lasted_s"] for a in (first, longer, longest)] == [0, 50, 80]
+    counted = {"key": "log keys", "host": "hosts", "host_key": "log keys of hosts"}[room.by]
     assert first["reason"].startswith(
-        "The counts of log keys do not go together as they usually do: over the last 10 s, "
+        f"The counts of {counted} do not go together as they usually do: over the last 10 s, "
     )
+    for series in first["detail"]["series"]:
+        assert (series.get("host") or series["template"] or "all rarer kinds together") in first["reason"]
 
 
 @pytest.mark.parametrize(
@@ -188,16 +220,16 @@ def test_an_alert_says_what_it_is_about(usual: Judged) -> None:
     ids=str,
 )
 def test_the_same_for_any_workers_and_batches(
-    change: dict[str, Any], room: tuple[Bundle, bytes, Path], usual: Judged, tmp_path: Path
+    change: dict[str, Any], room: Room, usual: Judged, tmp_path: Path
 ) -> None:
-    other = judge(room[0].path, tmp_path, [room[2]], **change)
+    other = judge(room.bundle.path, tmp_path, [room.log], **change)
     assert told(other) == told(usual)
 
 
-def test_a_restart_changes_nothing(room: tuple[Bundle, bytes, Path], usual: Judged, tmp_path: Path) -> None:
+def test_a_restart_changes_nothing(room: Room, usual: Judged, tmp_path: Path) -> None:
     """Stopped after a part of the log, by the checkpoint of the input's end, and begun anew on more of it."""
-    bundle, _, log = room
-    lines = log.read_text().splitlines(keepends=True)
+    bundle = room.bundle
+    lines = room.log.read_text().splitlines(keepends=True)
     grown = tmp_path / "grown.log"
     checkpoint = {"path": str(tmp_path / "checkpoint"), "interval_s": 3600}
     for share in (0.12, 0.2, 0.55, 0.9, 1.0):

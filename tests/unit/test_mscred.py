@@ -11,19 +11,22 @@ import pytest
 import torch
 
 from haechi.bench.mscred import count, measure
-from haechi.bundle.store import read
+from haechi.bundle.store import read as read_bundle
 from haechi.config.training import MscredConfig, TrainingConfig
+from haechi.corpus.logs import SessionRule, mine, read
 from haechi.corpus.sessions import NO_TIME, EventStream
 from haechi.models.mscred import AttentionConvLSTM, Mscred, attend, level_sizes
-from haechi.mscred.counts import count_events, group
+from haechi.mscred.counts import Kind, count_events, group, series_of
 from haechi.mscred.data import DURATIONS, HEIGHT, NOISE, ROOT_CAUSES, Shape, Wave, make
 from haechi.mscred.export import Reconstructor, check_export, onnx_of
+from haechi.mscred.hosts import Hosts, hosts_of
 from haechi.mscred.learn import MODEL_FILE, learn
 from haechi.mscred.rootcause import SEEN, Finding, find, rank, stretches
 from haechi.mscred.score import broken, residuals, runs, scores
 from haechi.mscred.signature import HISTORY, STEP, WINDOWS, Scaling, ends, signatures
 from haechi.mscred.threshold import BETA, Thresholds, beta_of, choose, residuals_between
 from haechi.mscred.train import disturb, fit, reconstruct
+from haechi.native import _core
 from haechi.train import TrainError, run
 
 SMALL = Shape(series=5, steps=2400, train_end=800, validation_end=1200, anomalies=3)
@@ -304,8 +307,46 @@ def stream(seconds: int, quiet_after: int | None = None) -> EventStream:
 def test_the_most_frequent_keys_have_a_series_each() -> None:
     keys = np.array([0] * 5 + [2] * 9 + [3] + [-1] * 4, dtype=np.int32)
     grouping = group(keys, 5, 3)
-    assert grouping.count == 3 and grouping.series_of_key.tolist() == [1, 2, 0, 2, 2, 2]
-    assert [grouping.keys_of(series) for series in range(3)] == [(2,), (0,), ()]
+    assert grouping.count == 3 and grouping.of.tolist() == [[1, 2, 0, 2, 2, 2]]
+    assert grouping.kinds == (Kind(2), Kind(0), Kind()) and grouping.hosts == ()
+
+
+def test_hosts_and_pairs_can_have_a_series_each() -> None:
+    keys = np.array([0, 0, 1, -1, 0, 1, 1, 1, 2], dtype=np.int32)
+    hosts = Hosts(np.array([1, 1, 1, 1, 2, 2, 0, 0, 3], dtype=np.int32), ("", "web1", "db1", "mail"))
+    events = EventStream(keys, np.zeros(9, np.uint64), np.zeros(9, np.int64))
+    by_host = group(keys, 3, 3, "host", hosts)
+    assert by_host.kinds == (Kind(host="web1"), Kind(host="db1"), Kind())
+    assert by_host.of.tolist() == [[2] * 4, [0] * 4, [1] * 4]
+    assert series_of(events, by_host, hosts).tolist() == [0, 0, 0, 0, 1, 1, 2, 2, 2]
+    by_both = group(keys, 3, 4, "host_key", hosts)
+    assert by_both.kinds == (Kind(0, "web1"), Kind(1, "web1"), Kind(0, "db1"), Kind())
+    assert series_of(events, by_both, hosts).tolist() == [0, 0, 1, 3, 2, 3, 3, 3, 3]
+    nameless = Hosts(np.zeros(9, np.int32), ("",))
+    with pytest.raises(TrainError, match=r"mscred\.by: host needs lines that name their host"):
+        group(keys, 3, 3, "host", nameless)
+
+
+def test_hosts_are_those_of_the_events(tmp_path: Path) -> None:
+    """Of each event, not each line: some have two sessions, and so two events, and some have none."""
+    begin = "2026-03-01T00:00:00Z "
+    lines = (
+        f"{begin}a app[1]: moved blk_1 to blk_2",
+        "",
+        f"{begin}b app[1]: took blk_3",
+        "no header",
+        f"{begin}a app[1]: took blk_1",
+        f"{begin}{'h' * 256} app[1]: took blk_4",
+    )
+    path = tmp_path / "app.log"
+    rest = begin.encode() + b"\xff\xfe app[1]: took blk_9\n" + begin.encode() + b"c app[2]: took blk_5"
+    path.write_bytes("\n".join(lines).encode() + b"\n" + rest)
+    matcher = _core.Matcher(mine([path], "iso", 100, 64))
+    rule = SessionRule("value", prefix="blk_")
+    events = read([path], "iso", matcher, rule).stream
+    hosts = hosts_of([path], "iso", matcher, rule)
+    assert [hosts.names[of] for of in hosts.of] == ["a", "a", "b", "a", "", "", "c"]
+    assert len(events.key) == len(hosts.of)
 
 
 def test_counts_by_interval() -> None:
@@ -359,13 +400,20 @@ def test_training_puts_it_into_the_bundle_where_asked(tmp_path: Path) -> None:
     }
     log = login_log(tmp_path)
     result = run([log], tmp_path / "with", TrainingConfig.model_validate(quick))
-    bundle = read(result.bundle)
+    bundle = read_bundle(result.bundle)
     section = bundle.manifest.detectors[-1].model_dump()
+    assert section["by"] == "key"
     assert section["name"] == "mscred" and MODEL_FILE in bundle.manifest.files
     assert len(section["series"]) == 4 and len(section["limit"][0]) == 16
     assert bundle.file(MODEL_FILE)
+    by_host = quick | {"mscred": {**quick["mscred"], "by": "host_key"}}
+    hosted = read_bundle(run([log], tmp_path / "hosts", TrainingConfig.model_validate(by_host)).bundle)
+    of_hosts = hosted.manifest.detectors[-1].model_dump()
+    assert of_hosts["by"] == "host_key"
+    assert [series.get("host") for series in of_hosts["series"]] == ["gate"] * 3 + [None]
+    assert [len(series["keys"]) for series in of_hosts["series"]] == [1, 1, 1, 0]
     plain = run([log], tmp_path / "without", TrainingConfig.model_validate(quick | {"mscred": {}}))
-    without = read(plain.bundle).manifest
+    without = read_bundle(plain.bundle).manifest
     assert MODEL_FILE not in without.files
     assert without.deeplog == bundle.manifest.deeplog  # which is as it was
     short = tmp_path / "short.log"

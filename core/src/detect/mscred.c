@@ -1,7 +1,7 @@
-/* mscred: how often log keys come, judged by how they hang together (Zhang et al., AAAI 2019;
- * docs/mscred.md). Counts become signature matrices (series.h), a network says what the last of
- * them should look like, and the score of a moment is how many of its cells are off by more than
- * validation's were.
+/* mscred: how often log keys come, or hosts speak, judged by how they hang together (Zhang et al.,
+ * AAAI 2019; docs/mscred.md). Counts become signature matrices (series.h), a network says what the
+ * last of them should look like, and the score of a moment is how many of its cells are off by more
+ * than validation's were.
  *
  * All lines are one thing, so one worker keeps it: the owner of its name. Every worker is shown
  * every event, in the order of the input, and that one counts them; nothing is shared and nothing
@@ -18,42 +18,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define NAMED_MAX    3   /* series in an alert, as the paper names three root causes */
-#define SAMPLE_BYTES 200 /* of a line */
-#define SUBJECT      "all lines"
-
-typedef struct mscred_sample {
-    uint32_t len; /* of the whole line; 0: none yet */
-    char text[SAMPLE_BYTES];
-} mscred_sample;
-
-/* What is known of the anomaly that lasts, or of the last one. */
-typedef struct mscred_finding {
-    uint64_t active;           /* there has been one */
-    int64_t first_us, last_us; /* the ends of its first and last moment */
-    uint64_t told;             /* severities told so far */
-    /* Of the shortest window, over all its moments: */
-    uint32_t broken[HX_SERIES_MAX]; /* cells of a series' row */
-    double off[HX_SERIES_MAX];      /* their residuals in units of their limits, added up */
-} mscred_finding;
-
-typedef struct mscred_state {
-    const hx_mscred *model;
-    hx_series *series;
-    float *wanted;         /* [HX_SERIES_SCALES][count][count]: what the network says */
-    mscred_sample *sample; /* [count] */
-    mscred_finding finding;
-    uint64_t unscored;     /* moments that the network could not be asked about */
-    hx_reporter *reporter; /* of the batch at hand */
-} mscred_state;
-
 /* --- a moment ----------------------------------------------------------------------------------
  */
-
-typedef struct mscred_verdict {
-    uint32_t score[HX_SERIES_SCALES]; /* broken cells */
-    bool over[HX_SERIES_SCALES];
-} mscred_verdict;
 
 static inline float off_by(const mscred_state *s, const float *last, size_t cell)
 {
@@ -92,176 +58,6 @@ static void blame(const mscred_state *s, const float *last, mscred_finding *f)
     }
 }
 
-/* The series with most broken cells first; where two have as many, the one that is further off. */
-static uint32_t worst(const hx_mscred *m, const mscred_finding *f, uint32_t best[NAMED_MAX])
-{
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i < m->form.count; i++) {
-        uint32_t at = n;
-
-        while (at > 0 &&
-               (f->broken[i] > f->broken[best[at - 1]] ||
-                (f->broken[i] == f->broken[best[at - 1]] && f->off[i] > f->off[best[at - 1]])))
-            at--;
-        if (!f->broken[i] || at == NAMED_MAX)
-            continue;
-        n += n < NAMED_MAX;
-        memmove(&best[at + 1], &best[at], (n - at - 1) * sizeof *best);
-        best[at] = i;
-    }
-    return n;
-}
-
-/* --- what is said of it ------------------------------------------------------------------------
- */
-
-/* The paper's severities are durations: of 30, 60 and 90 steps. An anomaly has that of the nearest.
- */
-static const struct {
-    const char *rule, *severity;
-    int64_t least; /* intervals */
-} severities[] = {
-    {"counts_short", "medium", 0}, {"counts_medium", "high", 45}, {"counts_long", "critical", 75}};
-
-#define SEVERITIES (sizeof severities / sizeof severities[0])
-
-/* How long it has lasted, in intervals. The first and the last moment that show it lie a piece
- * further apart than its ends do. */
-static int64_t lasted(const hx_mscred *m, const mscred_finding *f)
-{
-    int64_t apart = (f->last_us - f->first_us) / m->form.interval_us - HX_SERIES_STEP;
-
-    return apart > 0 ? apart : 0;
-}
-
-static void put_scales(const hx_mscred *m, const mscred_verdict *v, hx_text *out)
-{
-    hx_text_json_key(out, "scales");
-    hx_text_str(out, "[");
-    for (uint32_t scale = 0; scale < HX_SERIES_SCALES; scale++) {
-        hx_text_str(out, scale ? ", {" : "{");
-        hx_text_json_key(out, "window_s");
-        hx_text_json_number(out, hx_series_windows[scale] * 1e-6 * (double)m->form.interval_us);
-        hx_text_json_key(out, "score");
-        hx_text_printf(out, "%u", v->score[scale]);
-        hx_text_json_key(out, "threshold");
-        hx_text_json_number(out, m->threshold[scale]);
-        hx_text_json_key(out, "broke");
-        hx_text_str(out, v->over[scale] ? "true}" : "false}");
-    }
-    hx_text_str(out, "]");
-}
-
-static hx_slice template_of(const hx_mscred *m, uint32_t series)
-{
-    return hx_slice_str(hx_matcher_text(m->matcher, m->key_of[series]));
-}
-
-static void put_kind(const hx_mscred *m, uint32_t series, hx_text *out)
-{
-    hx_text_json_key(out, "log_key");
-    if (m->key_of[series] == UINT32_MAX)
-        hx_text_str(out, "null");
-    else
-        hx_text_printf(out, "%u", m->key_of[series]);
-    hx_text_json_key(out, "template");
-    if (m->key_of[series] == UINT32_MAX)
-        hx_text_str(out, "null");
-    else
-        hx_text_json_string(out, template_of(m, series));
-}
-
-static void put_series(const mscred_state *s, const uint32_t *piece, hx_text *out)
-{
-    const hx_mscred *m = s->model;
-    uint32_t best[NAMED_MAX], n = worst(m, &s->finding, best);
-
-    hx_text_json_key(out, "series");
-    hx_text_str(out, "[");
-    for (uint32_t i = 0; i < n; i++) {
-        const mscred_sample *sample = &s->sample[best[i]];
-
-        hx_text_str(out, i ? ", {" : "{");
-        put_kind(m, best[i], out);
-        hx_text_json_key(out, "broken_cells");
-        hx_text_printf(out, "%u", s->finding.broken[best[i]]);
-        hx_text_json_key(out, "events");
-        hx_text_printf(out, "%u", piece[best[i]]);
-        hx_text_json_key(out, "line");
-        if (sample->len)
-            hx_text_json_string(out, hx_slice_make(sample->text, sample->len < SAMPLE_BYTES
-                                                                     ? sample->len
-                                                                     : SAMPLE_BYTES));
-        else
-            hx_text_str(out, "null");
-        hx_text_str(out, "}");
-    }
-    hx_text_str(out, "]");
-}
-
-static void say_kind(const hx_mscred *m, uint32_t series, hx_text *out)
-{
-    if (m->key_of[series] == UINT32_MAX) {
-        hx_text_str(out, "all rarer kinds together");
-        return;
-    }
-    hx_text_str(out, "\"");
-    hx_text_bytes(out, template_of(m, series).ptr, template_of(m, series).len);
-    hx_text_str(out, "\"");
-}
-
-static void say(const mscred_state *s, const mscred_verdict *v, hx_text *out)
-{
-    const hx_mscred *m = s->model;
-    uint32_t best[NAMED_MAX], n = worst(m, &s->finding, best);
-
-    hx_text_printf(out,
-                   "The counts of log keys do not go together as they usually do: over the last "
-                   "%g s, %u of %u pairs are off (the limit is %g); most of all those of ",
-                   hx_series_windows[0] * 1e-6 * (double)m->form.interval_us, v->score[0],
-                   m->form.count * m->form.count, floor(m->threshold[0]));
-    for (uint32_t i = 0; i < n; i++) {
-        hx_text_str(out, i == 0 ? "" : i + 1 < n ? ", " : " and ");
-        say_kind(m, best[i], out);
-    }
-    hx_text_str(out, ".");
-}
-
-static void tell(mscred_state *s, const mscred_verdict *v, const uint32_t *piece, uint32_t level,
-                 int64_t time_us)
-{
-    const hx_mscred *m = s->model;
-    hx_text reason = {0}, detail = {0};
-    hx_finding finding;
-
-    hx_text_str(&detail, "{");
-    put_scales(m, v, &detail);
-    put_series(s, piece, &detail);
-    hx_text_json_key(&detail, "lasted_s");
-    hx_text_json_number(&detail, 1e-6 * (double)(lasted(m, &s->finding) * m->form.interval_us));
-    hx_text_json_key(&detail, "late_events");
-    hx_text_printf(&detail, "%llu", (unsigned long long)hx_series_late(s->series));
-    hx_text_json_key(&detail, "unscored_moments");
-    hx_text_printf(&detail, "%llu", (unsigned long long)s->unscored);
-    hx_text_str(&detail, "}");
-    say(s, v, &reason);
-    finding = (hx_finding){
-        .rule = severities[level].rule,
-        .score = v->score[0],
-        .limit = m->threshold[0],
-        .severity = severities[level].severity,
-        .stage = 2,
-        .subject = HX_SLICE_LIT(SUBJECT),
-        .detail = hx_slice_make(detail.ptr, detail.len),
-        .reason = hx_slice_make(reason.ptr, reason.len),
-    };
-    if (!reason.failed && !detail.failed)
-        s->reporter->report(s->reporter, NULL, time_us, &finding);
-    hx_text_free(&reason);
-    hx_text_free(&detail);
-}
-
 /* An anomaly is told when it begins, and again whenever it has lasted long enough to be graver. Two
  * moments are of one anomaly where the second one's verdict still looks at what the first one saw.
  */
@@ -269,7 +65,7 @@ static void follow(mscred_state *s, const mscred_verdict *v, const float *last,
                    const uint32_t *piece, int64_t end_us)
 {
     mscred_finding *f = &s->finding;
-    uint32_t level = 0;
+    uint32_t level;
 
     if (!v->over[0])
         return;
@@ -277,12 +73,11 @@ static void follow(mscred_state *s, const mscred_verdict *v, const float *last,
         *f = (mscred_finding){.active = 1, .first_us = end_us};
     f->last_us = end_us;
     blame(s, last, f);
-    while (level + 1 < SEVERITIES && lasted(s->model, f) >= severities[level + 1].least)
-        level++;
+    level = hx_mscred_level(s);
     if (level < f->told)
         return;
     f->told = level + 1;
-    tell(s, v, piece, level, end_us);
+    hx_mscred_tell(s, v, piece, level, end_us);
 }
 
 static void moment(void *context, const float *matrices, const uint32_t *piece, int64_t end_us)
@@ -305,6 +100,13 @@ static void moment(void *context, const float *matrices, const uint32_t *piece, 
 /* --- events ------------------------------------------------------------------------------------
  */
 
+static uint32_t row_of(const hx_mscred *m, const hx_event *e, const char *buffer)
+{
+    if (!m->form.host_count || !e->host_len)
+        return 0;
+    return hx_series_row(&m->form, e->host, hx_slice_make(buffer + e->host_at, e->host_len));
+}
+
 static void mscred_lines(const void *model, void *state, const hx_event *events, uint32_t count,
                          const char *buffer, hx_reporter *reporter)
 {
@@ -316,13 +118,15 @@ static void mscred_lines(const void *model, void *state, const hx_event *events,
     s->reporter = reporter;
     for (uint32_t i = 0; i < count; i++) {
         const hx_event *e = &events[i];
+        const uint32_t of = hx_series_of(&m->form, row_of(m, e, buffer), e->key);
         mscred_sample *sample;
 
-        if (!hx_series_add(s->series, e->key, e->time_us, moment, s))
+        if (!hx_series_add(s->series, of, e->time_us, moment, s))
             continue;
-        sample = &s->sample[hx_series_of(&m->form, e->key)];
+        sample = &s->sample[of];
         sample->len = e->length;
-        memcpy(sample->text, buffer + e->line, e->length < SAMPLE_BYTES ? e->length : SAMPLE_BYTES);
+        memcpy(sample->text, buffer + e->line,
+               e->length < MSCRED_SAMPLE_BYTES ? e->length : MSCRED_SAMPLE_BYTES);
     }
 }
 
@@ -345,7 +149,7 @@ static void mscred_advance(const void *model, void *state, int64_t watermark_us,
 
 static bool plausible(const mscred_finding *f)
 {
-    return f->told <= SEVERITIES && f->first_us > -TIME_MAX && f->first_us <= f->last_us &&
+    return f->told <= MSCRED_SEVERITIES && f->first_us > -TIME_MAX && f->first_us <= f->last_us &&
            f->last_us < TIME_MAX;
 }
 
@@ -369,7 +173,8 @@ static int mscred_open(const void *model, uint32_t worker, uint32_t workers, voi
         return HX_ENOMEM;
     s->model = m;
     *state = s;
-    if (hx_batch_owner(hx_hash_bytes(SUBJECT, sizeof SUBJECT - 1, HX_HASH_SEED), workers) != worker)
+    if (hx_batch_owner(hx_hash_bytes(MSCRED_SUBJECT, sizeof MSCRED_SUBJECT - 1, HX_HASH_SEED),
+                       workers) != worker)
         return 0;
     s->wanted = calloc(HX_SERIES_SCALES * n * n, sizeof *s->wanted);
     s->sample = calloc(n, sizeof *s->sample);
@@ -412,6 +217,7 @@ static int mscred_restore(const void *model, void *state, const char *bytes, siz
 
 const hx_detector hx_mscred_detector = {
     .name = "mscred",
+    .wants_hosts = true,
     .load = hx_mscred_load,
     .unload = hx_mscred_unload,
     .open = mscred_open,

@@ -1,6 +1,8 @@
 /* mscred's section of the manifest, checked, and its network. */
 #include "detect/mscred.h"
 
+#include <haechi/hash.h>
+
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdlib.h>
@@ -69,22 +71,93 @@ static int read_limits(const cJSON *section, hx_mscred *m, hx_error *err)
     return rc;
 }
 
-/* One series' own keys; the last one has none. */
+/* One series' host, or none: its row in the form. Several series may have the same one. */
+static int read_host(const cJSON *host, uint32_t series, hx_mscred *m, hx_error *err)
+{
+    const char *name = cJSON_GetStringValue(host);
+    hx_slice text;
+    uint32_t hash;
+
+    if (!host)
+        return 0;
+    if (!name || !*name || strlen(name) > HX_SERIES_HOST_BYTES)
+        return wrong(err, "series.host: a name of 1 to 255 bytes is needed");
+    text = hx_slice_str(name);
+    hash = (uint32_t)hx_hash_bytes(text.ptr, text.len, HX_HASH_SEED);
+    if (!hx_series_row(&m->form, hash, text))
+        hx_series_add_host(&m->form, text);
+    m->host_of[series] = hx_series_row(&m->form, hash, text);
+    return 0;
+}
+
+static bool is_key(const hx_mscred *m, const cJSON *item)
+{
+    return cJSON_IsNumber(item) && item->valuedouble >= 0 && item->valuedouble < m->form.log_keys &&
+           item->valuedouble == floor(item->valuedouble);
+}
+
+/* One series' own keys: on its host, where it has one. A host without keys is one with all of them;
+ * without either it is the last one. */
 static int read_keys(const cJSON *keys, uint32_t series, hx_mscred *m, hx_error *err)
 {
+    uint8_t *row = m->form.of + (size_t)m->host_of[series] * (m->form.log_keys + 1);
+    const int count = cJSON_GetArraySize(keys);
     const cJSON *item;
 
     m->key_of[series] = UINT32_MAX;
+    if (!count && m->host_of[series])
+        memset(row, (int)series, m->form.log_keys + 1);
     cJSON_ArrayForEach(item, keys)
     {
-        if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0) ||
-            !(item->valuedouble < m->form.log_keys) ||
-            item->valuedouble != floor(item->valuedouble))
+        if (!is_key(m, item))
             return wrong(err, "series.keys: log keys of the bundle are needed");
-        m->key_of[series] =
-            cJSON_GetArraySize(keys) == 1 ? (uint32_t)item->valuedouble : UINT32_MAX;
-        m->form.of_key[(uint32_t)item->valuedouble] = (uint8_t)series;
+        m->key_of[series] = count == 1 ? (uint32_t)item->valuedouble : UINT32_MAX;
+        row[(uint32_t)item->valuedouble] = (uint8_t)series;
     }
+    return 0;
+}
+
+static int read_range(const cJSON *item, uint32_t series, hx_mscred *m, hx_error *err)
+{
+    const cJSON *low = cJSON_GetObjectItemCaseSensitive(item, "low");
+    const cJSON *high = cJSON_GetObjectItemCaseSensitive(item, "high");
+
+    if (!cJSON_IsNumber(low) || !cJSON_IsNumber(high) || !isfinite(low->valuedouble) ||
+        !isfinite(high->valuedouble) || !(high->valuedouble > low->valuedouble))
+        return wrong(err, "series: a \"low\" and a \"high\" above it are needed");
+    m->form.low[series] = low->valuedouble;
+    m->form.high[series] = high->valuedouble;
+    return 0;
+}
+
+/* A bundle that does not say so counts log keys. */
+static int read_by(const cJSON *by, hx_mscred *m, hx_error *err)
+{
+    static const char *const names[] = {
+        [HX_MSCRED_KEY] = "key", [HX_MSCRED_HOST] = "host", [HX_MSCRED_HOST_KEY] = "host_key"};
+
+    if (!by)
+        return 0;
+    for (size_t i = 0; cJSON_IsString(by) && i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(by->valuestring, names[i]) == 0) {
+            m->by = (hx_mscred_by)i;
+            return 0;
+        }
+    return wrong(err, "by: key, host or host_key is needed");
+}
+
+static int make_form(hx_mscred *m, uint32_t count, hx_error *err)
+{
+    const size_t rows = 1 + (size_t)count, columns = (size_t)m->form.log_keys + 1;
+
+    m->form.count = count;
+    m->form.of = malloc(rows * columns);
+    m->form.hosts = calloc(count, sizeof *m->form.hosts);
+    m->key_of = calloc(count, sizeof *m->key_of);
+    m->host_of = calloc(count, sizeof *m->host_of);
+    if (!m->form.of || !m->form.hosts || !m->key_of || !m->host_of)
+        return hx_error_set(err, HX_ENOMEM, "bundle: out of memory");
+    memset(m->form.of, (int)count - 1, rows * columns);
     return 0;
 }
 
@@ -93,32 +166,19 @@ static int read_series(const cJSON *section, hx_mscred *m, hx_error *err)
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(section, "series"), *item;
     int n = cJSON_IsArray(list) ? cJSON_GetArraySize(list) : 0;
     uint32_t at = 0;
+    int rc;
 
     if (n < 2 || n > HX_SERIES_MAX)
         return wrong(err, "series: 2 to 64 are needed");
-    m->form.count = (uint32_t)n;
-    m->form.of_key = malloc(m->form.log_keys + 1);
-    m->key_of = calloc((size_t)n, sizeof *m->key_of);
-    if (!m->form.of_key || !m->key_of)
-        return hx_error_set(err, HX_ENOMEM, "bundle: out of memory");
-    memset(m->form.of_key, n - 1, m->form.log_keys + 1);
-    cJSON_ArrayForEach(item, list)
-    {
-        const cJSON *low = cJSON_GetObjectItemCaseSensitive(item, "low");
-        const cJSON *high = cJSON_GetObjectItemCaseSensitive(item, "high");
-        int rc;
-
-        if (!cJSON_IsNumber(low) || !cJSON_IsNumber(high) || !isfinite(low->valuedouble) ||
-            !isfinite(high->valuedouble) || !(high->valuedouble > low->valuedouble))
-            return wrong(err, "series: a \"low\" and a \"high\" above it are needed");
-        m->form.low[at] = low->valuedouble;
-        m->form.high[at] = high->valuedouble;
-        rc = read_keys(cJSON_GetObjectItemCaseSensitive(item, "keys"), at, m, err);
-        if (rc)
-            return rc;
-        at++;
+    rc = make_form(m, (uint32_t)n, err);
+    for (item = list->child; !rc && item; item = item->next, at++) {
+        rc = read_host(cJSON_GetObjectItemCaseSensitive(item, "host"), at, m, err);
+        if (!rc)
+            rc = read_range(item, at, m, err);
+        if (!rc)
+            rc = read_keys(cJSON_GetObjectItemCaseSensitive(item, "keys"), at, m, err);
     }
-    return 0;
+    return rc;
 }
 
 static int read_section(const cJSON *section, hx_mscred *m, hx_error *err)
@@ -135,7 +195,9 @@ static int read_section(const cJSON *section, hx_mscred *m, hx_error *err)
         history->valuedouble != HX_SERIES_HISTORY)
         return wrong(err, "step, history: 10 and 5 are what this engine has");
     m->form.interval_us = (int64_t)interval->valuedouble;
-    rc = read_series(section, m, err);
+    rc = read_by(cJSON_GetObjectItemCaseSensitive(section, "by"), m, err);
+    if (!rc)
+        rc = read_series(section, m, err);
     return rc ? rc : read_limits(section, m, err);
 }
 
@@ -183,8 +245,10 @@ void hx_mscred_unload(void *model)
     if (!m)
         return;
     hx_model_destroy(m->network);
-    free(m->form.of_key);
+    free(m->form.of);
+    free(m->form.hosts);
     free(m->key_of);
+    free(m->host_of);
     free(m->limit);
     free(m);
 }

@@ -48,6 +48,39 @@ static uint32_t place_of(int64_t interval, uint32_t places)
     return (uint32_t)(m < 0 ? m + places : m);
 }
 
+/* --- hosts -------------------------------------------------------------------------------------
+ */
+
+void hx_series_add_host(hx_series_form *form, hx_slice name)
+{
+    hx_series_host *host = &form->hosts[form->host_count++];
+    uint32_t at;
+
+    host->hash = (uint32_t)hx_hash_bytes(name.ptr, name.len, HX_HASH_SEED);
+    host->len = (uint32_t)name.len;
+    memcpy(host->name, name.ptr, name.len);
+    at = host->hash % HX_SERIES_HOST_PLACES;
+    while (form->host_row[at])
+        at = (at + 1) % HX_SERIES_HOST_PLACES;
+    form->host_row[at] = (uint8_t)form->host_count;
+}
+
+uint32_t hx_series_row(const hx_series_form *form, uint32_t hash, hx_slice name)
+{
+    for (uint32_t at = hash % HX_SERIES_HOST_PLACES; form->host_row[at];
+         at = (at + 1) % HX_SERIES_HOST_PLACES) {
+        const hx_series_host *host = &form->hosts[form->host_row[at] - 1];
+
+        if (host->hash == hash && host->len == name.len &&
+            memcmp(host->name, name.ptr, name.len) == 0)
+            return form->host_row[at];
+    }
+    return 0;
+}
+
+/* --- made --------------------------------------------------------------------------------------
+ */
+
 int hx_series_create(const hx_series_form *form, hx_series **out)
 {
     const uint32_t n = form->count;
@@ -217,7 +250,7 @@ static void reach(hx_series *s, int64_t interval, hx_series_moment moment, void 
         s->latest = interval;
 }
 
-bool hx_series_add(hx_series *series, uint32_t key, int64_t time_us, hx_series_moment moment,
+bool hx_series_add(hx_series *series, uint32_t of, int64_t time_us, hx_series_moment moment,
                    void *context)
 {
     hx_series *s = series;
@@ -235,8 +268,7 @@ bool hx_series_add(hx_series *series, uint32_t key, int64_t time_us, hx_series_m
         s->late++;
         return false;
     }
-    count =
-        s->open + (size_t)place_of(interval, OPEN) * s->form->count + hx_series_of(s->form, key);
+    count = s->open + (size_t)place_of(interval, OPEN) * s->form->count + of;
     *count += *count < UINT32_MAX;
     return *count == 1;
 }
@@ -266,7 +298,9 @@ static uint64_t form_hash(const hx_series_form *f)
     uint64_t h = hx_hash_u64(HX_HASH_SEED, f->count);
 
     h = hx_hash_u64(h, (uint64_t)f->interval_us);
-    h = hx_hash_bytes(f->of_key, f->log_keys * sizeof *f->of_key, h);
+    for (uint32_t i = 0; i < f->host_count; i++)
+        h = hx_hash_bytes(f->hosts[i].name, f->hosts[i].len, h);
+    h = hx_hash_bytes(f->of, (1 + (size_t)f->host_count) * (f->log_keys + 1), h);
     h = hx_hash_bytes(f->low, f->count * sizeof *f->low, h);
     return hx_hash_bytes(f->high, f->count * sizeof *f->high, h);
 }

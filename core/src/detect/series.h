@@ -27,12 +27,25 @@
 
 extern const uint32_t hx_series_windows[HX_SERIES_SCALES]; /* intervals: 10, 30, 60 */
 
+#define HX_SERIES_HOST_PLACES 128 /* a power of two, above HX_SERIES_MAX */
+#define HX_SERIES_HOST_BYTES  255 /* of a name */
+
+typedef struct hx_series_host {
+    uint32_t hash; /* the low half, as hx_event has it */
+    uint32_t len;
+    char name[HX_SERIES_HOST_BYTES];
+} hx_series_host;
+
 /* What the bundle says of them. */
 typedef struct hx_series_form {
-    uint32_t count; /* series; the last one is of all keys that have none of their own */
+    uint32_t count; /* series; the last one is of all that has none of its own */
     uint32_t log_keys;
     int64_t interval_us;
-    uint8_t *of_key; /* [log_keys] */
+    uint32_t host_count;                     /* those that have a row; 0: hosts do not matter */
+    hx_series_host *hosts;                   /* [host_count] */
+    uint8_t host_row[HX_SERIES_HOST_PLACES]; /* by hash, the next place where one is taken; or 0 */
+    uint8_t *of; /* [1 + host_count][log_keys + 1]: row 0 is of all other hosts, the last column of
+                    events without a key */
     double low[HX_SERIES_MAX], high[HX_SERIES_MAX];
 } hx_series_form;
 
@@ -48,14 +61,22 @@ typedef void (*hx_series_moment)(void *context, const float *matrices, const uin
 int hx_series_create(const hx_series_form *form, hx_series **out);
 void hx_series_destroy(hx_series *series);
 
-static inline uint32_t hx_series_of(const hx_series_form *form, uint32_t key)
+/* A host gets a row, the next one; hosts and host_row have room. Its hash is as hx_event has it. */
+void hx_series_add_host(hx_series_form *form, hx_slice name);
+
+/* Its row; 0 where it has none, and for a host without a name. */
+uint32_t hx_series_row(const hx_series_form *form, uint32_t hash, hx_slice name);
+
+static inline uint32_t hx_series_of(const hx_series_form *form, uint32_t row, uint32_t key)
 {
-    return key < form->log_keys ? form->of_key[key] : form->count - 1;
+    return form
+        ->of[(size_t)row * (form->log_keys + 1) + (key < form->log_keys ? key : form->log_keys)];
 }
 
-/* An event in the order of the input; calls moment for each one that its time ends. True where it
- * is the first of its series in its interval. One without a time is not counted. */
-bool hx_series_add(hx_series *series, uint32_t key, int64_t time_us, hx_series_moment moment,
+/* An event of the series `of`, in the order of the input; calls moment for each one that its time
+ * ends. True where it is the first of its series in its interval. One without a time is not
+ * counted. */
+bool hx_series_add(hx_series *series, uint32_t of, int64_t time_us, hx_series_moment moment,
                    void *context);
 
 /* Event time has come this far without an event. */

@@ -7,7 +7,7 @@
 #define CELLS "[" FOUR ", " FOUR ", " FOUR "]"
 
 typedef struct section {
-    const char *interval_us, *windows, *step, *history, *series, *limit, *threshold, *file;
+    const char *by, *interval_us, *windows, *step, *history, *series, *limit, *threshold, *file;
 } section;
 
 static void put(hx_text *out, const char *key, const char *value, const char *usual)
@@ -26,6 +26,8 @@ static char *section_text(const section *s)
     hx_text_str(&out, "{");
     hx_text_json_key(&out, "name");
     hx_text_str(&out, "\"mscred\"");
+    if (s->by)
+        put(&out, "by", s->by, "");
     put(&out, "interval_us", s->interval_us, "1000000");
     put(&out, "windows", s->windows, "[10, 30, 60]");
     put(&out, "step", s->step, "10");
@@ -63,6 +65,8 @@ static int load(const section *s, hx_error *err)
     return rc;
 }
 
+#define TEN           "0123456789"
+#define LONG          TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
 #define SERIES(first) "[{" first "}, {\"keys\": [], \"low\": 0, \"high\": 1}]"
 
 int main(void)
@@ -73,6 +77,17 @@ int main(void)
     } cases[] = {
         /* All is well but for the network, which is not there. */
         {{0}, "mscred.onnx"},
+        {{.by = "\"host\"", .series = SERIES("\"host\": \"web1\", \"low\": 0, \"high\": 1")},
+         "mscred.onnx"},
+        {{.by = "\"host_key\"",
+          .series = SERIES("\"host\": \"web1\", \"keys\": [1], \"low\": 0, \"high\": 1")},
+         "mscred.onnx"},
+        {{.by = "\"hosts\""}, "mscred.by: key, host or host_key"},
+        {{.by = "1"}, "mscred.by"},
+        {{.series = SERIES("\"host\": 1, \"low\": 0, \"high\": 1")}, "mscred.series.host"},
+        {{.series = SERIES("\"host\": \"\", \"low\": 0, \"high\": 1")}, "mscred.series.host"},
+        {{.series = SERIES("\"host\": \"" LONG LONG "\", \"low\": 0, \"high\": 1")},
+         "mscred.series.host"},
         {{.file = "\"../mscred.onnx\""}, "mscred.file"},
         {{.file = "7"}, "mscred.file"},
         {{.interval_us = ""}, "mscred.interval_us"},

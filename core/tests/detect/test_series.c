@@ -10,11 +10,11 @@
 #define KEYS   7
 #define START  1000 /* seconds; a whole number of pieces */
 
-static uint8_t of_key[KEYS] = {0, 1, 2, 3, 4, 4, 4};
+static uint8_t of_key[KEYS + 1] = {0, 1, 2, 3, 4, 4, 4, 4};
 
 static hx_series_form form(void)
 {
-    hx_series_form f = {.count = COUNT, .log_keys = KEYS, .interval_us = SECOND, .of_key = of_key};
+    hx_series_form f = {.count = COUNT, .log_keys = KEYS, .interval_us = SECOND, .of = of_key};
 
     for (uint32_t i = 0; i < COUNT; i++) {
         f.low[i] = 0.1 * i;
@@ -42,6 +42,13 @@ static void see(void *context, const float *matrices, const uint32_t *piece, int
     s->count++;
 }
 
+static bool add(hx_series *s, uint32_t key, int64_t time_us, seen *into)
+{
+    hx_series_form f = form();
+
+    return hx_series_add(s, hx_series_of(&f, 0, key), time_us, see, into);
+}
+
 /* A number that is drawn again the same. */
 static uint32_t drawn(uint32_t second, uint32_t key)
 {
@@ -57,7 +64,7 @@ static void add_second(hx_series *s, uint32_t second, seen *into)
 {
     for (uint32_t key = 0; key < KEYS; key++)
         for (uint32_t n = drawn(second, key); n > 0; n--)
-            hx_series_add(s, key, second * SECOND + n * 1000, see, into);
+            add(s, key, second * SECOND + n * 1000, into);
 }
 
 static double value(const hx_series_form *f, uint32_t series, uint32_t second)
@@ -114,12 +121,12 @@ static void test_order_within_an_interval(void)
     CHECK_INT(hx_series_create(&f, &a), 0);
     CHECK_INT(hx_series_create(&f, &b), 0);
     for (uint32_t t = START; t < START + 140; t++) {
-        hx_series_add(a, 0, t * SECOND, see, &one);
+        add(a, 0, t * SECOND, &one);
         add_second(a, t, &one);
     }
     for (uint32_t t = START; t < START + 140; t += 2) {
-        hx_series_add(b, 0, t * SECOND, see, &other);
-        hx_series_add(b, 0, (t + 1) * SECOND, see, &other);
+        add(b, 0, t * SECOND, &other);
+        add(b, 0, (t + 1) * SECOND, &other);
         add_second(b, t + 1, &other);
         hx_series_advance(b, (t + 1) * SECOND + 999999, see, &other);
         add_second(b, t, &other);
@@ -139,22 +146,22 @@ static void test_late_and_untimed(void)
     hx_series *s;
 
     CHECK_INT(hx_series_create(&f, &s), 0);
-    CHECK(!hx_series_add(s, 0, HX_TIME_NONE, see, &into));
+    CHECK(!add(s, 0, HX_TIME_NONE, &into));
     hx_series_advance(s, 5 * SECOND, see, &into); /* asleep: nothing to close */
-    CHECK(hx_series_add(s, 1, 1000 * SECOND, see, &into));
-    CHECK(!hx_series_add(s, 1, 1000 * SECOND + 1, see, &into)); /* not the first any more */
-    CHECK(hx_series_add(s, HX_KEY_UNSEEN, 1001 * SECOND, see, &into));
-    CHECK(hx_series_add(s, 0, 1000 * SECOND + 5, see, &into)); /* the interval before is open */
+    CHECK(add(s, 1, 1000 * SECOND, &into));
+    CHECK(!add(s, 1, 1000 * SECOND + 1, &into)); /* not the first any more */
+    CHECK(add(s, HX_KEY_UNSEEN, 1001 * SECOND, &into));
+    CHECK(add(s, 0, 1000 * SECOND + 5, &into)); /* the interval before is open */
     CHECK_INT(hx_series_late(s), 0);
-    CHECK(hx_series_add(s, 0, 1002 * SECOND, see, &into));
-    CHECK(!hx_series_add(s, 0, 1000 * SECOND, see, &into));
+    CHECK(add(s, 0, 1002 * SECOND, &into));
+    CHECK(!add(s, 0, 1000 * SECOND, &into));
     CHECK_INT(hx_series_late(s), 1);
-    CHECK(hx_series_add(s, 0, 1001 * SECOND, see, &into));
+    CHECK(add(s, 0, 1001 * SECOND, &into));
     hx_series_destroy(s);
     CHECK_INT(hx_series_create(&f, &s), 0);
-    CHECK(hx_series_add(s, 0, -1, see, &into)); /* interval -1, not 0 */
-    CHECK(hx_series_add(s, 0, 1, see, &into));
-    CHECK(!hx_series_add(s, 0, -SECOND, see, &into));
+    CHECK(add(s, 0, -1, &into)); /* interval -1, not 0 */
+    CHECK(add(s, 0, 1, &into));
+    CHECK(!add(s, 0, -SECOND, &into));
     hx_series_destroy(s);
     hx_series_destroy(NULL);
 }
@@ -183,7 +190,7 @@ static void test_silence(void)
         add_second(s, t, &into);
     CHECK_INT(into.count, before + 11);
     CHECK_INT(into.end_us[into.count - 1], (START + 500) * SECOND);
-    hx_series_add(s, 0, INT64_C(1) << 60, see, &into); /* a far jump is no long loop */
+    add(s, 0, INT64_C(1) << 60, &into); /* a far jump is no long loop */
     CHECK_INT(into.count, before + 21);
     hx_series_destroy(s);
 }
@@ -232,8 +239,37 @@ static void test_saved(void)
     }
 }
 
+/* Hosts by name: those whose hash is the same, or has the same place, are told apart. */
+static void test_hosts(void)
+{
+    static hx_series_host hosts[HX_SERIES_MAX];
+    static uint8_t of[(1 + HX_SERIES_MAX) * 3];
+    hx_series_form f = {.count = 3, .log_keys = 2, .hosts = hosts, .of = of};
+    char name[16];
+
+    CHECK_INT(hx_series_row(&f, 7, hx_slice_make("web1", 4)), 0);
+    for (uint32_t i = 0; i < HX_SERIES_MAX - 1; i++) {
+        snprintf(name, sizeof name, "web%u", i);
+        hx_series_add_host(&f, hx_slice_str(name));
+        memset(of + (size_t)(i + 1) * 3, (int)i, 3);
+    }
+    for (uint32_t i = 0; i < HX_SERIES_MAX - 1; i++) {
+        uint32_t hash = hosts[i].hash, row;
+
+        snprintf(name, sizeof name, "web%u", i);
+        row = hx_series_row(&f, hash, hx_slice_str(name));
+        CHECK_INT(row, i + 1);
+        CHECK_INT(hx_series_of(&f, row, 1), i);
+        CHECK_INT(hx_series_of(&f, row, HX_KEY_UNSEEN), i);
+        CHECK_INT(hx_series_row(&f, hash, hx_slice_make("db1", 3)), 0);
+        CHECK_INT(hx_series_row(&f, hash, hx_slice_make(name, 2)), 0);
+        CHECK_INT(hx_series_row(&f, hash ^ 0x100u, hx_slice_str(name)), 0);
+    }
+}
+
 int main(void)
 {
+    test_hosts();
     test_matrices();
     test_order_within_an_interval();
     test_late_and_untimed();

@@ -142,10 +142,14 @@ class NewEventConfig(_Section):
     least: int = Field(default=2, ge=1, le=1_000_000)
 
 
+SeriesBy = Literal["key", "host", "host_key"]
+
+
 class MscredConfig(_Section):
     """Counts of log keys over time, judged together (docs/mscred.md)."""
 
     enabled: bool = False
+    by: SeriesBy = "key"
     series: int = Field(default=30, ge=3, le=64)
     interval_s: float = Field(default=1.0, ge=0.001, le=86_400)
     validation: float = Field(default=0.2, gt=0, lt=1)

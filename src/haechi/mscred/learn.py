@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from haechi.config.training import MscredConfig
+from haechi.config.training import MscredConfig, SeriesBy
 from haechi.corpus.sessions import EventStream
-from haechi.mscred.counts import LEAST_MATRICES, Grouping, count_events, group
+from haechi.mscred.counts import LEAST_MATRICES, Grouping, Kind, count_events, group
 from haechi.mscred.export import Reconstructor, check_export, onnx_of
+from haechi.mscred.hosts import Hosts
 from haechi.mscred.score import residuals, runs, scores
 from haechi.mscred.signature import HISTORY, STEP, WINDOWS, Scaling, signatures
 from haechi.mscred.threshold import choose, residuals_between
@@ -26,24 +27,30 @@ def learn(
     config: MscredConfig,
     seed: int,
     progress: TrainingProgress | None = None,
+    hosts: Hosts | None = None,
 ) -> Entry:
-    """The detector for a bundle, a function of the arguments. TrainError where the events' times do not
-    suffice."""
+    """The detector for a bundle, a function of the arguments. hosts: of the events, where config.by wants
+    them. TrainError where the events' times do not suffice, or no event has a host."""
     progress = progress or SilentProgress()
     progress.stage("learning counts")
-    grouping = group(stream.key, log_keys, config.series)
+    grouping = group(stream.key, log_keys, config.series, config.by, hosts)
     interval_us = round(config.interval_s * 1e6)
-    values, _ = count_events(stream, grouping, interval_us)
+    values, _ = count_events(stream, grouping, interval_us, hosts)
     held = max(int(values.shape[1] * config.validation), max(WINDOWS) + STEP * (HISTORY + LEAST_MATRICES))
     training, validation = values[:, :-held], values[:, -held:]
     scaling = Scaling.of(training)
     with deterministic():
         fitted = fit(scaling.apply(training), scaling.apply(validation), config, seed, progress.steps)
-        return _entry(fitted, scaling, scaling.apply(validation), grouping, interval_us)
+        return _entry(fitted, scaling, scaling.apply(validation), grouping, config.by, interval_us)
 
 
 def _entry(
-    fitted: Fitted, scaling: Scaling, validation: np.ndarray[Any, Any], grouping: Grouping, interval_us: int
+    fitted: Fitted,
+    scaling: Scaling,
+    validation: np.ndarray[Any, Any],
+    grouping: Grouping,
+    by: SeriesBy,
+    interval_us: int,
 ) -> Entry:
     onnx_file = onnx_of(fitted.model)
     exported = Reconstructor(onnx_file)
@@ -58,17 +65,18 @@ def _entry(
         {
             "name": "mscred",
             "file": MODEL_FILE,
+            "by": by,
             "interval_us": interval_us,
             "windows": list(WINDOWS),
             "step": STEP,
             "history": HISTORY,
             "series": [
-                {
-                    "keys": list(grouping.keys_of(series)),
+                _named(kind)
+                | {
                     "low": float(scaling.low[series]),
                     "high": float(scaling.high[series]),
                 }
-                for series in range(grouping.count)
+                for series, kind in enumerate(grouping.kinds)
             ],
             "limit": [[float(f"{v:.6g}") for v in window.ravel()] for window in thresholds.limit],
             "threshold": [float(v) for v in thresholds.score],
@@ -84,3 +92,8 @@ def _entry(
         },
         {MODEL_FILE: onnx_file},
     )
+
+
+def _named(kind: Kind) -> dict[str, Any]:
+    keys = [] if kind.key is None else [kind.key]
+    return {"keys": keys} if kind.host is None else {"host": kind.host, "keys": keys}

@@ -186,9 +186,16 @@ def _further(
         entry = combos.learn(logs, material.format, material.templates, events.lines, config.combos)
         entries += [entry] if entry else []
     if config.mscred.enabled:
-        from haechi.mscred.learn import learn as learn_mscred  # it stands on this package
+        from haechi.mscred.hosts import hosts_of  # it stands on this package
+        from haechi.mscred.learn import learn as learn_mscred
 
-        series = learn_mscred(events.stream, material.log_keys, config.mscred, config.fit.seed, progress)
+        hosts = None
+        if config.mscred.by != "key":
+            matcher = _core.Matcher(material.templates)
+            hosts = hosts_of(logs, material.format, matcher, _rule(material.session))
+        series = learn_mscred(
+            events.stream, material.log_keys, config.mscred, config.fit.seed, progress, hosts
+        )
         entries.append(series)
     return entries
 
