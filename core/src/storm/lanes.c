@@ -14,29 +14,44 @@ enum {
      * longer, passed over again and again by chance, has odds below e^-30. */
     REUSE_ROUNDS = 64,
     REUSE_ROUNDS_PER_STEP = 4,
+    /* Of a walk's stride; of a hundred strides about three have no larger one down to one host of a
+     * hundred. */
+    QUOTIENT_MOST = 3,
+    STRIDES_TRIED = 500,
 };
 
-static uint32_t gcd(uint32_t a, uint32_t b)
+/* How evenly a walk of such strides around a circle of the size goes, as the quotients of their
+ * continued fraction have it (the three-distance theorem): small ones let no part of the circle,
+ * down to a host's, wait long, and a large one sends the walk over few hosts again and again before
+ * it moves on to the next. And each place must come before one comes twice. */
+static bool walk_is_even(uint32_t size, uint32_t stride, uint32_t host)
 {
-    while (b) {
-        uint32_t r = a % b;
-        a = b;
-        b = r;
+    while (stride) {
+        uint32_t left = size % stride;
+
+        if (size > host && size / stride > QUOTIENT_MOST)
+            return false;
+        size = stride;
+        stride = left;
     }
-    return a;
+    return size == 1;
 }
 
 /* A stride near the golden section of the size spreads neighbours in time over hosts and pids. */
 static void walk_start(storm_walk *w, uint32_t hosts, uint32_t pids, uint64_t *random)
 {
-    uint32_t size = hosts * pids;
-    uint32_t stride = (uint32_t)((uint64_t)size * 618034 / 1000000) +
-                      hx_random_below(hx_random_next(random), size / 16 + 1);
+    uint32_t size = hosts * pids, golden = (uint32_t)((uint64_t)size * 618034 / 1000000), stride;
     uint32_t at = hx_random_below(hx_random_next(random), size);
 
-    stride = stride % size ? stride % size : 1;
-    while (gcd(stride, size) != 1)
+    for (uint32_t tries = 0; tries < STRIDES_TRIED; tries++) {
+        stride = golden + hx_random_below(hx_random_next(random), size / 16 + 1);
+        if (walk_is_even(size, stride, pids))
+            goto found;
+    }
+    stride = golden % size ? golden % size : 1;
+    while (!walk_is_even(size, stride, size))
         stride = stride + 1 < size ? stride + 1 : 1;
+found:
     *w = (storm_walk){at / pids, at % pids, stride / pids, stride % pids};
 }
 

@@ -439,6 +439,35 @@ static void test_refusals(void)
     }
 }
 
+/* Sessions begin at all of a lane's hosts alike: within any stretch of lines none has far more than
+ * its share, and none far less. */
+static void test_hosts_even(void)
+{
+    enum { SEEDS = 40, STRETCHES = 12, STRETCH = 1000 };
+    char line[HX_LINE_ROOM];
+
+    for (uint32_t seed = 0; seed < SEEDS; seed++) {
+        hx_composer *c = composer_make((hx_composer_config){.seed = seed, .sessions = 100});
+        for (uint32_t stretch = 0; stretch < STRETCHES; stretch++) {
+            uint32_t count[41] = {0}, all = 0;
+            for (uint32_t i = 0; i < STRETCH; i++) {
+                fields f = fields_cut(HX_LINE_ISO, line, hx_composer_next(c, line, NULL));
+                if (strcmp(f.process, "kernel") == 0)
+                    continue;
+                count[atoi(f.host + strlen("node"))]++;
+                all++;
+            }
+            for (uint32_t host = 1; stretch && host <= 40; host++)
+                if (count[host] * 40 > all * 2 || count[host] * 4 * 40 < all) {
+                    fprintf(stderr, "seed %u: node%02u has %u of %u lines\n", seed, host,
+                            count[host], all);
+                    exit(1);
+                }
+        }
+        hx_composer_destroy(c);
+    }
+}
+
 int main(void)
 {
     hx_error err;
@@ -456,6 +485,7 @@ int main(void)
     test_turns();
     test_turns_repeated();
     test_shares();
+    test_hosts_even();
     test_refusals();
     hx_profile_destroy(profile);
     return 0;
