@@ -135,17 +135,32 @@ def detect(lines: int, repeats: int, seed: int, as_json: bool) -> int:
     "--lines", type=click.IntRange(min=10_000), default=1_000_000, show_default=True, help="To detect in."
 )
 @click.option(
-    "--patterns", type=click.IntRange(1, 10_000), default=1000, show_default=True, help="Of each set."
+    "--patterns",
+    type=click.IntRange(1, 10_000),
+    multiple=True,
+    default=(10, 100, 1000),
+    show_default=True,
+    help="Of a set; again for further sets.",
 )
 @click.option(
-    "--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Runs with each set."
+    "--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Turns with each set."
+)
+@click.option(
+    "--set",
+    "kind",
+    type=click.Choice(["realistic", "hard"]),
+    default="realistic",
+    show_default=True,
+    help="hard: a third of it has no word to begin a search with, a third keeps many states alive, and "
+    "much of it hits ordinary lines.",
 )
 @json_option
-def rules(lines: int, patterns: int, repeats: int, as_json: bool) -> int:
+def rules(lines: int, patterns: tuple[int, ...], repeats: int, kind: str, as_json: bool) -> int:
     """What a thousand regular expressions cost: lines a second with them against without.
 
     \b
     haechi bench rules --json
+    haechi bench rules --set hard --patterns 1000 --lines 100000
     """
     from haechi.bench.detect import BenchError
     from haechi.bench.rules import run
@@ -153,7 +168,7 @@ def rules(lines: int, patterns: int, repeats: int, as_json: bool) -> int:
     from haechi.train import TrainError
 
     with refusals(BenchError, ToolError, TrainError):
-        return run(lines, patterns, repeats, as_json)
+        return run(lines, patterns, repeats, kind, as_json)
     return FAILED
 
 
