@@ -153,9 +153,10 @@ static int fit_scratch(hx_rules *rules, const hs_database_t *database, hx_error 
 typedef struct field_work {
     hx_rules *rules;
     uint32_t field;
-    expressions near, far, exact, far_exact, blind, block, settled, told[HX_GATES];
+    expressions near, far, exact, far_exact, blind, block, settled, numbers, told[HX_GATES];
     uint32_t block_size;
     bool *given_up; /* by pattern: its widened form was refused */
+    hx_needs needs; /* of the pattern at hand */
 } field_work;
 
 /* True where the pattern is behind a gate, and so nowhere else. */
@@ -164,6 +165,7 @@ static bool sort_gated(field_work *w, uint32_t id, hx_slice own, const hx_wideni
     hx_pattern *p = &w->rules->book.patterns[id];
     hx_field *f = &w->rules->fields[w->field];
     const bool told = near->kind == HX_WIDEN_WIDER;
+    uint32_t *least;
 
     p->gate = HX_GATE_NONE;
     if (near->kind == HX_WIDEN_UNKNOWN)
@@ -175,8 +177,51 @@ static bool sort_gated(field_work *w, uint32_t id, hx_slice own, const hx_wideni
     p->far = p->digits = false;
     p->checked = !told;
     add(told ? &w->told[p->gate] : &w->settled, p, id, own);
-    if (told && p->least < f->told_least[p->gate])
-        f->told_least[p->gate] = p->least;
+    least = told ? &f->told_least[p->gate] : &f->settled_least[p->gate];
+    if (p->least < *least)
+        *least = p->least;
+    return true;
+}
+
+/* Shorter numbers are in too many texts. */
+#define NUMBER_LEAST 3
+
+/* The set as an expression of the list, in any case. */
+static void add_needs(field_work *w, expressions *list, uint32_t id, hx_need kind)
+{
+    hx_pattern any_case = w->rules->book.patterns[id];
+    hx_text text = {0};
+
+    any_case.nocase = true;
+    hx_needs_write(&w->needs, hx_needs_of(&w->needs, kind), &text);
+    add(list, &any_case, id, hx_slice_make(text.ptr, text.len));
+    list->failed |= text.failed;
+    hx_text_free(&text);
+}
+
+/* True where the pattern finds nothing without one of its numbers. With any digits in their place
+ * it may hit often, or be dear to search (".*port [0-9]{4}"): so a form is asked for its words
+ * only, and a text of such a form for its numbers, before the pattern is searched as it is. */
+static bool sort_numbered(field_work *w, uint32_t id, hx_slice own, const hx_widening *near)
+{
+    hx_pattern *p = &w->rules->book.patterns[id];
+    hx_field *f = &w->rules->fields[w->field];
+    const hx_need_set *numbers = hx_needs_of(&w->needs, HX_NEED_NUMBER);
+    const hx_need_set *words = hx_needs_of(&w->needs, HX_NEED_WORD);
+
+    p->numbered = near->kind == HX_WIDEN_WIDER && numbers->count && numbers->least >= NUMBER_LEAST;
+    if (!p->numbered)
+        return false;
+    p->far = false;
+    p->digits = p->checked = true;
+    p->least = numbers->least;
+    p->loose = !words->count || words->least < HX_WIDEN_WORD;
+    add_needs(w, &w->numbers, id, HX_NEED_NUMBER);
+    if (!p->loose)
+        add_needs(w, &w->near, id, HX_NEED_WORD);
+    else if (p->least < f->loose_least)
+        f->loose_least = p->least;
+    add(&w->exact, p, id, own);
     return true;
 }
 
@@ -195,15 +240,16 @@ static void sort_pattern(field_work *w, uint32_t id)
         return;
     }
     text = hx_slice_make(own.ptr, own.len - 1);
+    p->numbered = p->loose = false;
     if (!w->given_up[id])
-        hx_widen(text, &digits, &near);
-    if (sort_gated(w, id, text, &near)) {
+        hx_widen(text, &digits, &near, &w->needs);
+    if (sort_gated(w, id, text, &near) || sort_numbered(w, id, text, &near)) {
         hx_text_free(&own);
         hx_text_free(&near.text);
         return;
     }
     if (near.kind != HX_WIDEN_UNKNOWN && p->op == HX_OP_REGEX && !near.has_word)
-        hx_widen(text, &word_bytes, &far);
+        hx_widen(text, &word_bytes, &far, NULL);
     p->far = far.kind != HX_WIDEN_UNKNOWN;
     p->digits = near.kind == HX_WIDEN_WIDER;
     p->checked = p->far ? far.kind == HX_WIDEN_WIDER : p->digits;
@@ -225,9 +271,11 @@ static void sort_pattern(field_work *w, uint32_t id)
 static void sort_patterns(field_work *w)
 {
     const hx_book *book = &w->rules->book;
+    hx_field *f = &w->rules->fields[w->field];
 
     for (int gate = 0; gate < HX_GATES; gate++)
-        w->rules->fields[w->field].told_least[gate] = UINT32_MAX;
+        f->told_least[gate] = f->settled_least[gate] = UINT32_MAX;
+    f->loose_least = UINT32_MAX;
     for (uint32_t id = 0; id < book->pattern_count; id++)
         if (book->patterns[id].field == w->field)
             sort_pattern(w, id);
@@ -262,7 +310,7 @@ static int compile_blocks(field_work *w, bool (*wanted)(const hx_pattern *), boo
             continue;
         *(hints ? &p->hint : &p->block) = w->rules->block_count;
         if (hints) {
-            hx_widen(hx_slice_make(p->value, p->length), &digits, &near);
+            hx_widen(hx_slice_make(p->value, p->length), &digits, &near, NULL);
         } else {
             write_expression(p, &near.text);
         }
@@ -295,6 +343,7 @@ static void free_lists(field_work *w)
     expressions_free(&w->far_exact);
     expressions_free(&w->blind);
     expressions_free(&w->settled);
+    expressions_free(&w->numbers);
     for (int gate = 0; gate < HX_GATES; gate++)
         expressions_free(&w->told[gate]);
 }
@@ -330,7 +379,11 @@ static int compile_gated(field_work *w, hx_field *f, hx_error *err)
             rc = fit_scratch(rules, f->told[gate], err);
         f->gated |= f->told[gate] != NULL;
     }
-    f->gated |= w->settled.count > 0;
+    if (!rc)
+        rc = compile(rules, &w->numbers, &f->numbers, NULL, err);
+    if (!rc)
+        rc = fit_scratch(rules, f->numbers, err);
+    f->gated |= w->settled.count > 0 || f->numbers;
     if (rc || !w->settled.count)
         return rc;
     f->settled_ids = calloc(w->settled.count, sizeof *f->settled_ids);

@@ -54,8 +54,10 @@ typedef struct hx_pattern {
     bool far;       /* looked for in far forms: it has no word to begin a search with */
     bool checked;   /* a hit of the widened one says little: the pattern itself is searched then */
     bool digits;    /* tells one digit from another: what a form says is only that it may hit */
+    bool numbered;  /* tells digits apart, and finds nothing without one of its numbers */
+    bool loose;     /* numbered, and no words of it can be looked for in forms */
     uint8_t gate;   /* hx_gate */
-    uint32_t least; /* bytes of its gate in a row that a text must have */
+    uint32_t least; /* bytes of its gate, or of numbers, in a row that a text must have */
     uint32_t block; /* in which it is searched exactly */
     uint32_t hint;  /* of far ones that tell digits apart: in which it is with any digits */
 } hx_pattern;
@@ -111,9 +113,14 @@ typedef struct hx_field {
     hs_database_t *told[HX_GATES];
     uint32_t told_least[HX_GATES]; /* of its patterns' */
     hs_database_t *settled;
+    uint32_t settled_least[HX_GATES];
     uint32_t *settled_ids;
     uint32_t settled_count;
-    bool gated;           /* some are */
+    bool gated; /* some are, or there are numbers */
+    /* Of numbered patterns: the numbers alone. A form tells of a loose one where it has so many
+     * digits in a row, of another one where it has its words (in near) as well. */
+    hs_database_t *numbers;
+    uint32_t loose_least; /* of the loose ones; UINT32_MAX: there are none */
     bool remembers;       /* something is told by a form */
     hs_database_t *blind; /* what no form tells anything of: searched in every text */
 } hx_field;

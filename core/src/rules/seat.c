@@ -1,48 +1,7 @@
-/* A thread's place: what it remembers of forms, what it searches, which rules hold. */
-#include "rules/room.h"
-
-#include <haechi/hash.h>
-#include <haechi/pages.h>
+/* A thread's place: what it searches in a text, which rules hold. */
+#include "rules/seat.h"
 
 #include <stdlib.h>
-
-/* What forms are remembered to hit: lists of patterns, each once. Few are different in a log; when
- * there is no room for a new one, all forms are forgotten. */
-#define LISTS_ROOM   (1u << 16) /* numbers */
-#define LISTS_PLACES (1u << 14)
-/* With more patterns of a field to look at exactly, all of them are searched at once. */
-#define CHECKS_ALONE 4
-/* Among what is to be looked at exactly: all patterns behind a gate. */
-#define GATE_ID UINT32_C(0x80000000)
-
-/* A list: how many have hit, how many may have, and they. List 0: none. */
-enum { LIST_HITS, LIST_CHECKS, LIST_IDS };
-
-typedef struct seat_field {
-    hx_forms near, far;
-} seat_field;
-
-struct hx_rule_seat {
-    const hx_rules *rules;
-    hs_scratch_t *scratch;
-    hx_forms_way way;
-    seat_field fields[HX_RULE_TEXTS];
-    uint32_t *lists;
-    uint32_t lists_end;
-    uint32_t *places; /* [LISTS_PLACES]: of lists by hash */
-    uint32_t *found;  /* [patterns]: what a search has hit */
-    uint32_t found_count;
-    uint32_t *fresh;  /* a list in the making */
-    uint32_t *maybe;  /* [patterns]: far ones to look at exactly */
-    uint64_t *bits;   /* of the patterns that hit in the line at hand */
-    uint32_t *marked; /* they */
-    uint32_t marked_count;
-    uint32_t *looked_at; /* by rule: at which line */
-    uint32_t line;
-    _Atomic uint64_t *hits; /* by rule; read by other threads */
-    hx_ruled ruled;
-    hx_rule_counters counters;
-};
 
 static int make_forms(hx_rule_seat *s)
 {
@@ -68,12 +27,12 @@ int hx_rule_seat_create(const hx_rules *rules, hx_rule_seat **out, hx_error *err
     if (s) {
         s->rules = rules;
         s->way = hx_forms_way_best();
-        s->lists = calloc(LISTS_ROOM, sizeof *s->lists);
+        s->lists = calloc(HX_LISTS_ROOM, sizeof *s->lists);
         s->lists_end = LIST_IDS; /* behind list 0 */
-        s->places = calloc(LISTS_PLACES, sizeof *s->places);
+        s->places = calloc(HX_LISTS_PLACES, sizeof *s->places);
         s->found = calloc(patterns + 1, sizeof *s->found);
-        s->fresh = calloc(patterns + HX_GATES + LIST_IDS, sizeof *s->fresh);
-        s->maybe = calloc(patterns + HX_GATES, sizeof *s->maybe);
+        s->fresh = calloc(patterns + HX_GATES + 1 + LIST_IDS, sizeof *s->fresh);
+        s->maybe = calloc(2 * patterns + HX_GATES + 1, sizeof *s->maybe);
         s->bits = calloc(patterns / 64 + 1, sizeof *s->bits);
         s->marked = calloc(patterns + 1, sizeof *s->marked);
         s->looked_at = calloc(count + 1, sizeof *s->looked_at);
@@ -134,7 +93,7 @@ static int on_hit(unsigned id, unsigned long long from, unsigned long long to, u
     return 0;
 }
 
-static void search(hx_rule_seat *s, const hs_database_t *database, hx_slice text)
+void hx_seat_search(hx_rule_seat *s, const hs_database_t *database, hx_slice text)
 {
     s->found_count = 0;
     if (!database)
@@ -159,224 +118,80 @@ static void mark_found(hx_rule_seat *s)
         mark(s, s->found[i]);
 }
 
-/* Whether the pattern is among what a block hits. */
-static bool is_there(hx_rule_seat *s, uint32_t block, uint32_t pattern, hx_slice text)
+bool hx_seat_is_there(hx_rule_seat *s, uint32_t block, uint32_t pattern, hx_slice text)
 {
-    search(s, s->rules->blocks[block], text);
+    hx_seat_search(s, s->rules->blocks[block], text);
     for (uint32_t i = 0; i < s->found_count; i++)
         if (s->found[i] == pattern)
             return true;
     return false;
 }
 
-/* --- lists of forms ----------------------------------------------------------------------------
- */
-
-static void forget_forms(hx_rule_seat *s)
-{
-    for (uint32_t f = 0; f < HX_RULE_TEXTS; f++)
-        for (uint32_t i = 0; i < HX_FORMS; i++) {
-            if (s->fields[f].near.items)
-                s->fields[f].near.items[i].hash = s->fields[f].near.items[i].used = 0;
-            if (s->fields[f].far.items)
-                s->fields[f].far.items[i].hash = s->fields[f].far.items[i].used = 0;
-        }
-    memset(s->places, 0, LISTS_PLACES * sizeof *s->places);
-    s->lists_end = LIST_IDS;
-}
-
-/* The number of the list in fresh; UINT32_MAX where it is too long to be kept. */
-static uint32_t keep_list(hx_rule_seat *s)
-{
-    const uint32_t size = LIST_IDS + s->fresh[LIST_HITS] + s->fresh[LIST_CHECKS];
-    uint64_t hash;
-    uint32_t at, looked = 0;
-
-    if (size == LIST_IDS)
-        return 0;
-    if (size > LISTS_ROOM / 4)
-        return UINT32_MAX;
-    hash = hx_hash_bytes(s->fresh, size * sizeof *s->fresh, HX_HASH_SEED);
-    for (at = (uint32_t)hash & (LISTS_PLACES - 1); s->places[at] && looked < 64; looked++) {
-        if (memcmp(s->lists + s->places[at], s->fresh, size * sizeof *s->fresh) == 0)
-            return s->places[at];
-        at = (at + 1) & (LISTS_PLACES - 1);
-    }
-    if (looked == 64 || s->lists_end + size > LISTS_ROOM) {
-        forget_forms(s);
-        at = (uint32_t)hash & (LISTS_PLACES - 1);
-    }
-    s->places[at] = s->lists_end;
-    memcpy(s->lists + s->lists_end, s->fresh, size * sizeof *s->fresh);
-    s->lists_end += size;
-    return s->places[at];
-}
-
-/* So that the same patterns are the same list, whichever was found first. Long lists are rare and
- * stay as they are. */
-static void put_in_order(uint32_t *numbers, uint32_t count)
-{
-    if (count > 64)
-        return;
-    for (uint32_t i = 1; i < count; i++) {
-        uint32_t number = numbers[i], at = i;
-
-        for (; at > 0 && numbers[at - 1] > number; at--)
-            numbers[at] = numbers[at - 1];
-        numbers[at] = number;
-    }
-}
-
-/* Into maybe: the patterns without a word that may hit, as the text's far form tells. */
-static uint32_t find_far(hx_rule_seat *s, hx_rule_field field, hx_slice text)
-{
-    hx_forms *forms = &s->fields[field].far;
-    hx_form_place place = {NULL, 0};
-    char form[HX_FORM_BYTES];
-    hx_slice far;
-    uint32_t list, count;
-
-    if (text.len <= HX_FORM_BYTES) {
-        hx_far_form(text, form);
-        far = hx_slice_make(form, text.len);
-        place = s->way.place(forms, far);
-        if (s->way.holds(place, far)) {
-            const uint32_t *l = s->lists + hx_form_use(place);
-
-            memcpy(s->maybe, l + LIST_IDS, l[LIST_HITS] * sizeof *l);
-            return l[LIST_HITS];
-        }
-    }
-    search(s, s->rules->fields[field].far, text);
-    put_in_order(s->found, s->found_count);
-    count = s->fresh[LIST_HITS] = s->found_count;
-    s->fresh[LIST_CHECKS] = 0;
-    memcpy(s->fresh + LIST_IDS, s->found, count * sizeof *s->found);
-    memcpy(s->maybe, s->found, count * sizeof *s->found);
-    if (place.form && (list = keep_list(s)) != UINT32_MAX)
-        hx_form_keep(place, far, list);
-    return count;
-}
-
-/* Into fresh, behind what is there: those of the first count in maybe that hit whatever the digits
- * are. The others, which may, to the front of maybe; their number. */
-static uint32_t settle_far(hx_rule_seat *s, hx_rule_field field, uint32_t count, hx_slice text)
-{
-    const hx_pattern *patterns = s->rules->book.patterns;
-    const bool at_once = count > CHECKS_ALONE;
-    uint32_t *hits = &s->fresh[LIST_HITS], checks = 0;
-
-    if (at_once) {
-        search(s, s->rules->fields[field].far_exact, text);
-        memcpy(s->fresh + LIST_IDS, s->found, s->found_count * sizeof *s->found);
-        *hits = s->found_count;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        const uint32_t id = s->maybe[i];
-        const hx_pattern *p = &patterns[id];
-
-        if (p->digits) {
-            if (is_there(s, p->hint, id, text))
-                s->maybe[checks++] = id;
-        } else if (!p->checked || (!at_once && is_there(s, p->block, id, text))) {
-            s->fresh[LIST_IDS + (*hits)++] = id;
-        }
-    }
-    return checks;
-}
-
-/* Behind the hits of fresh: patterns behind gates that hit. Behind the first checks of maybe: gates
- * that the text passes; how many there are in maybe then. */
-static uint32_t pass_gates(hx_rule_seat *s, hx_rule_field field, uint32_t checks, hx_slice text)
-{
-    const hx_field *f = &s->rules->fields[field];
-    const hx_pattern *patterns = s->rules->book.patterns;
-    uint32_t runs[HX_GATES], *hits = &s->fresh[LIST_HITS], open = 0;
-
-    if (!f->gated)
-        return checks;
-    hx_gate_runs(text, runs);
-    for (uint32_t gate = 0; gate < HX_GATES; gate++)
-        if (f->told[gate] && runs[gate] >= f->told_least[gate])
-            s->maybe[checks++] = GATE_ID + gate;
-    for (uint32_t i = 0; i < f->settled_count && open <= CHECKS_ALONE; i++) {
-        const hx_pattern *p = &patterns[f->settled_ids[i]];
-
-        open += runs[p->gate] >= p->least;
-    }
-    if (open > CHECKS_ALONE) {
-        search(s, f->settled, text);
-        memcpy(s->fresh + LIST_IDS + *hits, s->found, s->found_count * sizeof *s->found);
-        *hits += s->found_count;
-        return checks;
-    }
-    for (uint32_t i = 0; i < f->settled_count && open; i++) {
-        const uint32_t id = f->settled_ids[i];
-        const hx_pattern *p = &patterns[id];
-
-        if (runs[p->gate] < p->least)
-            continue;
-        open--;
-        if (is_there(s, p->block, id, text))
-            s->fresh[LIST_IDS + (*hits)++] = id;
-    }
-    return checks;
-}
-
-/* Into fresh: what the text's form tells. Hits come first, then what is to be looked at exactly. */
-static void learn(hx_rule_seat *s, hx_rule_field field, hx_slice text)
-{
-    const hx_pattern *patterns = s->rules->book.patterns;
-    const hx_field *f = &s->rules->fields[field];
-    const uint32_t far = f->far ? find_far(s, field, text) : 0;
-    uint32_t hits, checks;
-
-    s->fresh[LIST_HITS] = 0;
-    checks = settle_far(s, field, far, text);
-    checks = pass_gates(s, field, checks, text);
-    hits = s->fresh[LIST_HITS];
-    search(s, f->near, text);
-    for (uint32_t i = 0; i < s->found_count; i++) {
-        if (patterns[s->found[i]].digits)
-            s->maybe[checks++] = s->found[i];
-        else
-            s->fresh[LIST_IDS + hits++] = s->found[i];
-    }
-    put_in_order(s->fresh + LIST_IDS, hits);
-    put_in_order(s->maybe, checks);
-    memcpy(s->fresh + LIST_IDS + hits, s->maybe, checks * sizeof *s->fresh);
-    s->fresh[LIST_HITS] = hits;
-    s->fresh[LIST_CHECKS] = checks;
-}
-
 /* --- a text ------------------------------------------------------------------------------------
  */
+
+static bool is_among(const uint32_t *ids, uint32_t count, uint32_t id)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (ids[i] == id)
+            return true;
+    return false;
+}
+
+/* Into maybe: of those that may hit the ones to look at, without numbered ones of which no number
+ * is in the text; how many. */
+static uint32_t leave_out_numbers(hx_rule_seat *s, hx_rule_field field, const uint32_t *ids,
+                                  uint32_t count, hx_slice text)
+{
+    const hx_pattern *patterns = s->rules->book.patterns;
+    bool loose = false, numbered = false;
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        if (ids[i] == HX_LOOSE_ID)
+            loose = true;
+        else if (ids[i] < HX_GATE_ID && patterns[ids[i]].numbered)
+            numbered = true;
+        else
+            s->maybe[kept++] = ids[i];
+    if (!loose && !numbered)
+        return kept;
+    hx_seat_search(s, s->rules->fields[field].numbers, text);
+    /* With so many, all are searched at once, and whether they may hit does not matter. */
+    for (uint32_t i = 0; i < s->found_count; i++)
+        if (s->found_count > HX_CHECKS_ALONE ||
+            (patterns[s->found[i]].loose ? loose : is_among(ids, count, s->found[i])))
+            s->maybe[kept++] = s->found[i];
+    return kept;
+}
 
 /* Those of the list that may hit. Whatever a search for them finds has hit. */
 static void check(hx_rule_seat *s, hx_rule_field field, const uint32_t *ids, uint32_t count,
                   hx_slice text)
 {
-    const hx_pattern *patterns = s->rules->book.patterns;
-    const bool at_once = count > CHECKS_ALONE && s->rules->fields[field].exact;
+    const hx_field *f = &s->rules->fields[field];
+    const uint32_t left = leave_out_numbers(s, field, ids, count, text);
+    const bool at_once = left > HX_CHECKS_ALONE && f->exact;
     uint32_t done = HX_NO_BLOCK;
 
     if (at_once) {
-        search(s, s->rules->fields[field].exact, text);
+        hx_seat_search(s, f->exact, text);
         mark_found(s);
     }
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < left; i++) {
+        const uint32_t id = s->maybe[i];
         const hx_pattern *p;
 
-        if (ids[i] >= GATE_ID) {
-            search(s, s->rules->fields[field].told[ids[i] - GATE_ID], text);
+        if (id >= HX_GATE_ID) {
+            hx_seat_search(s, f->told[id - HX_GATE_ID], text);
             mark_found(s);
             continue;
         }
-        p = &patterns[ids[i]];
+        p = &s->rules->book.patterns[id];
         if ((at_once && !p->far) || p->block == done)
             continue;
         done = p->block;
-        search(s, s->rules->blocks[done], text);
+        hx_seat_search(s, s->rules->blocks[done], text);
         mark_found(s);
     }
 }
@@ -395,8 +210,8 @@ static void take_text(hx_rule_seat *s, hx_rule_field field, hx_slice text, hx_ru
             return;
         list = s->lists + number;
     } else if (f->remembers) {
-        learn(s, field, text);
-        if (place.form && (number = keep_list(s)) != UINT32_MAX)
+        hx_seat_learn(s, field, text);
+        if (place.form && (number = hx_seat_keep_list(s)) != UINT32_MAX)
             hx_form_keep(place, text, number);
     } else {
         s->fresh[LIST_HITS] = s->fresh[LIST_CHECKS] = 0;
@@ -406,7 +221,7 @@ static void take_text(hx_rule_seat *s, hx_rule_field field, hx_slice text, hx_ru
     if (list[LIST_CHECKS])
         check(s, field, list + LIST_IDS + list[LIST_HITS], list[LIST_CHECKS], text);
     if (f->blind) {
-        search(s, f->blind, text);
+        hx_seat_search(s, f->blind, text);
         mark_found(s);
     }
 }

@@ -1,18 +1,16 @@
 #include "rules/widen.h"
 
-#define DEPTH_MAX 64
-
 /* A group's alternatives, as far as they have been read: whether each has a word. */
 typedef struct level {
     bool others_have, this_has;
 } level;
 
 typedef struct walk {
-    hx_slice in;
-    uint32_t at;
+    hx_syntax in;
     const hx_byte_set *set;
     hx_widening *out;
-    level levels[DEPTH_MAX];
+    hx_needs *needs; /* or NULL */
+    level levels[HX_NEEDS_DEPTH];
     uint32_t depth;
     uint32_t run; /* literal bytes in a row */
 } walk;
@@ -23,50 +21,16 @@ static bool unknown(walk *w)
     return false;
 }
 
-static bool more(const walk *w)
-{
-    return w->at < w->in.len;
-}
-
-static unsigned char peek(const walk *w, uint32_t ahead)
-{
-    return w->at + ahead < w->in.len ? (unsigned char)w->in.ptr[w->at + ahead] : 0;
-}
-
 static void copy(walk *w, uint32_t count)
 {
-    hx_text_bytes(&w->out->text, w->in.ptr + w->at, count);
-    w->at += count;
+    hx_text_bytes(&w->out->text, w->in.in.ptr + w->in.at, count);
+    w->in.at += count;
 }
 
-/* --- classes -----------------------------------------------------------------------------------
+/* --- sets --------------------------------------------------------------------------------------
  */
 
-static void invert(hx_byte_set *set)
-{
-    for (int i = 0; i < 4; i++)
-        set->bits[i] = ~set->bits[i];
-}
-
-static void unite(hx_byte_set *set, const hx_byte_set *other)
-{
-    for (int i = 0; i < 4; i++)
-        set->bits[i] |= other->bits[i];
-}
-
 typedef enum overlap { NONE, SOME, ALL } overlap;
-
-static void use_all(walk *w)
-{
-    memset(&w->out->uses, 0xff, sizeof w->out->uses);
-}
-
-static void use_class(walk *w, hx_byte_set set, bool negated)
-{
-    if (negated)
-        invert(&set);
-    unite(&w->out->uses, &set);
-}
 
 static overlap overlap_of(const hx_byte_set *have, const hx_byte_set *set)
 {
@@ -77,6 +41,18 @@ static overlap overlap_of(const hx_byte_set *have, const hx_byte_set *set)
         all &= (have->bits[i] & set->bits[i]) == set->bits[i];
     }
     return all ? ALL : any ? SOME : NONE;
+}
+
+static void use_all(walk *w)
+{
+    memset(&w->out->uses, 0xff, sizeof w->out->uses);
+}
+
+static void use_class(walk *w, hx_byte_set set, bool negated)
+{
+    if (negated)
+        hx_byte_set_invert(&set);
+    hx_byte_set_unite(&w->out->uses, &set);
 }
 
 /* Any byte of the set. */
@@ -110,230 +86,54 @@ static void put_widened(walk *w, uint32_t count)
     hx_text_str(&w->out->text, ")");
 }
 
-/* Whether engines differ in what the class has. */
-static bool is_vague(unsigned char letter)
-{
-    return (letter | 0x20) == 'h' || (letter | 0x20) == 'v';
-}
-
-/* \d \w \s \h \v and their opposites. False where the letter is none of them. */
-static bool named_class(unsigned char letter, hx_byte_set *set)
-{
-    *set = (hx_byte_set){{0}};
-    switch (letter | 0x20) {
-    case 'd':
-        hx_byte_set_add(set, '0', '9');
-        break;
-    case 'w':
-        hx_byte_set_add(set, '0', '9');
-        hx_byte_set_add(set, 'A', 'Z');
-        hx_byte_set_add(set, 'a', 'z');
-        hx_byte_set_add(set, '_', '_');
-        break;
-    case 's':
-        hx_byte_set_add(set, 9, 13);
-        hx_byte_set_add(set, ' ', ' ');
-        break;
-    case 'h': /* and the blank of Latin 1, which some take for one */
-        hx_byte_set_add(set, 9, 9);
-        hx_byte_set_add(set, ' ', ' ');
-        hx_byte_set_add(set, 0xa0, 0xa0);
-        break;
-    case 'v':
-        hx_byte_set_add(set, 10, 13);
-        hx_byte_set_add(set, 0x85, 0x85);
-        break;
-    default:
-        return false;
-    }
-    if (!(letter & 0x20))
-        invert(set);
-    return true;
-}
-
-static int hex_digit(unsigned char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* The length of an escape, from its backslash on, that stands for one byte; 0: it is none. */
-static uint32_t byte_escape(const walk *w, unsigned char *byte)
-{
-    static const char named[] = "n\nr\rt\tf\fa\ae\033";
-    unsigned char c = peek(w, 1);
-    unsigned v = 0;
-    uint32_t n = 2;
-
-    if (w->at + 1 >= w->in.len)
-        return 0;
-    for (const char *p = named; *p; p += 2)
-        if ((unsigned char)*p == c) {
-            *byte = (unsigned char)p[1];
-            return 2;
-        }
-    if (c == 'x' && hex_digit(peek(w, 2)) >= 0) {
-        for (; n < 4 && hex_digit(peek(w, n)) >= 0; n++)
-            v = v * 16 + (unsigned)hex_digit(peek(w, n));
-        *byte = (unsigned char)v;
-        return n;
-    }
-    if (c == '0') {
-        for (n = 1; n < 4 && peek(w, n) >= '0' && peek(w, n) <= '7'; n++)
-            v = v * 8 + (unsigned)(peek(w, n) - '0');
-        *byte = (unsigned char)v;
-        return v < 256 ? n : 0;
-    }
-    if (c < 0x80 && !(c >= '0' && c <= '9') && !((c | 0x20) >= 'a' && (c | 0x20) <= 'z')) {
-        *byte = c;
-        return 2;
-    }
-    return 0;
-}
-
-static bool posix_class(walk *w, hx_byte_set *set)
-{
-    static const struct {
-        const char *name, *ranges;
-    } classes[] = {
-        {"alnum", "09AZaz"},  {"alpha", "AZaz"},    {"ascii", NULL}, {"blank", "\t\t  "},
-        {"digit", "09"},      {"lower", "az"},      {"upper", "AZ"}, {"punct", "!/:@[`{~"},
-        {"space", "\t\r  "},  {"xdigit", "09AFaf"}, {"graph", "!~"}, {"print", " ~"},
-        {"word", "09AZaz__"},
-    };
-
-    for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
-        const char *name = classes[i].name, *r = classes[i].ranges;
-        size_t n = strlen(name);
-
-        if (w->in.len - w->at < n + 4 || memcmp(w->in.ptr + w->at + 2, name, n) != 0 ||
-            memcmp(w->in.ptr + w->at + 2 + n, ":]", 2) != 0)
-            continue;
-        if (!r)
-            hx_byte_set_add(set, 0, 127);
-        for (; r && *r; r += 2)
-            hx_byte_set_add(set, (unsigned char)r[0], (unsigned char)r[1]);
-        w->at += (uint32_t)n + 4;
-        return true;
-    }
-    return unknown(w);
-}
-
-/* One member of a class: a byte, which may begin a range, or a named class. */
-static bool class_byte(walk *w, unsigned char *byte)
-{
-    uint32_t n;
-
-    if (peek(w, 0) != '\\') {
-        *byte = peek(w, 0);
-        w->at++;
-        return true;
-    }
-    n = peek(w, 1) == 'b' ? 0 : byte_escape(w, byte);
-    w->at += n;
-    return n ? true : unknown(w);
-}
-
-static bool class_member(walk *w, hx_byte_set *set)
-{
-    unsigned char first, last;
-    hx_byte_set named;
-
-    if (peek(w, 0) == '[' && peek(w, 1) == ':')
-        return posix_class(w, set);
-    if (peek(w, 0) == '[' && (peek(w, 1) == '.' || peek(w, 1) == '='))
-        return unknown(w);
-    if (peek(w, 0) == '\\' && named_class(peek(w, 1), &named)) {
-        unite(set, &named);
-        if (is_vague(peek(w, 1)))
-            use_all(w);
-        w->at += 2;
-        /* "[\w-x]": whether that is a range is told differently by different engines. */
-        return peek(w, 0) == '-' && peek(w, 1) != ']' ? unknown(w) : true;
-    }
-    if (!class_byte(w, &first))
-        return false;
-    last = first;
-    if (peek(w, 0) == '-' && w->at + 1 < w->in.len && peek(w, 1) != ']') {
-        w->at++;
-        if (peek(w, 0) == '[' || (peek(w, 0) == '\\' && named_class(peek(w, 1), &named)))
-            return unknown(w);
-        if (!class_byte(w, &last) || last < first)
-            return unknown(w);
-    }
-    hx_byte_set_add(set, first, last);
-    return true;
-}
-
-static bool take_class(walk *w)
-{
-    hx_byte_set listed = {{0}};
-    const uint32_t start = w->at;
-    uint32_t length;
-
-    w->at += 1 + (peek(w, 1) == '^');
-    do { /* a bracket that comes first is a member */
-        if (!more(w) || !class_member(w, &listed))
-            return unknown(w);
-    } while (more(w) && peek(w, 0) != ']');
-    if (!more(w))
-        return unknown(w);
-    length = w->at + 1 - start;
-    w->at = start;
-    use_class(w, listed, peek(w, 1) == '^');
-    /* Of a negated class too: it has some of the set's bytes where it leaves out some. */
-    if (overlap_of(&listed, w->set) == SOME)
-        put_widened(w, length);
-    else
-        copy(w, length);
-    return true;
-}
-
-/* --- the rest ----------------------------------------------------------------------------------
+/* --- bytes and classes -------------------------------------------------------------------------
  */
 
-/* The length of a quantifier here, or 0. *none: it allows none at all. */
-static uint32_t quantifier(const walk *w, bool *none)
-{
-    unsigned char c = peek(w, 0);
-    uint32_t n = 1, digits;
-    unsigned least = 0;
-
-    *none = c == '*' || c == '?';
-    if (c == '*' || c == '?' || c == '+')
-        return peek(w, 1) == '?' ? 2 : 1;
-    if (c != '{')
-        return 0;
-    for (digits = n; peek(w, n) >= '0' && peek(w, n) <= '9'; n++)
-        least |= peek(w, n) != '0';
-    if (n == digits)
-        return 0;
-    if (peek(w, n) == ',')
-        for (n++; peek(w, n) >= '0' && peek(w, n) <= '9'; n++)
-            ;
-    if (peek(w, n) != '}')
-        return 0;
-    *none = !least;
-    return n + (peek(w, n + 1) == '?' ? 2 : 1);
-}
-
+/* What comes next is no literal byte right behind the last one. */
 static void end_run(walk *w)
 {
     if (w->run >= HX_WIDEN_WORD)
         w->levels[w->depth].this_has = true;
     w->run = 0;
+    if (w->needs)
+        hx_needs_break(w->needs);
+}
+
+static void lengthen_run(walk *w, unsigned char byte)
+{
+    w->run++;
+    if (w->needs)
+        hx_needs_byte(w->needs, byte);
 }
 
 /* An atom that is no literal byte has been written. */
 static void take_quantifier(walk *w)
 {
     bool none;
-    uint32_t n = quantifier(w, &none);
+    uint32_t n = hx_syntax_quantifier(&w->in, &none);
 
     end_run(w);
     copy(w, n);
+}
+
+static bool take_class(walk *w)
+{
+    hx_byte_set listed;
+    bool vague;
+    const uint32_t length = hx_syntax_class(&w->in, &listed, &vague);
+
+    if (!length)
+        return unknown(w);
+    if (vague)
+        use_all(w);
+    use_class(w, listed, hx_syntax_peek(&w->in, 1) == '^');
+    /* Of a negated class too: it has some of the set's bytes where it leaves out some. */
+    if (overlap_of(&listed, w->set) == SOME)
+        put_widened(w, length);
+    else
+        copy(w, length);
+    take_quantifier(w);
+    return true;
 }
 
 /* n bytes of the pattern that stand for this one byte. */
@@ -345,15 +145,15 @@ static bool take_byte(walk *w, unsigned char byte, uint32_t n)
     hx_byte_set_add(&w->out->uses, byte, byte);
     if (hx_byte_set_has(w->set, byte)) {
         put_set(w);
-        w->at += n;
+        w->in.at += n;
     } else {
         copy(w, n);
     }
-    q = quantifier(w, &none);
+    q = hx_syntax_quantifier(&w->in, &none);
     if (q && none) {
         end_run(w);
     } else {
-        w->run++;
+        lengthen_run(w, byte);
         if (q)
             end_run(w);
     }
@@ -363,13 +163,13 @@ static bool take_byte(walk *w, unsigned char byte, uint32_t n)
 
 static bool take_escape(walk *w)
 {
-    unsigned char c = peek(w, 1), byte;
+    unsigned char c = hx_syntax_peek(&w->in, 1), byte;
     hx_byte_set named;
     uint32_t n;
 
-    if (named_class(c, &named)) {
+    if (hx_syntax_named_class(c, &named)) {
         use_class(w, named, false);
-        if (is_vague(c))
+        if (hx_syntax_is_vague(c))
             use_all(w);
         if (overlap_of(&named, w->set) == SOME)
             put_widened(w, 2);
@@ -379,7 +179,6 @@ static bool take_escape(walk *w)
         return true;
     }
     if (c == 'b' || c == 'B') {
-        end_run(w);
         copy(w, 2);
         take_quantifier(w);
         return true;
@@ -389,53 +188,29 @@ static bool take_escape(walk *w)
         copy(w, 2);
         return true;
     }
-    n = byte_escape(w, &byte);
+    n = hx_syntax_byte_escape(&w->in, &byte);
     return n ? take_byte(w, byte, n) : unknown(w);
 }
 
-/* "(" and what belongs to it: "(?:", "(?i:", "(?i)", "(?<name>", "(?P<name>", "(?'name'". */
+/* --- groups ------------------------------------------------------------------------------------
+ */
+
 static bool open_group(walk *w)
 {
-    uint32_t n = 1;
+    bool flags;
+    const uint32_t n = hx_syntax_group(&w->in, &flags);
 
     end_run(w);
-    if (peek(w, 1) == '*')
-        return unknown(w);
-    if (peek(w, 1) == '?') {
-        unsigned char c = peek(w, 2);
-        unsigned char close = 0;
-
-        if (c == 'P' && peek(w, 3) == '<')
-            n = 4, close = '>';
-        else if (c == '<' && peek(w, 3) != '=' && peek(w, 3) != '!')
-            n = 3, close = '>';
-        else if (c == '\'')
-            n = 3, close = '\'';
-        else
-            n = 2;
-        if (close) {
-            while (w->at + n < w->in.len && peek(w, n) != close)
-                n++;
-            n++;
-        } else {
-            /* x changes what blanks mean; anything else that is not a flag changes more. */
-            while (strchr("ims-", peek(w, n)) && peek(w, n))
-                n++;
-            if (peek(w, n) == ')') {
-                copy(w, n + 1);
-                return true;
-            }
-            if (peek(w, n) != ':')
-                return unknown(w);
-            n++;
-        }
-        if (w->at + n > w->in.len)
-            return unknown(w);
-    }
-    if (w->depth + 1 == DEPTH_MAX)
+    if (!n)
         return unknown(w);
     copy(w, n);
+    if (flags)
+        return true;
+    if (w->depth + 1 == HX_NEEDS_DEPTH)
+        return unknown(w);
     w->levels[++w->depth] = (level){true, false};
+    if (w->needs)
+        hx_needs_open(w->needs);
     return true;
 }
 
@@ -450,35 +225,43 @@ static bool close_group(walk *w)
     has = w->levels[w->depth].others_have && w->levels[w->depth].this_has;
     w->depth--;
     copy(w, 1);
-    n = quantifier(w, &none);
+    n = hx_syntax_quantifier(&w->in, &none);
     if (has && !(n && none))
         w->levels[w->depth].this_has = true;
+    if (w->needs)
+        hx_needs_close(w->needs, n && none);
     copy(w, n);
     return true;
 }
 
+static void next_alternative(walk *w)
+{
+    level *l = &w->levels[w->depth];
+
+    end_run(w);
+    l->others_have &= l->this_has;
+    l->this_has = false;
+    if (w->needs)
+        hx_needs_alternative(w->needs);
+    copy(w, 1);
+}
+
 static bool take_one(walk *w)
 {
-    unsigned char c = peek(w, 0);
-    level *l = &w->levels[w->depth];
+    unsigned char c = hx_syntax_peek(&w->in, 0);
+    bool none;
 
     switch (c) {
     case '\\':
         return take_escape(w);
     case '[':
-        if (!take_class(w))
-            return false;
-        take_quantifier(w);
-        return true;
+        return take_class(w);
     case '(':
         return open_group(w);
     case ')':
         return close_group(w);
     case '|':
-        end_run(w);
-        l->others_have &= l->this_has;
-        l->this_has = false;
-        copy(w, 1);
+        next_alternative(w);
         return true;
     case '^':
     case '$':
@@ -494,20 +277,29 @@ static bool take_one(walk *w)
     case '+':
     case '?': /* of nothing, or possessive: Hyperscan knows neither */
         return unknown(w);
+    case '{': /* of what has one already, or of nothing; or "{,3}", which engines tell differently
+               */
+        if (hx_syntax_quantifier(&w->in, &none) || hx_syntax_peek(&w->in, 1) == ',')
+            return unknown(w);
+        return take_byte(w, c, 1);
     default:
         return take_byte(w, c, 1);
     }
 }
 
-void hx_widen(hx_slice pattern, const hx_byte_set *set, hx_widening *out)
+void hx_widen(hx_slice pattern, const hx_byte_set *set, hx_widening *out, hx_needs *needs)
 {
-    walk w = {.in = pattern, .set = set, .out = out};
+    walk w = {.in = {pattern, 0}, .set = set, .out = out, .needs = needs};
 
     *out = (hx_widening){.kind = HX_WIDEN_SAME};
     w.levels[0] = (level){true, false};
-    while (more(&w) && take_one(&w))
+    if (needs)
+        hx_needs_begin(needs);
+    while (hx_syntax_more(&w.in) && take_one(&w))
         ;
     end_run(&w);
+    if (needs && !w.depth)
+        hx_needs_end(needs);
     if (w.depth || out->text.failed)
         out->kind = HX_WIDEN_UNKNOWN;
     out->has_word = w.levels[0].others_have && w.levels[0].this_has;

@@ -5,23 +5,11 @@
 #ifndef HAECHI_RULES_WIDEN_H
 #define HAECHI_RULES_WIDEN_H
 
+#include "rules/needs.h"
+#include "rules/syntax.h"
+
 #include <haechi/slice.h>
 #include <haechi/text.h>
-
-typedef struct hx_byte_set {
-    uint64_t bits[4];
-} hx_byte_set;
-
-static inline bool hx_byte_set_has(const hx_byte_set *set, unsigned char byte)
-{
-    return set->bits[byte >> 6] >> (byte & 63) & 1;
-}
-
-static inline void hx_byte_set_add(hx_byte_set *set, unsigned first, unsigned last)
-{
-    for (unsigned b = first; b <= last && b < 256; b++)
-        set->bits[b >> 6] |= UINT64_C(1) << (b & 63);
-}
 
 typedef enum hx_widened {
     HX_WIDEN_SAME,   /* it was blind to the set already: the text is the pattern */
@@ -39,7 +27,8 @@ typedef struct hx_widening {
 #define HX_WIDEN_WORD 2
 
 /* set: of bytes that words are made of, so that \b says the same of any of them. The widening's
- * text is to be freed. */
-void hx_widen(hx_slice pattern, const hx_byte_set *set, hx_widening *out);
+ * text is to be freed. needs: filled with what the pattern cannot find without, of use where it is
+ * not UNKNOWN; or NULL. */
+void hx_widen(hx_slice pattern, const hx_byte_set *set, hx_widening *out, hx_needs *needs);
 
 #endif

@@ -42,7 +42,7 @@ static void test_patterns(void)
         uint32_t least = 0;
         hx_gate gate;
 
-        hx_widen(hx_slice_str(cases[i].pattern), &digits, &widening);
+        hx_widen(hx_slice_str(cases[i].pattern), &digits, &widening, NULL);
         CHECK(widening.kind != HX_WIDEN_UNKNOWN);
         gate = hx_gate_find(hs, cases[i].pattern, HS_FLAG_SINGLEMATCH, &widening, &least);
         if ((int)gate != cases[i].gate)

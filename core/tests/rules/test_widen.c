@@ -73,7 +73,7 @@ static void test_digits(void)
         const char *want = cases[i].out ? cases[i].out : cases[i].in;
         hx_widening got;
 
-        hx_widen(hx_slice_str(cases[i].in), &set, &got);
+        hx_widen(hx_slice_str(cases[i].in), &set, &got, NULL);
         if ((int)got.kind != cases[i].kind)
             fprintf(stderr, "of %s\n", cases[i].in);
         CHECK_INT(got.kind, cases[i].kind);
@@ -104,7 +104,7 @@ static void test_without_words(void)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         hx_widening got;
 
-        hx_widen(hx_slice_str(cases[i].in), &set, &got);
+        hx_widen(hx_slice_str(cases[i].in), &set, &got, NULL);
         CHECK(got.kind != HX_WIDEN_UNKNOWN);
         CHECK_BYTES(got.text.ptr, got.text.len, cases[i].out, strlen(cases[i].out));
         hx_text_free(&got.text);
@@ -119,10 +119,11 @@ static void test_cut_short(void)
     const hx_byte_set set = digits();
 
     for (size_t n = 0; n < sizeof whole; n++) {
+        static hx_needs needs;
         char *copy = check_guard_copy(whole, n);
         hx_widening got;
 
-        hx_widen(hx_slice_make(copy, n), &set, &got);
+        hx_widen(hx_slice_make(copy, n), &set, &got, &needs);
         hx_text_free(&got.text);
         check_guard_free(copy, n);
     }

@@ -1,0 +1,138 @@
+/* What a form tells of its texts: looked for once, in the first text that has it. */
+#include "rules/seat.h"
+
+/* Into maybe: the patterns without a word that may hit, as the text's far form tells. */
+static uint32_t find_far(hx_rule_seat *s, hx_rule_field field, hx_slice text)
+{
+    hx_forms *forms = &s->fields[field].far;
+    hx_form_place place = {NULL, 0};
+    char form[HX_FORM_BYTES];
+    hx_slice far;
+    uint32_t list, count;
+
+    if (text.len <= HX_FORM_BYTES) {
+        hx_far_form(text, form);
+        far = hx_slice_make(form, text.len);
+        place = s->way.place(forms, far);
+        if (s->way.holds(place, far)) {
+            const uint32_t *l = s->lists + hx_form_use(place);
+
+            memcpy(s->maybe, l + LIST_IDS, l[LIST_HITS] * sizeof *l);
+            return l[LIST_HITS];
+        }
+    }
+    hx_seat_search(s, s->rules->fields[field].far, text);
+    hx_seat_put_in_order(s->found, s->found_count);
+    count = s->fresh[LIST_HITS] = s->found_count;
+    s->fresh[LIST_CHECKS] = 0;
+    memcpy(s->fresh + LIST_IDS, s->found, count * sizeof *s->found);
+    memcpy(s->maybe, s->found, count * sizeof *s->found);
+    if (place.form && (list = hx_seat_keep_list(s)) != UINT32_MAX)
+        hx_form_keep(place, far, list);
+    return count;
+}
+
+/* Into fresh, behind what is there: those of the first count in maybe that hit whatever the digits
+ * are. The others, which may, to the front of maybe; their number. */
+static uint32_t settle_far(hx_rule_seat *s, hx_rule_field field, uint32_t count, hx_slice text)
+{
+    const hx_pattern *patterns = s->rules->book.patterns;
+    const bool at_once = count > HX_CHECKS_ALONE;
+    uint32_t *hits = &s->fresh[LIST_HITS], checks = 0;
+
+    if (at_once) {
+        hx_seat_search(s, s->rules->fields[field].far_exact, text);
+        memcpy(s->fresh + LIST_IDS, s->found, s->found_count * sizeof *s->found);
+        *hits = s->found_count;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t id = s->maybe[i];
+        const hx_pattern *p = &patterns[id];
+
+        if (p->digits) {
+            if (hx_seat_is_there(s, p->hint, id, text))
+                s->maybe[checks++] = id;
+        } else if (!p->checked || (!at_once && hx_seat_is_there(s, p->block, id, text))) {
+            s->fresh[LIST_IDS + (*hits)++] = id;
+        }
+    }
+    return checks;
+}
+
+/* Behind the hits of fresh: of the patterns behind gates that a form settles, those that hit. */
+static void settle_gated(hx_rule_seat *s, const hx_field *f, const uint32_t *runs, hx_slice text)
+{
+    const hx_pattern *patterns = s->rules->book.patterns;
+    uint32_t *hits = &s->fresh[LIST_HITS], open = 0;
+    bool any = false;
+
+    for (int gate = 0; gate < HX_GATES; gate++)
+        any |= runs[gate] >= f->settled_least[gate];
+    if (!any)
+        return;
+    for (uint32_t i = 0; i < f->settled_count && open <= HX_CHECKS_ALONE; i++) {
+        const hx_pattern *p = &patterns[f->settled_ids[i]];
+
+        open += runs[p->gate] >= p->least;
+    }
+    if (open > HX_CHECKS_ALONE) {
+        hx_seat_search(s, f->settled, text);
+        memcpy(s->fresh + LIST_IDS + *hits, s->found, s->found_count * sizeof *s->found);
+        *hits += s->found_count;
+        return;
+    }
+    for (uint32_t i = 0; i < f->settled_count && open; i++) {
+        const uint32_t id = f->settled_ids[i];
+        const hx_pattern *p = &patterns[id];
+
+        if (runs[p->gate] < p->least)
+            continue;
+        open--;
+        if (hx_seat_is_there(s, p->block, id, text))
+            s->fresh[LIST_IDS + (*hits)++] = id;
+    }
+}
+
+/* Behind the first checks of maybe: gates that the text passes; how many there are in maybe then.
+ */
+static uint32_t pass_gates(hx_rule_seat *s, const hx_field *f, const uint32_t *runs,
+                           uint32_t checks)
+{
+    for (uint32_t gate = 0; gate < HX_GATES; gate++)
+        if (f->told[gate] && runs[gate] >= f->told_least[gate])
+            s->maybe[checks++] = HX_GATE_ID + gate;
+    if (runs[HX_GATE_ADDRESS] >= f->loose_least)
+        s->maybe[checks++] = HX_LOOSE_ID;
+    return checks;
+}
+
+void hx_seat_learn(hx_rule_seat *s, hx_rule_field field, hx_slice text)
+{
+    const hx_pattern *patterns = s->rules->book.patterns;
+    const hx_field *f = &s->rules->fields[field];
+    const uint32_t far = f->far ? find_far(s, field, text) : 0;
+    uint32_t runs[HX_GATES] = {0}, hits, checks;
+
+    s->fresh[LIST_HITS] = 0;
+    checks = settle_far(s, field, far, text);
+    if (f->gated) {
+        hx_gate_runs(text, runs);
+        checks = pass_gates(s, f, runs, checks);
+        settle_gated(s, f, runs, text);
+    }
+    hits = s->fresh[LIST_HITS];
+    hx_seat_search(s, f->near, text);
+    for (uint32_t i = 0; i < s->found_count; i++) {
+        const hx_pattern *p = &patterns[s->found[i]];
+
+        if (!p->digits)
+            s->fresh[LIST_IDS + hits++] = s->found[i];
+        else if (!p->numbered || runs[HX_GATE_ADDRESS] >= p->least)
+            s->maybe[checks++] = s->found[i];
+    }
+    hx_seat_put_in_order(s->fresh + LIST_IDS, hits);
+    hx_seat_put_in_order(s->maybe, checks);
+    memcpy(s->fresh + LIST_IDS + hits, s->maybe, checks * sizeof *s->fresh);
+    s->fresh[LIST_HITS] = hits;
+    s->fresh[LIST_CHECKS] = checks;
+}
