@@ -23,7 +23,7 @@ static void check_bounds(const hx_checkpoint *c)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char magic[] = "HXCKPT04";
+    static const char magic[] = "HXCKPT05";
     hx_error err = {{0}};
     hx_checkpoint c;
     hx_text file = {0};

@@ -11,9 +11,10 @@ import jsonschema
 import pytest
 
 from haechi.bundle.manifest import Manifest, Other
-from haechi.bundle.store import Bundle, write
+from haechi.bundle.store import Bundle, entry_of, write
 from haechi.config.training import RatesConfig
 from haechi.train import rates
+from haechi.train.detector import Entry
 from tests.integration.engine_room import (
     ORDER,
     Judged,
@@ -29,7 +30,8 @@ SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "alert.schema.json").r
 HOSTS = 40
 SECONDS = 60
 BURST_AT, SILENCE_AT, RAMP_AT = 30.0, 40.0, 50.0
-CONFIG = RatesConfig(interval_s=0.5)
+KEY_BURST_AT, KEY_SILENCE_AT = 20.0, 44.0
+CONFIG = RatesConfig(interval_s=0.2)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,9 +41,11 @@ def engine() -> None:
 
 def traffic(seed: int, *, odd: bool = False) -> list[str]:
     """Each host some 20 lines a second. odd: one bursts, one falls silent for five seconds; and in the end
-    all hosts speak three times as often, which is nothing odd of any of them."""
+    all hosts speak three times as often, which is nothing odd of any of them. Likewise one kind of line comes
+    from all hosts at once, and another one not at all for two seconds."""
     draw = random.Random(seed)
     moments: list[tuple[float, str]] = []
+    messages: list[tuple[float, str, str]] = []
     for host in range(HOSTS):
         name, at, rate = f"web{host}", 0.0, draw.uniform(15, 30)
         while at < SECONDS:
@@ -51,8 +55,13 @@ def traffic(seed: int, *, odd: bool = False) -> list[str]:
                 moments.append((at, name))
     if odd:
         moments += [(BURST_AT + n * 0.001, "web3") for n in range(200)]
-    moments.sort()
-    return [log_line(at, draw.randrange(1000), fill(draw.choice(ORDER), draw), name) for at, name in moments]
+    for at, name in moments:
+        quiet = odd and KEY_SILENCE_AT <= at < KEY_SILENCE_AT + 2
+        messages.append((at, name, draw.choice(ORDER[:3] if quiet else ORDER)))
+    if odd:
+        messages += [(KEY_BURST_AT + n * 0.0012, f"web{n % HOSTS}", ORDER[1]) for n in range(360)]
+    messages.sort()
+    return [log_line(at, draw.randrange(1000), fill(text, draw), name) for at, name, text in messages]
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +72,17 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     log.write_text("".join(traffic(1)))
     base = make_bundle(folder / "base", deeplog=None)
     files = {name: base.file(name) for name in base.manifest.files}
-    section = rates.learn([log], base.manifest, files, SECONDS, CONFIG)
-    assert section is not None
-    return with_section(base.manifest, files, section, folder / "bundles")
+    entry = rates.learn([log], base.manifest, files, SECONDS, CONFIG)
+    assert entry is not None
+    return with_entry(base.manifest, files, entry, folder / "bundles")
 
 
-def with_section(manifest: Manifest, files: dict[str, bytes], section: Other, folder: Path) -> Bundle:
-    return write(folder, manifest.model_copy(update={"detectors": (*manifest.detectors, section)}), files)
+def with_entry(manifest: Manifest, files: dict[str, bytes], entry: Entry, folder: Path) -> Bundle:
+    files = {**files, **entry.files}
+    section = Other.model_validate(entry.section)
+    listed = {name: entry_of(content) for name, content in files.items()}
+    change = {"detectors": (*manifest.detectors, section), "files": listed}
+    return write(folder, manifest.model_copy(update=change), files)
 
 
 @pytest.fixture(scope="module")
@@ -96,16 +109,27 @@ def test_finds_the_burst_and_the_silence_and_nothing_else(usual: Judged) -> None
     assert usual.status == 0, usual.stderr
     found = [alert for alert in usual.alerts if alert["detector"] == "rates"]
     assert sorted((alert["rule"], alert["session"]) for alert in found) == [
+        ("burst", "read block <*> of file <*>"),
         ("burst", "web3"),
+        ("silence", "close request <*>"),
         ("silence", "web7"),
     ]
     for alert in found:
         jsonschema.validate(alert, SCHEMA)
         assert alert["score"] >= alert["threshold"] > 0
         assert alert["session"] in alert["reason"]
-    burst, silence = sorted(found, key=lambda alert: str(alert["rule"]))
+    of_keys = [alert for alert in found if "host" not in alert["detail"]]
+    of_key, lost_key = sorted(of_keys, key=lambda alert: str(alert["rule"]))
+    assert of_key["detail"]["log_key"] == of_key["log_key"]
+    assert of_key["detail"]["template"] == of_key["template"] == of_key["session"]
+    assert of_key["detail"]["count"] > 1.5 * of_key["detail"]["usual"]
+    assert "00:00:20" in of_key["time"]
+    assert lost_key["detail"]["template"] == lost_key["session"]
+    assert "00:00:44" in lost_key["time"]
+    hosts = [alert for alert in found if "host" in alert["detail"]]
+    burst, silence = sorted(hosts, key=lambda alert: str(alert["rule"]))
     assert "00:00:30" in burst["time"]
-    assert burst["detail"]["seconds"] == 0.5
+    assert burst["detail"]["seconds"] == 0.2
     assert burst["detail"]["count"] > 2 * burst["detail"]["usual"]
     assert burst["lines"][0]["text"].split()[1] == "web3"
     assert "00:00:40" <= silence["time"].split("T")[1][:8] <= "00:00:44"

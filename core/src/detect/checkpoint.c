@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAGIC        "HXCKPT04"
+#define MAGIC        "HXCKPT05"
 #define SECTIONS_MAX 4096
 
 enum section_kind {

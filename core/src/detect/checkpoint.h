@@ -1,7 +1,7 @@
 /* The checkpoint: where reading stood and what was open, at one point between two batches.
  *
  * A file, replaced as a whole (temporary name, fsync, rename), closed by a hash of its content:
- *   char magic[8] "HXCKPT04"; u64 sections; then each section: u64 kind, u64 length, bytes padded
+ *   char magic[8] "HXCKPT05"; u64 sections; then each section: u64 kind, u64 length, bytes padded
  * to 8; last, u64 hash of everything before.
  */
 #ifndef HAECHI_DETECT_CHECKPOINT_H

@@ -3,13 +3,22 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define AHEAD 12
+#define AHEAD    12
+#define LONG_US  INT64_C(9000000000000000) /* longer than any silence */
+#define ROUNDING 1e-9
 
 double hx_rate_excess(double count, double usual)
 {
     double over = usual + 1;
 
     return count > over ? count * log(count / over) - count + over : 0;
+}
+
+double hx_rate_lack(double count, double usual)
+{
+    if (count >= usual)
+        return 0;
+    return usual - count + (count > 0 ? count * log(count / usual) : 0);
 }
 
 /* --- hosts -------------------------------------------------------------------------------------
@@ -38,19 +47,34 @@ rate_host *hx_rates_add_host(rates_state *s, uint32_t hash)
     return &s->hosts[s->count - 1];
 }
 
-static rate_host *new_host(rates_state *s, uint32_t hash, hx_slice name, int64_t interval)
+/* Its first event is at hand. */
+static void begin_watch(const rates_model *m, const rates_state *s, hx_rate_group group,
+                        uint32_t season, int64_t interval, int64_t time_us, rate_watch *w)
+{
+    *w = (rate_watch){.known = true,
+                      .last_us = time_us,
+                      .last_total = s->total,
+                      .quiet_us = LONG_US,
+                      .quiet_at_us = time_us + LONG_US,
+                      .reported_us = HX_TIME_NONE,
+                      .alarm_at = UINT32_MAX,
+                      .season = season};
+    for (uint32_t l = 0; l < HX_RATE_LEVELS; l++, interval /= HX_RATE_STEP)
+        w->level[l] = (rate_history){.interval = interval, .total_began = s->total};
+    hx_rates_hour_begins(m, s, group, w);
+}
+
+static rate_host *new_host(const rates_model *m, rates_state *s, uint32_t hash, hx_slice name,
+                           int64_t time_us)
 {
     rate_host *h = hx_rates_add_host(s, hash);
 
     if (!h)
         return NULL;
-    *h = (rate_host){.hash = hash,
-                     .alarm_at = UINT32_MAX,
-                     .name_len = (uint8_t)name.len,
-                     .reported_us = HX_TIME_NONE};
+    *h = (rate_host){.hash = hash, .name_len = (uint8_t)name.len};
     memcpy(h->name, name.ptr, name.len);
-    for (uint32_t l = 0; l < HX_RATE_LEVELS; l++, interval /= HX_RATE_STEP)
-        h->level[l] = (rate_history){.interval = interval, .total_began = s->total};
+    begin_watch(m, s, HX_RATE_HOSTS, hx_rates_season_of_host(&m->seasons, hash, name),
+                s->open_interval, time_us, &h->watch);
     return h;
 }
 
@@ -73,10 +97,15 @@ static uint64_t total_before(const rates_state *s, int64_t interval)
     return start->interval == interval ? start->total : s->total;
 }
 
-static void note_start(rates_state *s, int64_t interval)
+/* The interval that an event is in; the last one's again, mostly. */
+static void enter_interval(const rates_model *m, rates_state *s, int64_t time_us)
 {
+    int64_t interval = interval_of(&m->rule, time_us);
     rate_start *start = &s->start[(uint64_t)interval % HX_RATE_STARTS];
 
+    s->open_interval = interval;
+    s->open_from_us = interval * m->rule.interval_us;
+    s->open_until_us = s->open_from_us + m->rule.interval_us;
     if (start->interval < interval)
         *start = (rate_start){interval, s->total};
 }
@@ -86,25 +115,41 @@ static double weight_of(uint32_t seen)
     return 1.0 / (seen + 1 < HX_RATE_MEMORY ? seen + 1 : HX_RATE_MEMORY);
 }
 
-static void observe(rates_state *s, uint32_t level, const rate_history *h)
+/* What is usual of an interval by the hour it is in, too. */
+static double usual_with_season(const rates_model *m, const rates_state *s, const rate_watch *w,
+                                uint32_t level)
+{
+    const rate_history *r = &w->level[level];
+    double usual = hx_rates_usual(s, r), length = (double)m->rule.interval_us, by_season;
+    int64_t begins = r->interval * m->rule.interval_us;
+
+    if (!w->season)
+        return usual;
+    for (uint32_t l = 0; l < level; l++)
+        length *= HX_RATE_STEP, begins *= HX_RATE_STEP;
+    by_season = hx_rates_season_most(m, w, hx_rates_hour_of(begins)) * length / HX_RATE_HOUR_US;
+    return usual > by_season ? usual : by_season;
+}
+
+static void observe(const rates_model *m, rates_state *s, hx_rate_group group, uint32_t level,
+                    const rate_watch *w)
 {
     if (s->observed)
         hx_histogram_record(
-            &s->observed->burst[level],
-            (uint64_t)(hx_rate_excess(h->count, hx_rates_usual(s, h)) * HX_RATE_OBSERVED_UNITS));
+            &s->observed->burst[group][level],
+            (uint64_t)(hx_rate_excess(w->level[level].count, usual_with_season(m, s, w, level)) *
+                       HX_RATE_OBSERVED_UNITS));
 }
 
 /* The open interval ends, and with it those in which nothing came. What was reported is taken into
  * the history as no more than what would just not have been. */
-static void close_interval(const rates_model *m, rates_state *s, rate_history *h, uint32_t level,
-                           int64_t next, uint64_t total_ended, uint32_t most)
+static void close_interval(const rates_model *m, rates_state *s, rate_history *h, int64_t next,
+                           uint64_t total_ended, uint32_t most)
 {
     uint64_t all = total_ended > h->total_began ? total_ended - h->total_began : 1;
     int64_t empty = next - h->interval - 1;
     double count = h->count < most ? h->count : most, w = weight_of(h->seen);
 
-    if (h->seen >= m->rule.warm)
-        observe(s, level, h);
     h->mean += w * (count - h->mean);
     h->share += w * (count / (double)all - h->share);
     h->seen += h->seen < UINT32_MAX / 2;
@@ -122,98 +167,191 @@ static void close_interval(const rates_model *m, rates_state *s, rate_history *h
 
 /* The excess of u + d over u is at most d * d / 2u: below this count there is nothing to look at.
  */
-static uint32_t look_closer_at(const rates_model *m, const rate_history *h)
+static uint32_t look_closer_at(const rates_model *m, hx_rate_group group, const rate_history *h)
 {
-    const double usual = h->mean + 1, limit = m->rule.burst_limit[0];
+    const double usual = h->mean + 1, limit = m->rule.limits[group].burst[0].nats;
     const double count = usual + sqrt(2 * usual * limit);
 
     return h->seen >= m->rule.warm && count < UINT32_MAX ? (uint32_t)ceil(count) : UINT32_MAX;
 }
 
-/* Nats against hearing nothing of a host until the watermark is at at_us. */
-static double silence_score(const rates_model *m, const rates_state *s, const rate_host *h,
+/* --- silences ----------------------------------------------------------------------------------
+ */
+
+/* Nats against hearing nothing until the watermark is at at_us. */
+static double silence_score(const rates_model *m, const rates_state *s, const rate_watch *w,
                             int64_t at_us)
 {
-    const rate_history *r = &h->level[0];
-    double gap = (double)(at_us - h->last_us) / (double)m->rule.interval_us;
-    double by_time = r->mean * gap, by_share = r->share * (double)(s->total - h->last_total);
+    const rate_history *r = &w->level[0];
+    double gap = (double)(at_us - w->last_us) / (double)m->rule.interval_us;
+    double by_time = r->mean * gap, by_share = r->share * (double)(s->total - w->last_total);
+    double least = by_time < by_share ? by_time : by_share, by_season;
 
-    if (r->seen < m->rule.warm || at_us <= h->last_us)
+    if (r->seen < m->rule.warm || at_us <= w->last_us)
         return 0;
-    return by_time < by_share ? by_time : by_share;
+    if (!w->season)
+        return least;
+    by_season = hx_rates_season_between(m, w, w->last_us, at_us);
+    return least < by_season ? least : by_season;
+}
+
+/* Before so much time has passed, the mean alone says that nothing is wrong. */
+static int64_t quiet_after(const rates_model *m, const rates_state *s, hx_rate_group group,
+                           const rate_history *r)
+{
+    double wait = m->rule.limits[group].silence.nats / r->mean * (double)m->rule.interval_us;
+
+    if (s->observed)
+        return 0;
+    if (r->seen < m->rule.warm || !(wait < (double)LONG_US))
+        return LONG_US;
+    return (int64_t)(wait * (1 - ROUNDING));
+}
+
+static void watch_silence(const rates_model *m, const rates_state *s, hx_rate_group group,
+                          rate_watch *w)
+{
+    w->quiet_us = quiet_after(m, s, group, &w->level[0]);
+    w->quiet_at_us = w->last_us + w->quiet_us;
+}
+
+/* Its next event has come, after a time that may have been a silence. */
+static void look_back(const rates_model *m, rates_state *s, hx_rate_group group, rate_watch *w,
+                      int64_t before_us, hx_reporter *reporter)
+{
+    int64_t interval = s->open_interval;
+
+    if (!w->silent && before_us > w->last_us) {
+        double score = silence_score(m, s, w, before_us);
+
+        if (s->observed && w->level[0].seen >= m->rule.warm)
+            hx_histogram_record(&s->observed->silence[group],
+                                (uint64_t)(score * HX_RATE_OBSERVED_UNITS));
+        if (score > m->rule.limits[group].silence.nats)
+            hx_rates_report_silence(m, s, group, w, reporter);
+    }
+    if (!w->silent)
+        return;
+    /* The silence is no part of what is usual. */
+    w->silent = false;
+    for (uint32_t l = 0; l < HX_RATE_LEVELS; l++, interval /= HX_RATE_STEP)
+        if (w->level[l].interval < interval) {
+            w->level[l].interval = interval;
+            w->level[l].count = 0;
+            w->level[l].total_began = s->total;
+        }
 }
 
 /* --- an event ----------------------------------------------------------------------------------
  */
 
+static void judge_burst(const rates_model *m, rates_state *s, hx_rate_group group, rate_watch *w,
+                        uint32_t level, const hx_event *e, hx_reporter *reporter)
+{
+    const rate_history *r = &w->level[level];
+    const double limit = m->rule.limits[group].burst[level].nats;
+    double usual = hx_rates_usual(s, r);
+
+    if (hx_rate_excess(r->count, usual) <= limit)
+        return;
+    usual = usual_with_season(m, s, w, level);
+    if (hx_rate_excess(r->count, usual) > limit)
+        hx_rates_report_burst(m, s, group, w, level, usual, e, reporter);
+}
+
 /* The longer intervals get what a shorter one held, and are judged then. */
-static void close_levels(const rates_model *m, rates_state *s, rate_host *h, int64_t next,
+static void close_levels(const rates_model *m, rates_state *s, hx_rate_group group, rate_watch *w,
                          const hx_event *e, hx_reporter *reporter)
 {
-    int64_t before = h->level[0].interval;
+    int64_t next = s->open_interval, before = w->level[0].interval;
 
     for (uint32_t l = 0; l < HX_RATE_LEVELS; l++, next /= HX_RATE_STEP, before /= HX_RATE_STEP) {
-        rate_history *r = &h->level[l];
-        uint32_t count = r->count;
+        rate_history *r = &w->level[l];
 
         if (r->interval == next)
             break;
         if (l + 1 < HX_RATE_LEVELS) {
-            rate_history *longer = &h->level[l + 1];
-
-            longer->count += count;
-            if (longer->seen >= m->rule.warm &&
-                hx_rate_excess(longer->count, hx_rates_usual(s, longer)) >
-                    m->rule.burst_limit[l + 1])
-                hx_rates_report_burst(m, s, h, l + 1, e, reporter);
+            w->level[l + 1].count += r->count;
+            if (w->level[l + 1].seen >= m->rule.warm)
+                judge_burst(m, s, group, w, l + 1, e, reporter);
         }
-        close_interval(m, s, r, l, next, l ? s->total : total_before(s, before + 1),
-                       l ? UINT32_MAX : h->alarm_at);
+        if (r->seen >= m->rule.warm)
+            observe(m, s, group, l, w);
+        close_interval(m, s, r, next, l ? s->total : total_before(s, before + 1),
+                       l ? UINT32_MAX : w->alarm_at);
     }
-    h->level[0].total_began = total_before(s, h->level[0].interval);
-    h->alarm_at = look_closer_at(m, &h->level[0]);
-    h->vote = 0;
+    w->level[0].total_began = total_before(s, w->level[0].interval);
+    w->alarm_at = look_closer_at(m, group, &w->level[0]);
+    watch_silence(m, s, group, w);
 }
 
-static void vote(rate_host *h, uint32_t key)
+/* The rest of this file is what a line costs: two of these. */
+static inline void count_event(const rates_model *m, rates_state *s, hx_rate_group group,
+                               rate_watch *w, const hx_event *e, int64_t before_us,
+                               hx_reporter *reporter)
+{
+    rate_history *r = &w->level[0];
+
+    if (__builtin_expect(before_us > w->quiet_at_us || w->silent, 0))
+        look_back(m, s, group, w, before_us, reporter);
+    if (s->open_interval > r->interval)
+        close_levels(m, s, group, w, e, reporter);
+    r->count++;
+    w->last_total = s->total;
+    if (e->time_us > w->last_us) {
+        w->last_us = e->time_us;
+        w->quiet_at_us = e->time_us + w->quiet_us;
+    }
+    if (__builtin_expect(r->count >= w->alarm_at, 0)) {
+        w->alarm_at += w->alarm_at / 32 + 1; /* not improbable yet: again a little later */
+        judge_burst(m, s, group, w, 0, e, reporter);
+    }
+    if (__builtin_expect(++w->hour_count >= w->hour_alarm_at, 0))
+        hx_rates_hour_fills(m, s, group, w, e, reporter);
+}
+
+static inline void vote(rate_host *h, uint32_t key)
 {
     if (h->vote == 0)
         h->vote_key = key;
     h->vote += h->vote == 0 || h->vote_key == key ? 1 : UINT32_MAX;
 }
 
-static void count_event(const rates_model *m, rates_state *s, rate_host *h, const hx_event *e,
-                        int64_t before_us, hx_reporter *reporter)
+static inline void count_for_host(const rates_model *m, rates_state *s, const hx_event *e,
+                                  const char *buffer, int64_t before_us, hx_reporter *reporter)
 {
-    int64_t interval = interval_of(&m->rule, e->time_us);
-    rate_history *r = &h->level[0];
+    hx_slice name = hx_slice_make(buffer + e->host_at, e->host_len);
+    rate_host *h;
+    bool opens;
 
-    if (!h->silent && before_us > h->last_us) {
-        double score = silence_score(m, s, h, before_us);
-
-        if (s->observed && r->seen >= m->rule.warm)
-            hx_histogram_record(&s->observed->silence, (uint64_t)(score * HX_RATE_OBSERVED_UNITS));
-        if (score > m->rule.silence_limit)
-            hx_rates_report_silence(m, h, reporter);
+    if (!e->host_len || e->host_len > HX_RATE_NAME_MAX || !hx_rates_owns(s, e->host))
+        return;
+    h = find_host(s, e->host, name);
+    if (__builtin_expect(!h, 0)) {
+        h = new_host(m, s, e->host, name, e->time_us);
+        if (!h) {
+            s->unwatched++;
+            return;
+        }
     }
-    if (h->silent) {
-        /* The silence is no part of what is usual. */
-        h->silent = false;
-        for (int64_t i = interval, l = 0; l < HX_RATE_LEVELS; l++, i /= HX_RATE_STEP)
-            if (h->level[l].interval < i)
-                h->level[l].interval = i, h->level[l].count = 0, h->level[l].total_began = s->total;
-    }
-    if (interval > r->interval)
-        close_levels(m, s, h, interval, e, reporter);
-    r->count++;
+    opens = s->open_interval > h->watch.level[0].interval;
+    count_event(m, s, HX_RATE_HOSTS, &h->watch, e, before_us, reporter);
+    h->vote = opens ? 0 : h->vote;
     vote(h, e->key);
-    h->last_us = e->time_us > h->last_us ? e->time_us : h->last_us;
-    h->last_total = s->total;
-    if (r->count >= h->alarm_at) {
-        h->alarm_at += h->alarm_at / 32 + 1; /* not improbable yet: again a little later */
-        if (hx_rate_excess(r->count, hx_rates_usual(s, r)) > m->rule.burst_limit[0])
-            hx_rates_report_burst(m, s, h, 0, e, reporter);
-    }
+}
+
+static inline void count_for_key(const rates_model *m, rates_state *s, const hx_event *e,
+                                 int64_t before_us, hx_reporter *reporter)
+{
+    rate_watch *w;
+
+    if (e->key >= s->key_count || !s->mine[e->key])
+        return;
+    w = &s->keys[e->key];
+    if (__builtin_expect(!w->known, 0))
+        begin_watch(m, s, HX_RATE_KEYS, hx_rates_season_of_key(&m->seasons, e->key),
+                    s->open_interval, e->time_us, w);
+    count_event(m, s, HX_RATE_KEYS, w, e, before_us, reporter);
 }
 
 static void rates_lines(const void *model, void *state, const hx_event *events, uint32_t count,
@@ -226,28 +364,29 @@ static void rates_lines(const void *model, void *state, const hx_event *events, 
     for (uint32_t i = 0; i < count; i++) {
         const hx_event *e = &events[i];
         int64_t before_us = e->earlier_us > base_us ? e->earlier_us : base_us;
-        hx_slice name = hx_slice_make(buffer + e->host_at, e->host_len);
-        rate_host *h;
 
         if (i + AHEAD < count)
             __builtin_prefetch(&s->index[events[i + AHEAD].host & s->mask]);
         if (!e->first_of_line || e->time_us == HX_TIME_NONE)
             continue;
-        note_start(s, interval_of(&m->rule, e->time_us));
+        if (__builtin_expect(e->time_us >= s->open_until_us || e->time_us < s->open_from_us, 0))
+            enter_interval(m, s, e->time_us);
+        if (__builtin_expect(e->time_us >= s->hour_ends_us, 0))
+            hx_rates_hour_over(m, s, e->time_us, reporter);
+        else
+            s->ahead = 0;
         s->total++;
-        if (!e->host_len || e->host_len > HX_RATE_NAME_MAX || !hx_rates_owns(s, e->host))
-            continue;
-        h = find_host(s, e->host, name);
-        if (!h) {
-            h = new_host(s, e->host, name, interval_of(&m->rule, e->time_us));
-            if (!h) {
-                s->unwatched++;
-                continue;
-            }
-            h->last_us = e->time_us;
-        }
-        count_event(m, s, h, e, before_us, reporter);
+        count_for_host(m, s, e, buffer, before_us, reporter);
+        count_for_key(m, s, e, before_us, reporter);
     }
+}
+
+static void look_for_silence(const rates_model *m, rates_state *s, hx_rate_group group,
+                             rate_watch *w, int64_t watermark_us, hx_reporter *reporter)
+{
+    if (watermark_us > w->quiet_at_us && w->known && !w->silent &&
+        silence_score(m, s, w, watermark_us) > m->rule.limits[group].silence.nats)
+        hx_rates_report_silence(m, s, group, w, reporter);
 }
 
 static void rates_advance(const void *model, void *state, int64_t watermark_us,
@@ -256,21 +395,19 @@ static void rates_advance(const void *model, void *state, int64_t watermark_us,
     const rates_model *m = model;
     rates_state *s = state;
 
-    if (!isfinite(m->rule.silence_limit))
-        return;
-    for (uint32_t i = 0; i < s->count; i++) {
-        rate_host *h = &s->hosts[i];
-
-        if (!h->silent && silence_score(m, s, h, watermark_us) > m->rule.silence_limit)
-            hx_rates_report_silence(m, h, reporter);
-    }
+    if (isfinite(m->rule.limits[HX_RATE_HOSTS].silence.nats))
+        for (uint32_t i = 0; i < s->count; i++)
+            look_for_silence(m, s, HX_RATE_HOSTS, &s->hosts[i].watch, watermark_us, reporter);
+    if (isfinite(m->rule.limits[HX_RATE_KEYS].silence.nats))
+        for (uint32_t key = 0; key < s->key_count; key++)
+            look_for_silence(m, s, HX_RATE_KEYS, &s->keys[key], watermark_us, reporter);
 }
 
 const hx_detector hx_rates_detector = {
     .name = "rates",
     .wants_hosts = true,
     .load = hx_rates_load,
-    .unload = free,
+    .unload = hx_rates_unload,
     .open = hx_rates_open,
     .close = hx_rates_close,
     .lines = rates_lines,

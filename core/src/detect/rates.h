@@ -1,15 +1,20 @@
-/* rates: how often a host speaks, against its own history and against everybody's.
+/* rates: how often a host speaks and a log key comes, against its own history and against all
+ * others.
  *
- * Event time is cut into intervals of three lengths, each ten times the last. For every host and
- * length two histories are kept: the mean number of events an interval (an exponentially weighted
- * moving average), and the mean share of all events. An interval holds a burst when its number is
- * improbable by both: then neither a host that grows with all others nor one that others leave more
- * room is anything new. A silence is a host that is not heard for so long, and while so many events
- * of others came, that both histories make it improbable.
+ * Event time is cut into intervals of three lengths, each ten times the last. For every host, every
+ * log key and every length two histories are kept: the mean number of events an interval (an
+ * exponentially weighted moving average), and the mean share of all events. An interval holds a
+ * burst when its number is improbable by both: then neither what grows with all others nor what
+ * others leave more room is anything new. A silence is what is not heard for so long, and while so
+ * many events of others came, that both histories make it improbable.
  *
- * Scores are nats: Chernoff's bound on the tail of a Poisson distribution for a burst, the
- * exponent of its probability of nothing for a silence. Real hosts vary by more than Poisson's, so
- * the limits come from what normal logs score, each length of its own (src/haechi/train/rates.py).
+ * Where training saw enough days there is a third history, of the hour of the day or of the week
+ * (rates_season.c). What an hour explains is no burst and no silence; and an hour that holds far
+ * more or far less than it ever does is reported by itself.
+ *
+ * Scores are nats: Chernoff's bound on the tails of a Poisson distribution, and for a silence the
+ * exponent of its probability of nothing. Real hosts vary by more than Poisson's, so the limits
+ * come from what normal logs score, each length of its own (src/haechi/train/rates.py).
  *
  * One thread's. Nothing here depends on where batches begin. */
 #ifndef HAECHI_DETECT_RATES_H
@@ -20,15 +25,30 @@
 
 #include <haechi/stats.h>
 
-#define HX_RATE_LEVELS 3
-#define HX_RATE_STEP   10 /* an interval of a level holds so many of the one before */
-#define HX_RATE_MEMORY 32 /* intervals that a mean goes back, about */
+#define HX_RATE_LEVELS     3
+#define HX_RATE_STEP       10 /* an interval of a level holds so many of the one before */
+#define HX_RATE_MEMORY     32 /* intervals that a mean goes back, about */
+#define HX_RATE_HOUR_US    INT64_C(3600000000)
+#define HX_RATE_PERIOD_MAX 168 /* hours: a week */
+#define HX_RATE_NAME_MAX   48
+
+/* What is watched: both kinds in the same way, each with limits of its own. */
+typedef enum hx_rate_group { HX_RATE_HOSTS, HX_RATE_KEYS, HX_RATE_GROUPS } hx_rate_group;
+
+typedef struct hx_rate_limit {
+    double nats; /* infinite: this is not judged */
+    hx_evidence evidence;
+} hx_rate_limit;
+
+typedef struct hx_rate_limits {
+    hx_rate_limit burst[HX_RATE_LEVELS], silence;
+    hx_rate_limit busy_hour, quiet_hour;
+} hx_rate_limits;
 
 typedef struct hx_rates_model {
-    int64_t interval_us;                /* of the first level */
-    double burst_limit[HX_RATE_LEVELS]; /* nats; infinite: this level is not judged */
-    double silence_limit;
-    hx_evidence burst[HX_RATE_LEVELS], silence;
+    int64_t interval_us; /* of the first level */
+    hx_rate_limits limits[HX_RATE_GROUPS];
+    bool watch_keys;
     uint32_t warm;      /* intervals of a host before it is judged at a level */
     uint32_t max_hosts; /* of a worker; further ones are counted and not watched */
     int64_t repeat_us;  /* a host is not reported again for so long */
@@ -38,9 +58,11 @@ typedef struct hx_rates_model {
 /* How far a number is above what is usual: 0 where it is not. Nats. */
 double hx_rate_excess(double count, double usual);
 
-/* Inside: how a worker keeps its hosts. */
+/* And how far below. */
+double hx_rate_lack(double count, double usual);
+
+/* Inside: how a worker keeps what it watches. */
 #define HX_RATE_OBSERVED_UNITS 1000 /* a nat in the histograms of scores */
-#define HX_RATE_NAME_MAX       48
 #define HX_RATE_STARTS         256 /* of the first level's intervals whose beginning is remembered */
 
 /* What is usual of a host at one level. */
@@ -52,17 +74,27 @@ typedef struct rate_history {
     uint32_t seen;        /* intervals that were closed */
 } rate_history;
 
+typedef struct rate_watch {
+    int64_t last_us;        /* event time at its last event */
+    int64_t quiet_at_us;    /* from then on it may be silent: look closer */
+    int64_t quiet_us;       /* after its last event */
+    uint64_t last_total;    /* all events by then */
+    int64_t reported_us;    /* HX_TIME_NONE: never */
+    uint32_t alarm_at;      /* of the first level: the count at which to look closer */
+    uint32_t hour_alarm_at; /* likewise of the hour */
+    uint32_t hour_count;
+    uint32_t season; /* row of the seasons + 1; 0: none */
+    bool known;      /* it has had an event */
+    bool silent;     /* and reported as such */
+    rate_history level[HX_RATE_LEVELS];
+} rate_watch;
+
 typedef struct rate_host {
+    rate_watch watch; /* the first */
     uint32_t hash;
-    uint32_t alarm_at; /* of the first level: the count at which to look closer */
     uint32_t vote_key, vote;
-    int64_t last_us;     /* event time at its last event */
-    uint64_t last_total; /* all events by then */
-    int64_t reported_us; /* HX_TIME_NONE: never */
-    bool silent;         /* and reported as such */
     uint8_t name_len;
     char name[HX_RATE_NAME_MAX];
-    rate_history level[HX_RATE_LEVELS];
 } rate_host;
 
 typedef struct rate_start {
@@ -70,27 +102,57 @@ typedef struct rate_start {
     uint64_t total; /* all events before its first */
 } rate_start;
 
+/* What training saw in the hours of a day or of a week, UTC. Rows: hosts, then log keys. */
+typedef struct rate_season_host {
+    uint32_t hash;
+    uint8_t len;
+    char name[HX_RATE_NAME_MAX];
+} rate_season_host;
+
+typedef struct rate_seasons {
+    uint32_t period; /* hours: 24 or 168; 0: none are known */
+    double total[HX_RATE_PERIOD_MAX];
+    uint32_t rows, hosts;
+    float *mean; /* [rows][period] */
+    rate_season_host *host;
+    uint32_t *host_index; /* + 1; 0: empty */
+    uint32_t host_mask;
+    uint32_t *row_of_key; /* [log_keys], + 1; 0: none */
+} rate_seasons;
+
 typedef struct rates_model {
     hx_rates_model rule;
+    rate_seasons seasons;
     const struct hx_bundle *bundle;
 } rates_model;
 
 typedef struct rates_observed {
-    hx_histogram burst[HX_RATE_LEVELS], silence;
+    hx_histogram burst[HX_RATE_GROUPS][HX_RATE_LEVELS], silence[HX_RATE_GROUPS];
+    hx_text hours; /* of each whole hour what came in it, JSON */
+    bool hours_cut;
 } rates_observed;
 
 typedef struct rates_state {
     uint32_t worker, workers;
-    uint64_t total; /* all events so far, whoever's */
+    uint64_t total;                                     /* all events so far, whoever's */
+    int64_t open_from_us, open_until_us, open_interval; /* the first level's, of the last event */
+    int64_t hour, hour_ends_us; /* the open one; ends INT64_MAX: hours do not matter */
+    uint64_t hour_began;        /* all events before it */
+    uint32_t ahead;             /* lines in a row that lie behind it */
+    bool hour_whole;            /* its beginning was seen */
     rate_start start[HX_RATE_STARTS];
     rate_host *hosts;
     uint32_t *index; /* + 1; 0: empty */
     uint32_t count, max, mask;
+    rate_watch *keys;         /* [key_count]; of those that are not this worker's: all zero */
+    uint8_t *mine;            /* [key_count] */
+    const uint64_t *key_hash; /* likewise; the bundle's */
+    uint32_t key_count;
     uint64_t unwatched; /* events of hosts beyond max */
     rates_observed *observed;
 } rates_state;
 
-/* The worker that a host is watched by. */
+/* The worker that a host, or a log key by its hash, is watched by. */
 static inline bool hx_rates_owns(const rates_state *s, uint32_t hash)
 {
     return (uint32_t)(((uint64_t)hash * s->workers) >> 32) == s->worker;
@@ -99,7 +161,7 @@ static inline bool hx_rates_owns(const rates_state *s, uint32_t hash)
 /* A place for a host that is not there yet; NULL where there is none left. */
 rate_host *hx_rates_add_host(rates_state *state, uint32_t hash);
 
-/* What a host would have said by now, by the more generous of its two histories. */
+/* What would have come by now, by the more generous of the two moving histories. */
 static inline double hx_rates_usual(const rates_state *s, const rate_history *h)
 {
     double by_share = h->share * (double)(s->total - h->total_began);
@@ -107,12 +169,60 @@ static inline double hx_rates_usual(const rates_state *s, const rate_history *h)
     return h->mean > by_share ? h->mean : by_share;
 }
 
-/* rates_report.c: unless the host was reported shortly before. */
-void hx_rates_report_burst(const rates_model *model, rates_state *state, rate_host *host,
-                           uint32_t level, const hx_event *event, hx_reporter *reporter);
-void hx_rates_report_silence(const rates_model *model, rate_host *host, hx_reporter *reporter);
+/* --- rates_season.c ----------------------------------------------------------------------------
+ */
 
-/* rates_state.c, rates_load.c: parts of the detector. */
+struct cJSON;
+int hx_rates_seasons_load(const struct cJSON *section, const hx_bundle_files *files, rates_model *m,
+                          hx_error *err);
+void hx_rates_seasons_free(rate_seasons *seasons);
+
+/* The row + 1 of a host or a log key; 0 where nothing is known of its hours. */
+uint32_t hx_rates_season_of_host(const rate_seasons *seasons, uint32_t hash, hx_slice name);
+uint32_t hx_rates_season_of_key(const rate_seasons *seasons, uint32_t key);
+
+/* What an hour usually holds of it: in that hour or one beside it, whichever holds most. */
+double hx_rates_season_most(const rates_model *m, const rate_watch *w, int64_t hour);
+
+/* What is to be expected of it from one time to another, as that hour alone has it. */
+double hx_rates_season_between(const rates_model *m, const rate_watch *w, int64_t from_us,
+                               int64_t to_us);
+
+int64_t hx_rates_hour_of(int64_t time_us);
+
+/* An event at or behind the end of the open hour. */
+void hx_rates_hour_over(const rates_model *m, rates_state *s, int64_t time_us,
+                        hx_reporter *reporter);
+
+/* Where to look closer in the open hour. */
+void hx_rates_hour_begins(const rates_model *m, const rates_state *s, hx_rate_group group,
+                          rate_watch *w);
+
+/* The hour's count has come that far. */
+void hx_rates_hour_fills(const rates_model *m, rates_state *s, hx_rate_group group, rate_watch *w,
+                         const hx_event *e, hx_reporter *reporter);
+
+/* --- rates_report.c: unless it was reported shortly before ---------------------------------------
+ */
+
+typedef struct rate_hour_report {
+    const char *rule;
+    int64_t hour, time_us;
+    double score, usual;
+    const hx_rate_limit *limit;
+} rate_hour_report;
+
+void hx_rates_report_burst(const rates_model *m, rates_state *s, hx_rate_group group, rate_watch *w,
+                           uint32_t level, double usual, const hx_event *e, hx_reporter *reporter);
+void hx_rates_report_silence(const rates_model *m, const rates_state *s, hx_rate_group group,
+                             rate_watch *w, hx_reporter *reporter);
+bool hx_rates_report_hour(const rates_model *m, const rates_state *s, hx_rate_group group,
+                          rate_watch *w, const rate_hour_report *what, const hx_event *e,
+                          hx_reporter *reporter);
+
+/* --- rates_state.c, rates_load.c: parts of the detector ------------------------------------------
+ */
+
 int hx_rates_open(const void *model, uint32_t worker, uint32_t workers, void **state);
 void hx_rates_close(void *state);
 void hx_rates_save(const void *state, hx_text *out);
@@ -120,6 +230,7 @@ int hx_rates_restore(const void *model, void *state, const char *bytes, size_t l
 void hx_rates_observed(const void *state, hx_text *out);
 int hx_rates_load(const struct cJSON *section, const hx_bundle_files *files,
                   const struct hx_bundle *bundle, void **model, hx_error *err);
+void hx_rates_unload(void *model);
 
 extern const hx_detector hx_rates_detector;
 

@@ -1,83 +1,178 @@
-/* What is said of a host that bursts, and of one that is silent. */
+/* What is said of a host or a log key that bursts, that is silent, or whose hour is unlike others.
+ */
 #include "detect/rates.h"
 
 #include <math.h>
 
-static bool may_report(const rates_model *m, rate_host *h, int64_t time_us)
+#define SHOWN_MAX 200 /* bytes of a template that stand for its log key */
+
+/* Who it is about. */
+typedef struct rate_subject {
+    hx_slice name;
+    uint32_t key;          /* of a log key; else HX_KEY_UNSEEN */
+    const rate_host *host; /* of a host; else NULL */
+} rate_subject;
+
+static rate_subject subject_of(const rates_model *m, const rates_state *s, hx_rate_group group,
+                               const rate_watch *w)
 {
-    if (h->reported_us != HX_TIME_NONE && time_us - h->reported_us < m->rule.repeat_us)
+    const rate_host *h = (const rate_host *)(const void *)w; /* its first member */
+    rate_subject subject = {{0}, HX_KEY_UNSEEN, NULL};
+
+    if (group == HX_RATE_HOSTS) {
+        subject.host = h;
+        subject.name = hx_slice_make(h->name, h->name_len);
+    } else {
+        subject.key = (uint32_t)(w - s->keys);
+        subject.name = hx_slice_str(hx_matcher_text(m->bundle->matcher, subject.key));
+        subject.name.len = subject.name.len < SHOWN_MAX ? subject.name.len : SHOWN_MAX;
+    }
+    return subject;
+}
+
+static void say_who(const rate_subject *who, hx_text *reason)
+{
+    if (who->host)
+        hx_text_printf(reason, "The host %.*s", (int)who->name.len, who->name.ptr);
+    else
+        hx_text_printf(reason, "The log key %u, \"%.*s\",", who->key, (int)who->name.len,
+                       who->name.ptr);
+}
+
+static void put_key(const rates_model *m, uint32_t key, hx_text *detail)
+{
+    hx_text_json_key(detail, "log_key");
+    hx_text_printf(detail, "%u", key);
+    hx_text_json_key(detail, "template");
+    hx_text_json_string(detail, hx_slice_str(hx_matcher_text(m->bundle->matcher, key)));
+}
+
+static void put_who(const rates_model *m, const rate_subject *who, hx_text *detail)
+{
+    hx_text_str(detail, "{");
+    if (who->host) {
+        hx_text_json_key(detail, "host");
+        hx_text_json_string(detail, who->name);
+    } else {
+        put_key(m, who->key, detail);
+    }
+}
+
+static bool may_report(const rates_model *m, rate_watch *w, int64_t time_us)
+{
+    if (w->reported_us != HX_TIME_NONE && time_us - w->reported_us < m->rule.repeat_us)
         return false;
-    h->reported_us = time_us;
+    w->reported_us = time_us;
     return true;
 }
 
-void hx_rates_report_burst(const rates_model *m, rates_state *s, rate_host *h, uint32_t level,
-                           const hx_event *e, hx_reporter *reporter)
+/* Frees the texts. */
+static void report(const rate_subject *who, const char *rule, double score,
+                   const hx_rate_limit *limit, const hx_event *e, int64_t time_us, hx_text *reason,
+                   hx_text *detail, hx_reporter *reporter)
 {
-    const rate_history *r = &h->level[level];
-    double usual = hx_rates_usual(s, r), score = hx_rate_excess(r->count, usual);
-    double seconds = (double)m->rule.interval_us / 1e6 * pow(HX_RATE_STEP, level);
-    const char *kind =
-        h->vote_key < m->bundle->log_keys ? hx_matcher_text(m->bundle->matcher, h->vote_key) : "";
-    hx_text reason = {0}, detail = {0};
-
-    if (!may_report(m, h, e->time_us))
-        return;
-    hx_text_printf(&reason, "The host %.*s has said %u lines within %.3g s; usual are %.3g",
-                   (int)h->name_len, h->name, r->count, seconds, usual);
-    if (*kind)
-        hx_text_printf(&reason, "; most were \"%s\"", kind);
-    hx_text_str(&reason, ".");
-    hx_text_str(&detail, "{\"host\": ");
-    hx_text_json_string(&detail, hx_slice_make(h->name, h->name_len));
-    hx_text_printf(&detail, ", \"count\": %u, \"usual\": %.6g, \"seconds\": %.6g", r->count, usual,
-                   seconds);
-    if (*kind) {
-        hx_text_printf(&detail, ", \"log_key\": %u, \"template\": ", h->vote_key);
-        hx_text_json_string(&detail, hx_slice_str(kind));
-    }
-    hx_text_str(&detail, "}");
-    reporter->report(reporter, e, e->time_us,
-                     &(hx_finding){.rule = "burst",
-                                   .score = score,
-                                   .limit = m->rule.burst_limit[level],
-                                   .evidence = hx_evidence_of(&m->rule.burst[level], score),
-                                   .subject = hx_slice_make(h->name, h->name_len),
-                                   .detail = hx_slice_make(detail.ptr, detail.len),
-                                   .reason = hx_slice_make(reason.ptr, reason.len)});
-    hx_text_free(&reason);
-    hx_text_free(&detail);
+    hx_text_str(detail, "}");
+    reporter->report(
+        reporter, e, time_us,
+        &(hx_finding){.rule = rule,
+                      .score = score,
+                      .limit = limit->nats,
+                      .evidence = hx_evidence_of(&limit->evidence, score),
+                      .subject = who->name,
+                      .detail = hx_slice_make(detail->ptr, detail->failed ? 0 : detail->len),
+                      .reason = hx_slice_make(reason->ptr, reason->failed ? 0 : reason->len)});
+    hx_text_free(reason);
+    hx_text_free(detail);
 }
 
-/* The time at which it is said to have begun to matter is a function of the host's history alone,
- * so that it is the same whoever notices, and whenever. */
-void hx_rates_report_silence(const rates_model *m, rate_host *h, hx_reporter *reporter)
+void hx_rates_report_burst(const rates_model *m, rates_state *s, hx_rate_group group, rate_watch *w,
+                           uint32_t level, double usual, const hx_event *e, hx_reporter *reporter)
 {
-    const rate_history *r = &h->level[0];
-    double limit = m->rule.silence_limit;
-    double wait_us = limit / r->mean * (double)m->rule.interval_us;
-    int64_t time_us = h->last_us + (int64_t)(wait_us < 9e15 ? wait_us : 9e15);
+    const rate_subject who = subject_of(m, s, group, w);
+    const uint32_t count = w->level[level].count;
+    const double seconds = (double)m->rule.interval_us / 1e6 * pow(HX_RATE_STEP, level);
+    const bool made_of = who.host && who.host->vote_key < m->bundle->log_keys;
     hx_text reason = {0}, detail = {0};
 
-    h->silent = true;
-    if (!may_report(m, h, time_us))
+    if (!may_report(m, w, e->time_us))
         return;
-    hx_text_printf(&reason,
-                   "The host %.*s is silent: nothing for %.3g s, where %.3g lines are usual.",
-                   (int)h->name_len, h->name, wait_us / 1e6, limit);
-    hx_text_str(&detail, "{\"host\": ");
-    hx_text_json_string(&detail, hx_slice_make(h->name, h->name_len));
-    hx_text_str(&detail, ", \"last\": ");
-    hx_text_json_time(&detail, h->last_us);
-    hx_text_printf(&detail, ", \"seconds\": %.6g, \"usual\": %.6g}", wait_us / 1e6, limit);
-    reporter->report(reporter, NULL, time_us,
-                     &(hx_finding){.rule = "silence",
-                                   .score = limit,
-                                   .limit = limit,
-                                   .evidence = hx_evidence_of(&m->rule.silence, limit),
-                                   .subject = hx_slice_make(h->name, h->name_len),
-                                   .detail = hx_slice_make(detail.ptr, detail.len),
-                                   .reason = hx_slice_make(reason.ptr, reason.len)});
-    hx_text_free(&reason);
-    hx_text_free(&detail);
+    say_who(&who, &reason);
+    hx_text_printf(&reason, " has %s %u %s within %.3g s; usual are %.3g",
+                   who.host ? "said" : "come", count, who.host ? "lines" : "times", seconds, usual);
+    if (made_of)
+        hx_text_printf(&reason, "; most were \"%s\"",
+                       hx_matcher_text(m->bundle->matcher, who.host->vote_key));
+    hx_text_str(&reason, ".");
+    put_who(m, &who, &detail);
+    hx_text_printf(&detail, ", \"count\": %u, \"usual\": %.6g, \"seconds\": %.6g", count, usual,
+                   seconds);
+    if (made_of)
+        put_key(m, who.host->vote_key, &detail);
+    report(&who, "burst", hx_rate_excess(count, usual), &m->rule.limits[group].burst[level], e,
+           e->time_us, &reason, &detail, reporter);
+}
+
+/* The time at which it is said to have begun to matter is a function of the history alone, so that
+ * it is the same whoever notices, and whenever. */
+void hx_rates_report_silence(const rates_model *m, const rates_state *s, hx_rate_group group,
+                             rate_watch *w, hx_reporter *reporter)
+{
+    const rate_subject who = subject_of(m, s, group, w);
+    const hx_rate_limit *limit = &m->rule.limits[group].silence;
+    double wait_us = limit->nats / w->level[0].mean * (double)m->rule.interval_us;
+    int64_t time_us = w->last_us + (int64_t)(wait_us < 9e15 ? wait_us : 9e15);
+    hx_text reason = {0}, detail = {0};
+
+    w->silent = true;
+    if (!may_report(m, w, time_us))
+        return;
+    say_who(&who, &reason);
+    hx_text_printf(&reason, " is silent: nothing for %.3g s, where %.3g lines are usual.",
+                   wait_us / 1e6, limit->nats);
+    put_who(m, &who, &detail);
+    hx_text_json_key(&detail, "last");
+    hx_text_json_time(&detail, w->last_us);
+    hx_text_printf(&detail, ", \"seconds\": %.6g, \"usual\": %.6g", wait_us / 1e6, limit->nats);
+    report(&who, "silence", limit->nats, limit, NULL, time_us, &reason, &detail, reporter);
+}
+
+/* "between 03:00 and 04:00 UTC", with the day where the week matters. */
+static void say_hour(const rates_model *m, int64_t hour, hx_text *reason)
+{
+    static const char *const days[7] = {"Sunday",   "Monday", "Tuesday", "Wednesday",
+                                        "Thursday", "Friday", "Saturday"};
+    const int of_day = (int)((hour % 24 + 24) % 24);
+    const int64_t day = (hour - of_day) / 24;
+
+    hx_text_printf(reason, " between %02d:00 and %02d:00 UTC", of_day, (of_day + 1) % 24);
+    if (m->seasons.period > 24) /* 1970 began on a Thursday */
+        hx_text_printf(reason, " on a %s", days[((day + 4) % 7 + 7) % 7]);
+}
+
+bool hx_rates_report_hour(const rates_model *m, const rates_state *s, hx_rate_group group,
+                          rate_watch *w, const rate_hour_report *what, const hx_event *e,
+                          hx_reporter *reporter)
+{
+    const rate_subject who = subject_of(m, s, group, w);
+    hx_text reason = {0}, detail = {0};
+
+    if (!may_report(m, w, what->time_us))
+        return false;
+    say_who(&who, &reason);
+    hx_text_printf(&reason, " has %s", who.host ? "said" : "come");
+    if (e)
+        hx_text_printf(&reason, " %u %s so far", w->hour_count, who.host ? "lines" : "times");
+    else
+        hx_text_printf(&reason, " only %u %s", w->hour_count, who.host ? "lines" : "times");
+    say_hour(m, what->hour, &reason);
+    hx_text_printf(&reason, "; usual at that hour are %s %.3g.", e ? "at most" : "at least",
+                   what->usual);
+    put_who(m, &who, &detail);
+    hx_text_printf(&detail, ", \"count\": %u, \"usual\": %.6g, \"seconds\": 3600", w->hour_count,
+                   what->usual);
+    hx_text_json_key(&detail, "hour");
+    hx_text_json_time(&detail, what->hour * HX_RATE_HOUR_US);
+    report(&who, what->rule, what->score, what->limit, e, what->time_us, &reason, &detail,
+           reporter);
+    return true;
 }

@@ -114,7 +114,7 @@ static void test_lies_are_found(void)
         hx_text text = {0};
         uint64_t hash;
 
-        hx_text_str(&text, "HXCKPT04");
+        hx_text_str(&text, "HXCKPT05");
         hx_text_bytes(&text, cases[i].words, cases[i].count * sizeof(uint64_t));
         hash = hx_hash_bytes(text.ptr, text.len, HX_HASH_SEED);
         hx_text_bytes(&text, &hash, sizeof hash);

@@ -100,10 +100,11 @@ class EnsembleConfig(_Section):
 
 
 class RatesConfig(_Section):
-    """Bursts and silences of hosts."""
+    """Bursts and silences of hosts and log keys, and what is usual at which hour."""
 
     enabled: bool = True
     budget: float = Field(default=1e-7, gt=0, lt=1)
+    seasonal: Literal["auto", "day", "week", "off"] = "auto"
     interval_s: Literal["auto"] | float = "auto"
     warm: int = Field(default=10, ge=1, le=1_000_000)
     max_hosts: int = Field(default=65_536, ge=1, le=1_000_000)

@@ -69,8 +69,11 @@ def causes_of(facts: Facts, by_source: bool = True) -> Causes:
 
 def _of_rates(facts: Facts) -> Causes:
     """A burst that knows what it is made of belongs to alerts of that; another one, and a silence, to all of
-    the host's."""
+    the host's. What is of a log key belongs to alerts of that kind."""
     host, kind = facts.host, facts.kind
+    if not host:
+        series: Key = ("series", kind)
+        return Causes(series, (series, ("kind", kind)), (series,), ())
     if kind and facts.rule == "burst":
         burst: Key = ("burst", host, kind)
         return Causes(burst, (burst, ("at", host, kind)), (burst,), ())

@@ -97,7 +97,8 @@ def facts_of(alert: Mapping[str, Any]) -> Facts:
         kinds = _kinds(detail)
         kind = kind or (kinds[0] if kinds else "")
     if detector == "rates":
-        host, program = host or session, ""
+        of_key = isinstance(detail, Mapping) and "host" not in detail and "log_key" in detail
+        host, program = "" if of_key else host or session, ""
     elif not wide:
         message = text[header.end() :] if header else text
         # A rule names what it looks for; its template may be any.

@@ -1,8 +1,9 @@
-"""rates: limits for bursts and silences of hosts, from what normal logs score.
+"""rates: limits for bursts and silences of hosts and of log keys, from what normal logs score.
 
 The engine itself scores the training logs (core/src/detect/rates.c, asked to observe and to report nothing);
 here the tail of those scores becomes limits. Real hosts speak in clumps, so what would be impossible for a
-Poisson process is usual for them, and how usual is what is learned.
+Poisson process is usual for them, and how usual is what is learned. What the hours of a day or a week hold
+is learned in haechi.train.seasons.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ from haechi.bundle import store
 from haechi.bundle.manifest import Manifest, Other
 from haechi.config.training import RatesConfig
 from haechi.native.tools import ToolError, onnxruntime_library, tool_path
+from haechi.train import seasons
+from haechi.train.detector import Entry
 from haechi.train.evidence import Evidence
+from haechi.train.seasons import DAYS_LEAST, GROUPS, NOTHING, OFF, Scores, Season
 
 NAME = "rates"
 LEVELS = 3
@@ -32,8 +36,6 @@ _LEAST_NATS = 10.0
 _INTERVALS_S = (0.1, 1.0, 10.0, 60.0)
 _EVENTS_WANTED = 5.0  # in the first level's interval of a host
 _TIMEOUT_S = 3600
-
-Scores = list[list[float]]  # [score in nats, how often]
 
 
 @dataclass(frozen=True)
@@ -60,28 +62,49 @@ def learn(
     files: Mapping[str, bytes],
     seconds: float,
     config: RatesConfig,
-) -> Other | None:
-    """The detector's section; None where the logs name no hosts, have no times, or are too short to tell
-    anything. seconds: of event time in the logs. ToolError where the engine is not built or fails."""
+) -> Entry | None:
+    """The detector's section, and its file where hours are known; None where the logs have no times, or are
+    too short to tell anything. seconds: of event time in the logs. ToolError where the engine is not built or
+    fails."""
+    season: Season = OFF if config.seasonal == "off" else NOTHING
     interval = config.interval_s
-    if interval == "auto":
-        hosts = _observe(logs, manifest, files, _section(1.0, config))["hosts"]
-        interval = interval_for(manifest.corpus.lines, hosts, seconds)
-    section = _section(interval, config)
-    seen = _observe(logs, manifest, files, section)
-    bursts = [limit_of(scores, config.budget) for scores in seen["burst"]]
-    silence = limit_of(seen["silence"], config.budget)
-    if all(one.limit is None for one in (*bursts, silence)):
-        return None
-    return Other.model_validate(
-        section
-        | {
-            "observe": False,
-            "burst": [one.section() for one in bursts],
-            "silence": silence.section(),
-            "hosts": seen["hosts"],
+    if interval == "auto" or (config.seasonal != "off" and seconds >= DAYS_LEAST * 86_400):
+        first = _observe(logs, manifest, files, _section(1.0, config), {})
+        if interval == "auto":
+            interval = interval_for(manifest.corpus.lines, first["hosts"], seconds)
+        season = seasons.learn(first, config) if config.seasonal != "off" else season
+    section = _section(interval, config) | {"season": season.section()}
+    seen = _observe(logs, manifest, files, section, season.files)
+    groups = {
+        group: {
+            "burst": [limit_of(scores, config.budget) for scores in seen[group]["burst"]],
+            "silence": [limit_of(seen[group]["silence"], config.budget)],
+            "busy_hour": [limit_of(season.busy[group], config.budget)],
+            "quiet_hour": [limit_of(season.quiet[group], config.budget)],
         }
-    )
+        for group in GROUPS
+    }
+    if all(one.limit is None for group in groups.values() for listed in group.values() for one in listed):
+        return None
+    hosts, keys = (_group_section(groups[group]) for group in GROUPS)
+    found = section | hosts | {"observe": False, "hosts": seen["hosts"], "keys": keys}
+    return Entry(found, season.files)
+
+
+def notes(manifest: Manifest) -> list[str]:
+    """What a user should know of it: why nothing is known of hours."""
+    for detector in manifest.detectors:
+        if detector.name == NAME:
+            why = (detector.model_dump().get("season") or {}).get("why")
+            return [f"How often hosts and log keys speak at which hour is not judged: {why}."] if why else []
+    return []
+
+
+def _group_section(limits: Mapping[str, list[Limit]]) -> dict[str, Any]:
+    return {
+        "burst": [one.section() for one in limits["burst"]],
+        **{name: limits[name][0].section() for name in ("silence", "busy_hour", "quiet_hour")},
+    }
 
 
 def limit_of(scores: Scores, budget: float) -> Limit:
@@ -105,7 +128,10 @@ def interval_for(lines: int, hosts: int, seconds: float) -> float:
 
 def _section(interval_s: float, config: RatesConfig) -> dict[str, Any]:
     """Without limits, and to be observed."""
-    nothing = Limit(None, None, 0, 0.0).section()
+    nothing = Limit(None, None, 0, 0.0)
+    limits = _group_section(
+        {"burst": [nothing] * LEVELS, "silence": [nothing], "busy_hour": [nothing], "quiet_hour": [nothing]}
+    )
     return {
         "name": NAME,
         "interval_s": interval_s,
@@ -113,18 +139,23 @@ def _section(interval_s: float, config: RatesConfig) -> dict[str, Any]:
         "max_hosts": config.max_hosts,
         "repeat_s": config.repeat_s,
         "observe": True,
-        "burst": [nothing] * LEVELS,
-        "silence": nothing,
+        **limits,
+        "keys": limits,
     }
 
 
 def _observe(
-    logs: Sequence[Path], manifest: Manifest, files: Mapping[str, bytes], section: Mapping[str, Any]
+    logs: Sequence[Path],
+    manifest: Manifest,
+    files: Mapping[str, bytes],
+    section: Mapping[str, Any],
+    beside: Mapping[str, bytes],
 ) -> dict[str, Any]:
-    """What the engine saw: "burst" (scores of each level), "silence" (scores) and "hosts"."""
+    """What the engine saw: "of_hosts" and "of_keys", each with "burst" (scores of each level) and "silence"
+    (scores); the number of "hosts"; and "hours" (haechi.train.seasons). beside: the detector's own files."""
     tool = tool_path("haechi-detect")
     keep = tuple(d for d in manifest.detectors if d.name == "new_event")
-    kept = {name: files[name] for name in (store.TEMPLATES,)}
+    kept = {store.TEMPLATES: files[store.TEMPLATES], **beside}
     alone = manifest.model_copy(
         update={
             "detectors": (*keep, Other.model_validate(section)),

@@ -1,7 +1,7 @@
 """`haechi train`: log files in, a bundle out."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -104,7 +104,7 @@ def run(
         session_surprise=detector.session_surprise,
         validation=detector.validation,
         seconds=time.monotonic() - began,
-        notes=tuple(_notes(learned, events, config)),
+        notes=(*_notes(learned, events, config), *rates.notes(manifest)),
     )
 
 
@@ -202,7 +202,7 @@ def _further(
 
 def _with_rates(
     manifest: Manifest,
-    files: Mapping[str, bytes],
+    files: dict[str, bytes],
     logs: Sequence[Path],
     events: Logs,
     config: TrainingConfig,
@@ -211,12 +211,19 @@ def _with_rates(
     """The engine scores the logs itself for this detector, so the bundle is there before it."""
     if not config.rates.enabled or events.time_us is None:
         return manifest
-    progress.stage("rates of hosts")
+    progress.stage("rates of hosts and log keys")
     seconds = (events.time_us[1] - events.time_us[0]) / 1e6
-    section = rates.learn(logs, manifest, files, seconds, config.rates)
-    if section is None:
+    entry = rates.learn(logs, manifest, files, seconds, config.rates)
+    if entry is None:
         return manifest
-    return manifest.model_copy(update={"detectors": (*manifest.detectors, section)})
+    files.update(entry.files)
+    listed = {name: entry_of(content) for name, content in entry.files.items()}
+    return manifest.model_copy(
+        update={
+            "detectors": (*manifest.detectors, Other.model_validate(entry.section)),
+            "files": {**manifest.files, **listed},
+        }
+    )
 
 
 def manifest_of(

@@ -1,0 +1,390 @@
+/* The hours of a day or of a week: what training saw in each, and how an hour compares with that.
+ *
+ * An hour is over when AHEAD_LINES lines in a row lie behind its end, so that one line with a wrong
+ * clock ends nothing; lines that come late count for the hour that is open. Both are functions of
+ * the input alone. */
+#include "detect/rates.h"
+
+#include <haechi/hash.h>
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdlib.h>
+
+#define AHEAD_LINES  16
+#define FILE_FORMAT  1
+#define ROWS_MAX     65536
+#define MEAN_MOST    1e12
+#define OBSERVED_MAX (UINT64_C(64) << 20) /* bytes of what hours held, for training */
+
+int64_t hx_rates_hour_of(int64_t time_us)
+{
+    int64_t hour = time_us / HX_RATE_HOUR_US;
+
+    return hour - (time_us % HX_RATE_HOUR_US < 0);
+}
+
+static uint32_t slot_of(const rate_seasons *seasons, int64_t hour)
+{
+    int64_t slot = hour % (int64_t)seasons->period;
+
+    return (uint32_t)(slot < 0 ? slot + (int64_t)seasons->period : slot);
+}
+
+static const float *row_of(const rate_seasons *seasons, const rate_watch *w)
+{
+    return seasons->mean + (size_t)(w->season - 1) * seasons->period;
+}
+
+/* The hour itself and the two beside it: what comes a little earlier or later is nothing new. */
+static double most_of_three(const rate_seasons *seasons, const float *row, int64_t hour, bool share)
+{
+    double most = 0;
+
+    for (int64_t beside = -1; beside <= 1; beside++) {
+        const uint32_t slot = slot_of(seasons, hour + beside);
+        const double total = seasons->total[slot];
+        const double one = !share ? (double)row[slot] : total > 0 ? (double)row[slot] / total : 0;
+
+        most = one > most ? one : most;
+    }
+    return most;
+}
+
+double hx_rates_season_most(const rates_model *m, const rate_watch *w, int64_t hour)
+{
+    return w->season ? most_of_three(&m->seasons, row_of(&m->seasons, w), hour, false) : 0;
+}
+
+double hx_rates_season_between(const rates_model *m, const rate_watch *w, int64_t from_us,
+                               int64_t to_us)
+{
+    const rate_seasons *seasons = &m->seasons;
+    const float *row = row_of(seasons, w);
+    const int64_t round_us = (int64_t)seasons->period * HX_RATE_HOUR_US;
+    int64_t rounds = (to_us - from_us) / round_us;
+    double sum = 0, usual = 0;
+
+    for (uint32_t slot = 0; slot < seasons->period; slot++)
+        sum += (double)row[slot];
+    usual = sum * (double)rounds;
+    for (from_us += rounds * round_us; from_us < to_us;) {
+        int64_t hour = hx_rates_hour_of(from_us), ends_us = (hour + 1) * HX_RATE_HOUR_US;
+
+        ends_us = ends_us < to_us ? ends_us : to_us;
+        usual += (double)row[slot_of(seasons, hour)] * (double)(ends_us - from_us) /
+                 (double)HX_RATE_HOUR_US;
+        from_us = ends_us;
+    }
+    return usual;
+}
+
+/* --- an hour -----------------------------------------------------------------------------------
+ */
+
+void hx_rates_hour_begins(const rates_model *m, const rates_state *s, hx_rate_group group,
+                          rate_watch *w)
+{
+    const double limit = m->rule.limits[group].busy_hour.nats;
+    double usual, count;
+
+    w->hour_count = 0;
+    w->hour_alarm_at = UINT32_MAX;
+    if (!w->season || !isfinite(limit))
+        return;
+    usual = hx_rates_season_most(m, w, s->hour) + 1;
+    count = ceil(usual + sqrt(2 * usual * limit));
+    if (count < UINT32_MAX)
+        w->hour_alarm_at = (uint32_t)count;
+}
+
+void hx_rates_hour_fills(const rates_model *m, rates_state *s, hx_rate_group group, rate_watch *w,
+                         const hx_event *e, hx_reporter *reporter)
+{
+    const hx_rate_limit *limit = &m->rule.limits[group].busy_hour;
+    const float *row = row_of(&m->seasons, w);
+    const double total = (double)(s->total - s->hour_began);
+    double by_time = most_of_three(&m->seasons, row, s->hour, false);
+    double by_share = most_of_three(&m->seasons, row, s->hour, true) * total;
+    rate_hour_report what = {"busy_hour", s->hour, e->time_us, 0, 0, limit};
+
+    w->hour_alarm_at += w->hour_alarm_at / 32 + 1;
+    what.usual = by_time > by_share ? by_time : by_share;
+    what.score = hx_rate_excess(w->hour_count, what.usual);
+    if (what.score > limit->nats && hx_rates_report_hour(m, s, group, w, &what, e, reporter))
+        w->hour_alarm_at = UINT32_MAX;
+}
+
+/* Less than there ever is at this hour, by number and by share. */
+static void judge_quiet(const rates_model *m, rates_state *s, hx_rate_group group, rate_watch *w,
+                        hx_reporter *reporter)
+{
+    const hx_rate_limit *limit = &m->rule.limits[group].quiet_hour;
+    const uint32_t slot = slot_of(&m->seasons, s->hour);
+    const double all = m->seasons.total[slot];
+    double usual = (double)row_of(&m->seasons, w)[slot];
+    double by_share = all > 0 ? usual / all * (double)(s->total - s->hour_began) : 0;
+    rate_hour_report what = {"quiet_hour", s->hour, s->hour_ends_us, 0, 0, limit};
+
+    what.usual = usual < by_share ? usual : by_share;
+    what.score = hx_rate_lack(w->hour_count, what.usual);
+    if (what.score > limit->nats)
+        hx_rates_report_hour(m, s, group, w, &what, NULL, reporter);
+}
+
+static void observe_hour(rates_state *s)
+{
+    hx_text *out = &s->observed->hours;
+    bool first = true;
+
+    if (out->len > OBSERVED_MAX) {
+        s->observed->hours_cut = true;
+        return;
+    }
+    hx_text_printf(out, "%s[%lld, %llu, {", out->len ? ", " : "", (long long)s->hour,
+                   (unsigned long long)(s->total - s->hour_began));
+    for (uint32_t i = 0; i < s->count; i++) {
+        const rate_host *h = &s->hosts[i];
+
+        if (!h->watch.hour_count)
+            continue;
+        hx_text_str(out, first ? "" : ", ");
+        hx_text_json_string(out, hx_slice_make(h->name, h->name_len));
+        hx_text_printf(out, ": %u", h->watch.hour_count);
+        first = false;
+    }
+    hx_text_str(out, "}, {");
+    first = true;
+    for (uint32_t key = 0; key < s->key_count; key++)
+        if (s->keys[key].known && s->keys[key].hour_count) {
+            hx_text_printf(out, "%s\"%u\": %u", first ? "" : ", ", key, s->keys[key].hour_count);
+            first = false;
+        }
+    hx_text_str(out, "}]");
+}
+
+static void close_hour(const rates_model *m, rates_state *s, hx_reporter *reporter)
+{
+    if (s->observed)
+        observe_hour(s);
+    if (!m->seasons.period)
+        return;
+    for (uint32_t i = 0; i < s->count; i++)
+        if (s->hosts[i].watch.season)
+            judge_quiet(m, s, HX_RATE_HOSTS, &s->hosts[i].watch, reporter);
+    for (uint32_t key = 0; key < s->key_count; key++)
+        if (s->keys[key].season)
+            judge_quiet(m, s, HX_RATE_KEYS, &s->keys[key], reporter);
+}
+
+static void open_hour(const rates_model *m, rates_state *s, int64_t hour, bool whole)
+{
+    s->hour = hour;
+    s->hour_ends_us = (hour + 1) * HX_RATE_HOUR_US;
+    s->hour_began = s->total;
+    s->hour_whole = whole;
+    s->ahead = 0;
+    for (uint32_t i = 0; i < s->count; i++)
+        hx_rates_hour_begins(m, s, HX_RATE_HOSTS, &s->hosts[i].watch);
+    for (uint32_t key = 0; key < s->key_count; key++)
+        hx_rates_hour_begins(m, s, HX_RATE_KEYS, &s->keys[key]);
+}
+
+void hx_rates_hour_over(const rates_model *m, rates_state *s, int64_t time_us,
+                        hx_reporter *reporter)
+{
+    int64_t hour = hx_rates_hour_of(time_us);
+    bool first = s->hour_ends_us == INT64_MIN;
+
+    if (!first && ++s->ahead < AHEAD_LINES)
+        return;
+    if (!first && s->hour_whole)
+        close_hour(m, s, reporter);
+    open_hour(m, s, hour, !first && hour == s->hour + 1);
+}
+
+/* --- the file ----------------------------------------------------------------------------------
+ */
+
+uint32_t hx_rates_season_of_host(const rate_seasons *seasons, uint32_t hash, hx_slice name)
+{
+    if (!seasons->hosts)
+        return 0;
+    for (uint32_t at = hash & seasons->host_mask; seasons->host_index[at];
+         at = (at + 1) & seasons->host_mask) {
+        const rate_season_host *h = &seasons->host[seasons->host_index[at] - 1];
+
+        if (h->hash == hash && h->len == name.len && memcmp(h->name, name.ptr, name.len) == 0)
+            return seasons->host_index[at];
+    }
+    return 0;
+}
+
+uint32_t hx_rates_season_of_key(const rate_seasons *seasons, uint32_t key)
+{
+    return seasons->row_of_key ? seasons->row_of_key[key] : 0;
+}
+
+void hx_rates_seasons_free(rate_seasons *seasons)
+{
+    free(seasons->mean);
+    free(seasons->host);
+    free(seasons->host_index);
+    free(seasons->row_of_key);
+    *seasons = (rate_seasons){0};
+}
+
+static bool is_number(const cJSON *item, double most)
+{
+    return cJSON_IsNumber(item) && item->valuedouble >= 0 && item->valuedouble <= most;
+}
+
+/* As many numbers as the period has hours. */
+static int read_means(const cJSON *list, uint32_t period, float *row, double *wide)
+{
+    const cJSON *item;
+    uint32_t n = 0;
+
+    if (!cJSON_IsArray(list))
+        return HX_EMALFORMED;
+    cJSON_ArrayForEach(item, list)
+    {
+        if (n == period || !is_number(item, MEAN_MOST))
+            return HX_EMALFORMED;
+        if (row)
+            row[n] = (float)item->valuedouble;
+        else
+            wide[n] = item->valuedouble;
+        n++;
+    }
+    return n == period ? 0 : HX_EMALFORMED;
+}
+
+static int add_host(rate_seasons *seasons, const cJSON *item)
+{
+    const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "name"));
+    size_t len = name ? strlen(name) : 0;
+    rate_season_host *h = &seasons->host[seasons->rows];
+    uint32_t at;
+
+    if (len < 1 || len > HX_RATE_NAME_MAX)
+        return HX_EMALFORMED;
+    h->hash = (uint32_t)hx_hash_bytes(name, len, HX_HASH_SEED);
+    h->len = (uint8_t)len;
+    memcpy(h->name, name, len);
+    if (hx_rates_season_of_host(seasons, h->hash, hx_slice_make(name, len)))
+        return HX_EMALFORMED; /* twice */
+    at = h->hash & seasons->host_mask;
+    while (seasons->host_index[at])
+        at = (at + 1) & seasons->host_mask;
+    seasons->host_index[at] = seasons->rows + 1;
+    seasons->hosts++;
+    return 0;
+}
+
+static int add_key(rate_seasons *seasons, const cJSON *item, uint32_t log_keys)
+{
+    const cJSON *key = cJSON_GetObjectItemCaseSensitive(item, "log_key");
+    uint32_t at;
+
+    if (!is_number(key, (double)log_keys - 1) || key->valuedouble != floor(key->valuedouble))
+        return HX_EMALFORMED;
+    at = (uint32_t)key->valuedouble;
+    if (seasons->row_of_key[at])
+        return HX_EMALFORMED;
+    seasons->row_of_key[at] = seasons->rows + 1;
+    return 0;
+}
+
+static int read_rows(const cJSON *list, bool hosts, uint32_t log_keys, rate_seasons *seasons)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, list)
+    {
+        float *row = seasons->mean + (size_t)seasons->rows * seasons->period;
+        int rc = hosts ? add_host(seasons, item) : add_key(seasons, item, log_keys);
+
+        if (!rc)
+            rc = read_means(cJSON_GetObjectItemCaseSensitive(item, "mean"), seasons->period, row,
+                            NULL);
+        if (rc)
+            return rc;
+        seasons->rows++;
+    }
+    return 0;
+}
+
+static int make_room(rate_seasons *seasons, uint32_t hosts, uint32_t rows, uint32_t log_keys)
+{
+    uint32_t places = 16;
+
+    while (places < 2 * hosts)
+        places *= 2;
+    seasons->host_mask = places - 1;
+    seasons->mean = calloc((size_t)rows * seasons->period + 1, sizeof *seasons->mean);
+    seasons->host = calloc((size_t)hosts + 1, sizeof *seasons->host);
+    seasons->host_index = calloc(places, sizeof *seasons->host_index);
+    seasons->row_of_key = calloc((size_t)log_keys + 1, sizeof *seasons->row_of_key);
+    return seasons->mean && seasons->host && seasons->host_index && seasons->row_of_key ? 0
+                                                                                        : HX_ENOMEM;
+}
+
+static int read_seasons(const cJSON *root, uint32_t log_keys, rate_seasons *seasons)
+{
+    const cJSON *period = cJSON_GetObjectItemCaseSensitive(root, "period_h");
+    const cJSON *format = cJSON_GetObjectItemCaseSensitive(root, "format");
+    const cJSON *hosts = cJSON_GetObjectItemCaseSensitive(root, "hosts");
+    const cJSON *keys = cJSON_GetObjectItemCaseSensitive(root, "keys");
+    int n_hosts = cJSON_IsArray(hosts) ? cJSON_GetArraySize(hosts) : -1;
+    int n_keys = cJSON_IsArray(keys) ? cJSON_GetArraySize(keys) : -1;
+    int rc;
+
+    if (!is_number(format, FILE_FORMAT) || format->valuedouble != FILE_FORMAT || n_hosts < 0 ||
+        n_keys < 0 || n_hosts > ROWS_MAX || n_keys > ROWS_MAX || !cJSON_IsNumber(period) ||
+        (period->valuedouble != 24 && period->valuedouble != HX_RATE_PERIOD_MAX))
+        return HX_EMALFORMED;
+    seasons->period = (uint32_t)period->valuedouble;
+    rc = make_room(seasons, (uint32_t)n_hosts, (uint32_t)(n_hosts + n_keys), log_keys);
+    if (!rc)
+        rc = read_means(cJSON_GetObjectItemCaseSensitive(root, "total"), seasons->period, NULL,
+                        seasons->total);
+    if (!rc)
+        rc = read_rows(hosts, true, log_keys, seasons);
+    return rc ? rc : read_rows(keys, false, log_keys, seasons);
+}
+
+int hx_rates_seasons_load(const cJSON *section, const hx_bundle_files *files, rates_model *m,
+                          hx_error *err)
+{
+    const cJSON *season = cJSON_GetObjectItemCaseSensitive(section, "season");
+    const cJSON *name = cJSON_GetObjectItemCaseSensitive(season, "file");
+    const char *file = cJSON_GetStringValue(name);
+    char *bytes = NULL;
+    size_t len = 0;
+    cJSON *root;
+    int rc;
+
+    if (!name)
+        return 0;
+    if (!file || !*file || strchr(file, '/'))
+        return hx_error_set(err, HX_EMALFORMED,
+                            "manifest.json: rates.season.file: \"%s\" is not a file's name",
+                            file ? file : "");
+    rc = hx_bundle_read(files, file, &bytes, &len, err);
+    if (rc)
+        return rc;
+    root = cJSON_ParseWithLength(bytes, len);
+    free(bytes);
+    rc = read_seasons(root, m->bundle->log_keys, &m->seasons);
+    cJSON_Delete(root);
+    if (rc == HX_ENOMEM)
+        return hx_error_set(err, rc, "bundle: %s: out of memory", file);
+    if (rc)
+        return hx_error_set(err, rc,
+                            "bundle: %s: format %d with period_h 24 or %d, that many numbers of 0 "
+                            "and more in \"total\" and in each \"mean\", hosts with a name of at "
+                            "most %d bytes and log keys of the bundle, each once, are needed",
+                            file, FILE_FORMAT, HX_RATE_PERIOD_MAX, HX_RATE_NAME_MAX);
+    return 0;
+}
