@@ -1,8 +1,8 @@
 /* The hours of a day or of a week: what training saw in each, and how an hour compares with that.
  *
- * An hour is over when AHEAD_LINES lines in a row lie behind its end, so that one line with a wrong
- * clock ends nothing; lines that come late count for the hour that is open. Both are functions of
- * the input alone. */
+ * An hour is over when several lines in a row lie behind its end, so that one line with a wrong
+ * clock ends nothing: 16, or 4 where an hour holds few. Lines that come late count for the hour
+ * that is open. Both are functions of the input alone. */
 #include "detect/rates.h"
 
 #include <haechi/hash.h>
@@ -11,7 +11,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define AHEAD_LINES  16
+#define AHEAD_LEAST  4
+#define AHEAD_MOST   16
+#define AHEAD_SHARE  256 /* one in so many lines of the hour, between these two */
 #define FILE_FORMAT  1
 #define ROWS_MAX     65536
 #define MEAN_MOST    1e12
@@ -190,13 +192,21 @@ static void open_hour(const rates_model *m, rates_state *s, int64_t hour, bool w
         hx_rates_hour_begins(m, s, HX_RATE_KEYS, &s->keys[key]);
 }
 
+static bool is_over(rates_state *s)
+{
+    const uint64_t wanted = (s->total - s->hour_began) / AHEAD_SHARE;
+
+    s->ahead++;
+    return s->ahead >= AHEAD_MOST || (s->ahead >= AHEAD_LEAST && s->ahead >= wanted);
+}
+
 void hx_rates_hour_over(const rates_model *m, rates_state *s, int64_t time_us,
                         hx_reporter *reporter)
 {
     int64_t hour = hx_rates_hour_of(time_us);
     bool first = s->hour_ends_us == INT64_MIN;
 
-    if (!first && ++s->ahead < AHEAD_LINES)
+    if (!first && !is_over(s))
         return;
     if (!first && s->hour_whole)
         close_hour(m, s, reporter);
