@@ -19,7 +19,8 @@ WORDS = ("open", "request", "user", "root", "port", "key", "deadbeef", "7", "10.
 PATTERNS = (
     r"port (?:22|443)\b", r"\b10\.0\.\d{1,3}\.1\d?\b", r"\b[0-9a-f]{12,}\b", r"[A-Za-z0-9+/]{16,}=",
     r"^open .*[0-9]$", r"(?i)USER[0-9]+ ", r"[^3]9$", r"\b[0-9a-f]{5}7[0-9a-f]{6}", r"[^\x20-\x7e]{2,}",
-    r"root|7{2}", r"\D7\D", r"(?:[a-z]\s){2}",
+    r"root|7{2}", r"\D7\D", r"(?:[a-z]\s){2}", r"user.*port (?:22|44)\d", r"port\d* (?:root|key)4\d\d",
+    r"root(?:111|222|333|44[0-9])", r"user.*(?:100|200|300|400|411)", r"(?:port|open)(?:123|234)?.*\b256\b",
 )  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 #include "rules/room.h"
 #include "rules/widen.h"
 
+#include <haechi/hash.h>
+
 #include <stdlib.h>
 
 #define FLAGS (HS_FLAG_SINGLEMATCH | HS_FLAG_ALLOWEMPTY)
@@ -14,10 +16,13 @@ static const hx_byte_set word_bytes = {
 
 void hx_far_form(hx_slice text, char out[static HX_FORM_BYTES])
 {
+    /* word_bytes again, without a look-up: so the compiler takes sixteen bytes at a time. */
     for (uint32_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
+        const uint8_t c = (uint8_t)text.ptr[i];
+        const uint8_t digit = (uint8_t)(c - '0') < 10;
+        const uint8_t letter = (uint8_t)((c | 0x20) - 'a') < 26;
 
-        out[i] = hx_byte_set_has(&word_bytes, c) ? 'a' : (char)c;
+        out[i] = (char)(digit | letter | (c == '_') ? 'a' : c);
     }
 }
 
@@ -60,7 +65,7 @@ static bool expressions_grow(expressions *e)
     return texts && ids && flags;
 }
 
-static void add(expressions *e, const hx_pattern *p, uint32_t id, hx_slice text)
+static void add(expressions *e, bool nocase, uint32_t id, hx_slice text)
 {
     if (e->count == e->room && !expressions_grow(e)) {
         e->failed = true;
@@ -74,7 +79,7 @@ static void add(expressions *e, const hx_pattern *p, uint32_t id, hx_slice text)
     memcpy(e->texts[e->count], text.ptr, text.len);
     e->texts[e->count][text.len] = 0;
     e->ids[e->count] = id;
-    e->flags[e->count++] = FLAGS | (p->nocase ? HS_FLAG_CASELESS : 0);
+    e->flags[e->count++] = FLAGS | (nocase ? HS_FLAG_CASELESS : 0);
 }
 
 /* The expression a pattern stands for. */
@@ -155,8 +160,10 @@ typedef struct field_work {
     uint32_t field;
     expressions near, far, exact, far_exact, blind, block, settled, numbers, told[HX_GATES];
     uint32_t block_size;
-    bool *given_up; /* by pattern: its widened form was refused */
-    hx_needs needs; /* of the pattern at hand */
+    bool *given_up;    /* by pattern: its widened form was refused */
+    hx_needs needs;    /* of the pattern at hand */
+    uint32_t *leaders; /* by hash of their words: places in near, + 1 */
+    uint32_t leader_mask;
 } field_work;
 
 /* True where the pattern is behind a gate, and so nowhere else. */
@@ -176,7 +183,7 @@ static bool sort_gated(field_work *w, uint32_t id, hx_slice own, const hx_wideni
         return false;
     p->far = p->digits = false;
     p->checked = !told;
-    add(told ? &w->told[p->gate] : &w->settled, p, id, own);
+    add(told ? &w->told[p->gate] : &w->settled, p->nocase, id, own);
     least = told ? &f->told_least[p->gate] : &f->settled_least[p->gate];
     if (p->least < *least)
         *least = p->least;
@@ -186,17 +193,28 @@ static bool sort_gated(field_work *w, uint32_t id, hx_slice own, const hx_wideni
 /* Shorter numbers are in too many texts. */
 #define NUMBER_LEAST 3
 
-/* The set as an expression of the list, in any case. */
-static void add_needs(field_work *w, expressions *list, uint32_t id, hx_need kind)
+/* Into near: the words of a numbered pattern, in any case, once for all patterns that have the same
+ * ones. The first of them leads. */
+static void add_words(field_work *w, uint32_t id, hx_slice words)
 {
-    hx_pattern any_case = w->rules->book.patterns[id];
-    hx_text text = {0};
+    hx_pattern *patterns = w->rules->book.patterns;
+    uint32_t at = (uint32_t)hx_hash_bytes(words.ptr, words.len, HX_HASH_SEED) & w->leader_mask;
 
-    any_case.nocase = true;
-    hx_needs_write(&w->needs, hx_needs_of(&w->needs, kind), &text);
-    add(list, &any_case, id, hx_slice_make(text.ptr, text.len));
-    list->failed |= text.failed;
-    hx_text_free(&text);
+    for (; w->leaders[at]; at = (at + 1) & w->leader_mask) {
+        const uint32_t index = w->leaders[at] - 1, leader = w->near.ids[index];
+
+        if (strlen(w->near.texts[index]) == words.len &&
+            memcmp(w->near.texts[index], words.ptr, words.len) == 0) {
+            patterns[id].leader = leader;
+            if (patterns[id].least < patterns[leader].least)
+                patterns[leader].least = patterns[id].least;
+            return;
+        }
+    }
+    patterns[id].leader = id;
+    add(&w->near, true, id, words);
+    if (!w->near.failed)
+        w->leaders[at] = w->near.count;
 }
 
 /* True where the pattern finds nothing without one of its numbers. With any digits in their place
@@ -208,6 +226,7 @@ static bool sort_numbered(field_work *w, uint32_t id, hx_slice own, const hx_wid
     hx_field *f = &w->rules->fields[w->field];
     const hx_need_set *numbers = hx_needs_of(&w->needs, HX_NEED_NUMBER);
     const hx_need_set *words = hx_needs_of(&w->needs, HX_NEED_WORD);
+    hx_text number = {0}, word = {0};
 
     p->numbered = near->kind == HX_WIDEN_WIDER && numbers->count && numbers->least >= NUMBER_LEAST;
     if (!p->numbered)
@@ -216,12 +235,17 @@ static bool sort_numbered(field_work *w, uint32_t id, hx_slice own, const hx_wid
     p->digits = p->checked = true;
     p->least = numbers->least;
     p->loose = !words->count || words->least < HX_WIDEN_WORD;
-    add_needs(w, &w->numbers, id, HX_NEED_NUMBER);
-    if (!p->loose)
-        add_needs(w, &w->near, id, HX_NEED_WORD);
-    else if (p->least < f->loose_least)
-        f->loose_least = p->least;
-    add(&w->exact, p, id, own);
+    hx_needs_write(&w->needs, numbers, &number);
+    hx_needs_write(&w->needs, words, &word);
+    w->near.failed |= number.failed || word.failed;
+    add(&w->numbers, false, id, hx_slice_make(number.ptr, number.len));
+    add(&w->exact, p->nocase, id, own);
+    if (p->loose)
+        f->loose_least = p->least < f->loose_least ? p->least : f->loose_least;
+    else if (!word.failed)
+        add_words(w, id, hx_slice_make(word.ptr, word.len));
+    hx_text_free(&number);
+    hx_text_free(&word);
     return true;
 }
 
@@ -254,15 +278,15 @@ static void sort_pattern(field_work *w, uint32_t id)
     p->digits = near.kind == HX_WIDEN_WIDER;
     p->checked = p->far ? far.kind == HX_WIDEN_WIDER : p->digits;
     if (near.kind == HX_WIDEN_UNKNOWN)
-        add(&w->blind, p, id, text);
+        add(&w->blind, p->nocase, id, text);
     else if (p->far)
-        add(&w->far, p, id, hx_slice_make(far.text.ptr, far.text.len));
+        add(&w->far, p->nocase, id, hx_slice_make(far.text.ptr, far.text.len));
     else
-        add(&w->near, p, id, hx_slice_make(near.text.ptr, near.text.len));
+        add(&w->near, p->nocase, id, hx_slice_make(near.text.ptr, near.text.len));
     if (p->digits && !p->far)
-        add(&w->exact, p, id, text);
+        add(&w->exact, p->nocase, id, text);
     if (p->far && p->checked && !p->digits)
-        add(&w->far_exact, p, id, text);
+        add(&w->far_exact, p->nocase, id, text);
     hx_text_free(&own);
     hx_text_free(&near.text);
     hx_text_free(&far.text);
@@ -276,6 +300,7 @@ static void sort_patterns(field_work *w)
     for (int gate = 0; gate < HX_GATES; gate++)
         f->told_least[gate] = f->settled_least[gate] = UINT32_MAX;
     f->loose_least = UINT32_MAX;
+    memset(w->leaders, 0, ((size_t)w->leader_mask + 1) * sizeof *w->leaders);
     for (uint32_t id = 0; id < book->pattern_count; id++)
         if (book->patterns[id].field == w->field)
             sort_pattern(w, id);
@@ -314,7 +339,7 @@ static int compile_blocks(field_work *w, bool (*wanted)(const hx_pattern *), boo
         } else {
             write_expression(p, &near.text);
         }
-        add(&w->block, p, id, hx_slice_make(near.text.ptr, near.text.len));
+        add(&w->block, p->nocase, id, hx_slice_make(near.text.ptr, near.text.len));
         w->block.failed |= near.text.failed;
         hx_text_free(&near.text);
         if (w->block.count == w->block_size)
@@ -443,12 +468,17 @@ int hx_fields_compile(hx_rules *rules, hx_error *err)
     work.given_up = calloc((size_t)count + 1, sizeof *work.given_up);
     rules->blocks =
         calloc(2 * (count / work.block_size + HX_RULE_TEXTS) + 2, sizeof(hs_database_t *));
-    if (!work.given_up || !rules->blocks)
+    work.leader_mask = 1;
+    while (work.leader_mask < 2 * count)
+        work.leader_mask = 2 * work.leader_mask + 1;
+    work.leaders = calloc((size_t)work.leader_mask + 1, sizeof *work.leaders);
+    if (!work.given_up || !work.leaders || !rules->blocks)
         rc = hx_error_set(err, HX_ENOMEM, "%s: out of memory", rules->name);
     for (uint32_t f = 0; f < HX_RULE_TEXTS && !rc; f++) {
         work.field = f;
         rc = compile_field(&work, &rules->fields[f], err);
     }
     free(work.given_up);
+    free(work.leaders);
     return rc;
 }

@@ -16,11 +16,19 @@ void hx_needs_begin(hx_needs *needs)
     begin_level(&needs->levels[0]);
 }
 
-/* The rarer one, as far as lengths tell. */
+/* Long enough to be rare in texts; then fewer of them are better than longer ones. */
+#define LONG 4
+
 static bool is_better(const hx_need_set *a, const hx_need_set *b)
 {
+    const bool long_a = a->least >= LONG, long_b = b->least >= LONG;
+
     if (!b->count || !a->count)
         return a->count > 0;
+    if (long_a != long_b)
+        return long_a;
+    if (long_a && a->count != b->count)
+        return a->count < b->count;
     return a->least != b->least ? a->least > b->least : a->count < b->count;
 }
 

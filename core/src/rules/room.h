@@ -51,13 +51,16 @@ typedef struct hx_pattern {
     uint8_t field, op;
     bool nocase;
     /* Set when its field is compiled: */
-    bool far;       /* looked for in far forms: it has no word to begin a search with */
-    bool checked;   /* a hit of the widened one says little: the pattern itself is searched then */
-    bool digits;    /* tells one digit from another: what a form says is only that it may hit */
-    bool numbered;  /* tells digits apart, and finds nothing without one of its numbers */
-    bool loose;     /* numbered, and no words of it can be looked for in forms */
+    bool far;      /* looked for in far forms: it has no word to begin a search with */
+    bool checked;  /* a hit of the widened one says little: the pattern itself is searched then */
+    bool digits;   /* tells one digit from another: what a form says is only that it may hit */
+    bool numbered; /* tells digits apart, and finds nothing without one of its numbers */
+    bool loose;    /* numbered, and no words of it can be looked for in forms */
+    uint32_t
+        leader;     /* of numbered ones that have the same words: the one that is in near for all */
     uint8_t gate;   /* hx_gate */
-    uint32_t least; /* bytes of its gate, or of numbers, in a row that a text must have */
+    uint32_t least; /* bytes of its gate, or of numbers, in a row that a text must have; the least
+                     * of those that it leads */
     uint32_t block; /* in which it is searched exactly */
     uint32_t hint;  /* of far ones that tell digits apart: in which it is with any digits */
 } hx_pattern;

@@ -160,7 +160,8 @@ static uint32_t leave_out_numbers(hx_rule_seat *s, hx_rule_field field, const ui
     /* With so many, all are searched at once, and whether they may hit does not matter. */
     for (uint32_t i = 0; i < s->found_count; i++)
         if (s->found_count > HX_CHECKS_ALONE ||
-            (patterns[s->found[i]].loose ? loose : is_among(ids, count, s->found[i])))
+            (patterns[s->found[i]].loose ? loose
+                                         : is_among(ids, count, patterns[s->found[i]].leader)))
             s->maybe[kept++] = s->found[i];
     return kept;
 }
