@@ -9,6 +9,7 @@ typedef struct hx_answer {
     uint64_t hash; /* 0: free */
     uint32_t length;
     uint32_t key;
+    uint32_t open; /* what of the log key's checks of values the words leave open (checks.h) */
     char outline[HX_OUTLINE_BYTES];
 } hx_answer;
 
@@ -57,6 +58,6 @@ static inline const hx_answer *hx_answers_find(const hx_answers *answers, const 
     return hx_answer_fits(&pair[1], outline) ? &pair[1] : NULL;
 }
 
-void hx_answers_keep(hx_answers *answers, const hx_outline *outline, uint32_t key);
+void hx_answers_keep(hx_answers *answers, const hx_outline *outline, uint32_t key, uint32_t open);
 
 #endif

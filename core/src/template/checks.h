@@ -3,6 +3,7 @@
 #ifndef HAECHI_TEMPLATE_CHECKS_H
 #define HAECHI_TEMPLATE_CHECKS_H
 
+#include "outline.h"
 #include "places.h"
 #include "skeleton.h"
 
@@ -11,7 +12,6 @@
 #define HX_CHECKS_MAX      65000 /* with one more they have room in 16 bits */
 #define HX_CHECK_DIGITS    18
 #define HX_VALUES_FORMAT   1
-#define HX_PLAN_ITEMS      8
 #define HX_VALUE_UNLIMITED UINT64_MAX
 
 typedef struct hx_check {
@@ -21,41 +21,50 @@ typedef struct hx_check {
     uint32_t part;      /* of the skeleton; not for words */
     hx_slice skeleton;  /* likewise */
     uint64_t low, high; /* of a range */
-    uint32_t octets;    /* of networks */
+    uint32_t low_digits, high_digits;
+    uint32_t octets; /* of networks */
     uint32_t usual_count;
     uint64_t *usual; /* ascending: numbers, or networks as hx_network_of makes them */
     hx_slice *words; /* ascending */
     double nats, limit, low_slope, high_slope;
 } hx_check;
 
+/* The checks of one step, and so of one token. */
+typedef struct hx_check_group {
+    hx_step_place place;
+    uint32_t first, end; /* of the checks */
+    uint64_t others;     /* bit n: n bytes modulo 64 that are no digits; other tokens are none of
+                          * the checks' business */
+} hx_check_group;
+
 struct hx_values {
-    uint32_t count, keys;
+    uint32_t count, group_count, keys;
     hx_check *checks;
-    uint32_t *first_of_key; /* [keys + 1] */
+    hx_check_group *groups;
+    uint32_t *first_of_key; /* [keys + 1], of the groups */
     char *bytes;            /* of skeletons and words */
 };
 
-/* What is left to do for each message of one form: the rest of the verdict lies in the form. */
-typedef enum hx_plan_kind {
-    HX_PLAN_ALWAYS, /* odd, whatever the digits are */
-    HX_PLAN_RANGE,  /* low <= number <= high, of as many digits, as text */
-    HX_PLAN_TEXT,   /* hx_check_passes */
-} hx_plan_kind;
+/* Of a log key's groups those that are open: bit n is the n-th, the last bit all from it on. */
+#define HX_CHECKS_ALL UINT32_MAX
 
-typedef struct hx_plan_item {
-    uint64_t low, high;
-    uint16_t check;
-    uint8_t kind;
-    uint8_t at, length;  /* in the message */
-    uint8_t left, right; /* of a range: shifts that leave the number of eight bytes */
-} hx_plan_item;
+/* A message, and one of the two that say which tokens it has. */
+typedef struct hx_cut_message {
+    const char *text;
+    uint32_t length;
+    const hx_tokenizer *tokenizer; /* or NULL */
+    const hx_outline *outline;
+} hx_cut_message;
 
-typedef struct hx_plan {
-    hx_plan_item items[HX_PLAN_ITEMS];
-} hx_plan;
+static inline hx_cut_message hx_cut_by_tokenizer(const hx_tokenizer *t)
+{
+    return (hx_cut_message){t->text, t->length, t, NULL};
+}
 
-/* What a form remembers of its plan: how many items it has, or that it takes the reference. */
-#define HX_PLAN_SLOW 0xff
+static inline hx_cut_message hx_cut_by_outline(hx_slice message, const hx_outline *outline)
+{
+    return (hx_cut_message){message.ptr, message.len, NULL, outline};
+}
 
 /* A part of a message against its check; text is as long as the part. */
 bool hx_check_passes(const hx_check *check, const char *text, uint32_t length);
@@ -63,38 +72,54 @@ bool hx_check_passes(const hx_check *check, const char *text, uint32_t length);
 /* The first octets of an address, 16 bits each; text is one. */
 uint64_t hx_network_of(const char *text, uint32_t octets);
 
-/* Of a message of this log key that was cut by tokenizer. 0, or 1 and the check's index. */
-uint32_t hx_checks_judge(const hx_values *values, const hx_tokenizer *message, uint32_t log_key);
+/* A token of a message with its skeleton, where it has one. */
+typedef struct hx_check_token {
+    hx_slice text; /* ptr NULL: there is none */
+    bool is_value;
+    bool whole; /* has a skeleton */
+    hx_skeleton skeleton;
+} hx_check_token;
 
-/* The plan for all messages of this one's form: its number of items, or HX_PLAN_SLOW. */
-uint8_t hx_checks_plan(const hx_values *values, const hx_tokenizer *message, uint32_t log_key,
-                       hx_plan *out);
+/* The token of a place, without its skeleton. */
+void hx_check_token_find(hx_step_place place, const hx_cut_message *message, hx_check_token *out);
 
-/* hx_values_explain of a message that was cut by tokenizer. */
-bool hx_checks_explain(const hx_values *values, const hx_tokenizer *message, uint32_t index,
-                       hx_value_finding *out);
-
-/* The verdict by a plan of count items. */
-static inline uint32_t hx_plan_judge(const hx_values *values, const hx_plan *plan, uint32_t count,
-                                     const char *message)
+static inline void hx_check_token_skeleton(hx_check_token *token)
 {
-    for (const hx_plan_item *i = plan->items; i < plan->items + count; i++) {
-        bool passes = false;
-
-        if (__builtin_expect(i->kind == HX_PLAN_RANGE, 1)) {
-            uint64_t eight;
-
-            memcpy(&eight, message + i->at, 8);
-            eight = __builtin_bswap64(eight) << i->left >> i->right;
-            passes = eight - i->low <= i->high - i->low;
-        } else if (i->kind == HX_PLAN_TEXT) {
-            passes = hx_check_passes(&values->checks[i->check], message + i->at, i->length);
-        }
-        if (__builtin_expect(!passes, 0))
-            return i->check + 1u;
-    }
-    return 0;
+    token->whole =
+        token->text.ptr && hx_skeleton_make(token->text.ptr, token->text.len, &token->skeleton);
 }
+
+/* What a check has to say of a token: nothing, no, or that a part of it decides. */
+typedef enum hx_check_say { HX_CHECK_NOTHING, HX_CHECK_ODD, HX_CHECK_PART } hx_check_say;
+
+hx_check_say hx_check_look(const hx_check *check, const hx_check_token *token);
+
+/* The next group from *at on that is open, or NULL; *at moves behind it. */
+static inline const hx_check_group *hx_checks_next(const hx_values *values, uint32_t log_key,
+                                                   uint32_t open, uint32_t *at)
+{
+    const uint32_t first = values->first_of_key[log_key];
+    const uint32_t count = values->first_of_key[log_key + 1] - first;
+
+    while (*at < count) {
+        const uint32_t n = (*at)++;
+
+        if (open >> (n < 31 ? n : 31) & 1)
+            return &values->groups[first + n];
+    }
+    return NULL;
+}
+
+/* What the words of a message of this log key leave open, for all messages of its outline. */
+uint32_t hx_checks_open(const hx_values *values, const hx_cut_message *message, uint32_t log_key);
+
+/* A message of this log key by the groups that are open. 0, or 1 and the check's index. */
+uint32_t hx_checks_judge(const hx_values *values, const hx_cut_message *message, uint32_t log_key,
+                         uint32_t open);
+
+/* hx_values_explain of a message that was cut. */
+bool hx_checks_explain(const hx_values *values, const hx_cut_message *message, uint32_t index,
+                       hx_value_finding *out);
 
 static inline bool hx_values_watch(const hx_values *values, uint32_t log_key)
 {

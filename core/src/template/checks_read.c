@@ -170,6 +170,17 @@ static bool has_part(const hx_check *c)
     return false;
 }
 
+static uint32_t digits_of(uint64_t value)
+{
+    uint32_t n = 1;
+
+    while (value >= 10) {
+        value /= 10;
+        n++;
+    }
+    return n;
+}
+
 static int read_place(const cJSON *object, const hx_matcher *matcher, uint32_t at, hx_check *c,
                       hx_error *err)
 {
@@ -212,6 +223,8 @@ static int read_check(const cJSON *object, const hx_matcher *matcher, char **byt
     if (!read_limit(object, "low", 0, &c->low) ||
         !read_limit(object, "high", HX_VALUE_UNLIMITED, &c->high) || c->low > c->high)
         return wrong(err, at, "\"low\" and \"high\" are not whole numbers in order, or null");
+    c->low_digits = digits_of(c->low);
+    c->high_digits = c->high == HX_VALUE_UNLIMITED ? UINT32_MAX : digits_of(c->high);
     return 0;
 }
 
@@ -219,6 +232,39 @@ static bool in_order(const hx_check *before, const hx_check *c)
 {
     return before->log_key < c->log_key ||
            (before->log_key == c->log_key && before->step <= c->step);
+}
+
+/* The bytes that are no digits in a token that a check is about, as a bit (hx_check_group). */
+static uint64_t others_of(const hx_check *c)
+{
+    uint32_t others = 0;
+
+    if (c->kind == HX_VALUE_WORDS) /* it has a say of every token */
+        return UINT64_MAX;
+    for (uint32_t i = 0; i < c->skeleton.len; i++)
+        switch (c->skeleton.ptr[i]) {
+        case HX_PART_NUMBER:
+        case HX_PART_OTHER:
+            break;
+        case HX_PART_ADDRESS: /* dots */
+        case HX_PART_NAME:    /* letters */
+            others += 3;
+            break;
+        default:
+            others++;
+        }
+    return UINT64_C(1) << others % 64;
+}
+
+static void add_to_group(hx_values *v, const hx_check *c)
+{
+    const uint32_t index = (uint32_t)(c - v->checks);
+
+    if (!index || c->log_key != c[-1].log_key || c->step != c[-1].step)
+        v->groups[v->group_count++] = (hx_check_group){c->place, index, index, 0};
+    v->groups[v->group_count - 1].end = index + 1;
+    v->groups[v->group_count - 1].others |= others_of(c);
+    v->first_of_key[c->log_key + 1] = v->group_count;
 }
 
 static int read_checks(const cJSON *list, const hx_matcher *matcher, size_t len, hx_values *v,
@@ -233,9 +279,10 @@ static int read_checks(const cJSON *list, const hx_matcher *matcher, size_t len,
                             HX_CHECKS_MAX, n);
     v->keys = hx_matcher_count(matcher);
     v->checks = calloc((size_t)n + 1, sizeof *v->checks);
+    v->groups = calloc((size_t)n + 1, sizeof *v->groups);
     v->first_of_key = calloc((size_t)v->keys + 2, sizeof *v->first_of_key);
     v->bytes = malloc(len + 1); /* what is written there was longer in the file */
-    if (!v->checks || !v->first_of_key || !v->bytes)
+    if (!v->checks || !v->groups || !v->first_of_key || !v->bytes)
         return hx_error_set(err, HX_ENOMEM, "values.json: out of memory");
     bytes = v->bytes;
     cJSON_ArrayForEach(item, list)
@@ -248,7 +295,7 @@ static int read_checks(const cJSON *list, const hx_matcher *matcher, size_t len,
             return rc;
         if (v->count > 1 && !in_order(c - 1, c))
             return wrong(err, v->count - 1, "log keys and steps are not in order");
-        v->first_of_key[c->log_key + 1] = v->count;
+        add_to_group(v, c);
     }
     for (uint32_t key = 0; key < v->keys; key++)
         if (v->first_of_key[key + 1] < v->first_of_key[key])
@@ -292,6 +339,7 @@ void hx_values_destroy(hx_values *values)
         free(values->checks[i].words);
     }
     free(values->checks);
+    free(values->groups);
     free(values->first_of_key);
     free(values->bytes);
     free(values);

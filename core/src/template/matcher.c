@@ -1,6 +1,6 @@
 #include "answers.h"
-#include "checks.h"
 #include "forms.h"
+#include "plans.h"
 #include "templates.h"
 #include "tree.h"
 
@@ -22,11 +22,13 @@ struct hx_match_scratch {
     hx_outline_write write_outline; /* or NULL: every message takes the long way */
     hx_answers answers;
     hx_outline outline;
-    bool
-        outlined; /* the last message was: its tokens are in the outline and not in the tokenizer */
+    bool outlined; /* the last message's tokens are in the outline and not in the tokenizer */
+    uint32_t open; /* what its words leave open of its log key's checks */
     hx_tokenizer tokenizer;
     const hx_values *values; /* or NULL: nothing is judged */
     hx_plan *plans;          /* [HX_FORMS], beside the forms */
+    hx_token_plans token_plans;
+    hx_plan plan; /* of a message whose form is not kept */
 };
 
 int hx_matcher_create(const char *json, size_t json_len, hx_matcher **out, hx_error *err)
@@ -95,6 +97,7 @@ int hx_match_scratch_create(const hx_matcher *matcher, hx_match_scratch **out)
     if (!scratch)
         return rc;
     scratch->plans = NULL;
+    scratch->token_plans.items = NULL;
     scratch->branches = malloc(HX_TREE_BRANCHES(max_tokens) * sizeof *scratch->branches);
     rc = hx_forms_init(&scratch->forms);
     rc |= hx_answers_init(&scratch->answers);
@@ -116,6 +119,7 @@ void hx_match_scratch_destroy(hx_match_scratch *scratch)
         return;
     if (scratch->plans)
         hx_pages_unmap(scratch->plans, HX_FORMS * sizeof *scratch->plans);
+    hx_token_plans_free(&scratch->token_plans);
     hx_forms_free(&scratch->forms);
     hx_answers_free(&scratch->answers);
     free(scratch->branches);
@@ -135,16 +139,24 @@ static uint32_t match_outline(const hx_matcher *matcher, hx_match_scratch *scrat
     uint32_t key;
 
     scratch->outlined = false;
+    scratch->open = HX_CHECKS_ALL;
     if (!scratch->write_outline ||
         !scratch->write_outline(&scratch->tokenizer, message, &scratch->outline))
         return match_tokens(matcher, scratch, message);
     answer = hx_answers_find(&scratch->answers, &scratch->outline);
     if (answer) {
         scratch->outlined = true;
+        scratch->open = answer->open;
         return answer->key;
     }
     key = match_tokens(matcher, scratch, message);
-    hx_answers_keep(&scratch->answers, &scratch->outline, key);
+    if (scratch->values) {
+        hx_cut_message cut = hx_cut_by_tokenizer(&scratch->tokenizer);
+
+        scratch->open =
+            hx_values_watch(scratch->values, key) ? hx_checks_open(scratch->values, &cut, key) : 0;
+    }
+    hx_answers_keep(&scratch->answers, &scratch->outline, key, scratch->open);
     return key;
 }
 
@@ -182,7 +194,7 @@ uint32_t hx_matcher_match(const hx_matcher *matcher, hx_match_scratch *scratch, 
 int hx_match_scratch_watch(hx_match_scratch *scratch, const hx_values *values)
 {
     scratch->plans = hx_pages_map(HX_FORMS * sizeof *scratch->plans);
-    if (!scratch->plans)
+    if (!scratch->plans || hx_token_plans_init(&scratch->token_plans))
         return HX_ENOMEM;
     scratch->values = values;
     return 0;
@@ -191,17 +203,23 @@ int hx_match_scratch_watch(hx_match_scratch *scratch, const hx_values *values)
 uint32_t hx_values_judge(const hx_values *values, hx_match_scratch *scratch, hx_slice message,
                          uint32_t log_key)
 {
+    hx_cut_message cut;
+
     if (!hx_values_watch(values, log_key))
         return 0;
     hx_tokenizer_run(&scratch->tokenizer, message);
-    return hx_checks_judge(values, &scratch->tokenizer, log_key);
+    cut = hx_cut_by_tokenizer(&scratch->tokenizer);
+    return hx_checks_judge(values, &cut, log_key, HX_CHECKS_ALL);
 }
 
 bool hx_values_explain(const hx_values *values, hx_match_scratch *scratch, hx_slice message,
                        uint32_t check, hx_value_finding *out)
 {
+    hx_cut_message cut;
+
     hx_tokenizer_run(&scratch->tokenizer, message);
-    return check < values->count && hx_checks_explain(values, &scratch->tokenizer, check, out);
+    cut = hx_cut_by_tokenizer(&scratch->tokenizer);
+    return check < values->count && hx_checks_explain(values, &cut, check, out);
 }
 
 /* A message of a form that is known, where its digits have a say. */
@@ -218,18 +236,18 @@ static __attribute__((noinline)) uint32_t judge_form(hx_match_scratch *scratch, 
  * or NULL. */
 static uint32_t judge_new(hx_match_scratch *scratch, hx_form *form, hx_slice message, uint32_t key)
 {
-    hx_tokenizer *t = &scratch->tokenizer;
+    const hx_cut_message cut = scratch->outlined ? hx_cut_by_outline(message, &scratch->outline)
+                                                 : hx_cut_by_tokenizer(&scratch->tokenizer);
 
-    if (scratch->outlined)
-        hx_outline_tokens(&scratch->outline, message, t);
-    if (form) {
-        hx_plan *plan = &scratch->plans[form - scratch->forms.items];
+    hx_plan *plan = form ? &scratch->plans[form - scratch->forms.items] : &scratch->plan;
+    const uint8_t items =
+        hx_plan_make(scratch->values, &scratch->token_plans, &cut, key, scratch->open, plan);
 
-        form->watch = hx_checks_plan(scratch->values, t, key, plan);
-        if (form->watch != HX_PLAN_SLOW)
-            return hx_plan_judge(scratch->values, plan, form->watch, message.ptr);
-    }
-    return hx_checks_judge(scratch->values, t, key);
+    if (form)
+        form->watch = items;
+    if (items == HX_PLAN_SLOW)
+        return hx_checks_judge(scratch->values, &cut, key, scratch->open);
+    return hx_plan_judge(scratch->values, plan, items, message.ptr);
 }
 
 uint32_t hx_matcher_judge_at(const hx_matcher *matcher, hx_match_scratch *scratch, hx_slice message,
@@ -247,7 +265,7 @@ uint32_t hx_matcher_judge_at(const hx_matcher *matcher, hx_match_scratch *scratc
     key = match_outline(matcher, scratch, message);
     if (place.form && !hx_form_keep(place, message, key))
         place.form = NULL;
-    if (hx_values_watch(scratch->values, key))
+    if (scratch->open && hx_values_watch(scratch->values, key))
         *odd = (uint16_t)judge_new(scratch, place.form, message, key);
     return key;
 }

@@ -23,20 +23,30 @@ typedef struct hx_block {
 } hx_block;
 
 /* Puts the letters of non-values in their place in blocks; the bytes that are kept for ends and for
- * values become zero. */
+ * values become zero. Values one behind the other are one token, from the first one's start to the
+ * last one's end. */
 BMI2 HX_INLINE void mask_words(const __m256i *halves, uint32_t count, const hx_words *words,
-                               hx_block *blocks)
+                               hx_block *blocks, hx_outline *outline)
 {
     uint64_t firsts = words->values & ~(words->values << 1), borrow = 0;
+    uint64_t lasts = words->values & ~(words->values >> 1);
+    uint64_t tokens = ~(words->values & ~firsts) & ~(~UINT64_C(0) << words->count);
+
+    outline->tokens = (uint32_t)__builtin_popcountll(tokens);
+    outline->values = _pext_u64(words->values, tokens);
 
 #pragma GCC unroll 4
     for (uint32_t i = 0; i < count; i++) {
         uint64_t starts = _pdep_u64(~words->values >> words->starts_before[i], words->starts[i]);
         uint64_t ends = _pdep_u64(~words->values >> words->ends_before[i], words->ends[i]);
+        uint64_t value_starts = _pdep_u64(firsts >> words->starts_before[i], words->starts[i]);
+        uint64_t value_ends = _pdep_u64(lasts >> words->ends_before[i], words->ends[i]);
         /* A word's end less its start is the word, across blocks too. */
         uint64_t letters = ends - starts - borrow;
-        uint64_t kept =
-            letters | ends | _pdep_u64(firsts >> words->starts_before[i], words->starts[i]);
+        uint64_t kept = letters | ends | value_starts;
+
+        outline->starts[i] = starts | value_starts;
+        outline->ends[i] = ends | value_ends;
 
         borrow = ends < starts || ends - starts < borrow;
 #pragma GCC unroll 2
@@ -113,14 +123,7 @@ BMI2 HX_INLINE bool write_blocks(hx_tokenizer *t, hx_slice message, uint32_t cou
         hx_words_join_affixes(t, count, &where, &joined);
         words.values = joined.values;
     }
-#pragma GCC unroll 5
-    for (uint32_t i = 0; i <= count; i++) {
-        outline->starts[i] = words.starts[i];
-        outline->ends[i] = words.ends[i];
-    }
-    outline->values = words.values;
-    outline->words = words.count;
-    mask_words(halves, count, &words, blocks);
+    mask_words(halves, count, &words, blocks, outline);
 #pragma GCC unroll 1
     for (uint32_t i = 0; i < count; i++)
         at = write_block(outline->bytes, at, &blocks[i]);
@@ -162,33 +165,35 @@ BMI2 static bool write_avx2(hx_tokenizer *t, hx_slice message, hx_outline *outli
 }
 #endif
 
-void hx_outline_tokens(const hx_outline *outline, hx_slice message, hx_tokenizer *tokenizer)
+#if defined(__x86_64__)
+#define COUNTS_BITS __attribute__((target("bmi,bmi2,popcnt")))
+#else
+#define COUNTS_BITS
+#endif
+
+/* Where in the blocks the n-th bit is. */
+COUNTS_BITS static inline uint32_t nth_bit(const uint64_t *blocks, uint32_t n)
 {
-    uint64_t starts = outline->starts[0], ends = outline->ends[0], values = outline->values;
-    uint32_t start_block = 0, end_block = 0, count = 0;
-    bool value_before = false;
+    uint32_t block = 0;
+    uint64_t bits;
 
-    for (uint32_t n = 0; n < outline->words; n++, values >>= 1) {
-        uint32_t start, end;
+    for (uint32_t in; (in = (uint32_t)__builtin_popcountll(blocks[block])) <= n; block++)
+        n -= in;
+    bits = blocks[block];
+#if defined(__x86_64__)
+    bits = _pdep_u64(UINT64_C(1) << n, bits);
+#else
+    while (n--)
+        bits &= bits - 1;
+#endif
+    return block * 64 + (uint32_t)__builtin_ctzll(bits);
+}
 
-        while (!starts)
-            starts = outline->starts[++start_block];
-        while (!ends)
-            ends = outline->ends[++end_block];
-        start = start_block * 64 + (uint32_t)__builtin_ctzll(starts);
-        end = end_block * 64 + (uint32_t)__builtin_ctzll(ends);
-        starts &= starts - 1;
-        ends &= ends - 1;
-        if (values & 1 & value_before)
-            start = tokenizer->tokens[--count].start;
-        value_before = values & 1;
-        tokenizer->tokens[count++] =
-            (hx_token){(uint16_t)start, (uint16_t)(end - start), value_before};
-    }
-    tokenizer->count = count;
-    tokenizer->cut = false;
-    tokenizer->length = message.len;
-    tokenizer->text = message.len ? message.ptr : tokenizer->tail;
+COUNTS_BITS hx_token hx_outline_token(const hx_outline *outline, uint32_t n)
+{
+    const uint32_t start = nth_bit(outline->starts, n), end = nth_bit(outline->ends, n);
+
+    return (hx_token){(uint16_t)start, (uint16_t)(end - start), outline->values >> n & 1};
 }
 
 hx_outline_write hx_outline_best(void)

@@ -18,18 +18,20 @@ typedef struct hx_outline {
     uint32_t length;
     uint64_t hash;                               /* never 0 */
     char bytes[HX_OUTLINE_MESSAGE + 1 + 2 * 64]; /* zero behind length up to a whole step */
-    /* The message's words: a bit a byte where each starts and behind its end, and a bit a word. */
+    /* The message's tokens: a bit a byte where each starts and behind its end, a bit a token that
+     * is a value. */
     uint64_t starts[HX_OUTLINE_BLOCKS + 1], ends[HX_OUTLINE_BLOCKS + 1];
     uint64_t values;
-    uint32_t words;
+    uint32_t tokens;
 } hx_outline;
 
 /* False where the message is too long, or has too many words, for an outline. Uses the tokenizer's
  * classes and text as room; its tokens are left alone. Reads message and nothing around it. */
 typedef bool (*hx_outline_write)(hx_tokenizer *tokenizer, hx_slice message, hx_outline *outline);
 
-/* The tokens of the message that the outline was written of, as hx_tokenizer_run finds them. */
-void hx_outline_tokens(const hx_outline *outline, hx_slice message, hx_tokenizer *tokenizer);
+/* One token of the message that the outline was written of, below its count of them, as
+ * hx_tokenizer_run finds it. */
+hx_token hx_outline_token(const hx_outline *outline, uint32_t n);
 
 /* The way that this machine has, or NULL: without one, outlines would cost more than they save. */
 hx_outline_write hx_outline_best(void);

@@ -2,13 +2,12 @@
 
 #include <string.h>
 
-#define RUNS_MAX  48
-#define NAME_PART '9'
+#define RUNS_MAX 48
 
 /* The token's digits, run by run, and the names of days and months between them. */
 typedef struct skeleton_run {
     uint8_t at, length;
-    uint8_t kind; /* HX_PART_, or NAME_PART */
+    uint8_t kind; /* HX_PART_ */
     uint8_t takes;
 } skeleton_run;
 
@@ -32,6 +31,8 @@ static bool is_date_name(const char *three)
 {
     static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDecMonTueWedThuFriSatSun";
 
+    if (three[0] < 'A' || three[0] > 'W' || three[2] < 'a')
+        return false;
     for (uint32_t i = 0; i + 3 < sizeof names; i += 3)
         if (memcmp(names + i, three, 3) == 0)
             return true;
@@ -58,7 +59,8 @@ static bool find_runs(skeleton_work *w)
             end++;
         if (digit && !add_run(w, at, end - at, HX_PART_NUMBER))
             return false;
-        if (letter && end - at == 3 && is_date_name(w->text + at) && !add_run(w, at, 3, NAME_PART))
+        if (letter && end - at == 3 && is_date_name(w->text + at) &&
+            !add_run(w, at, 3, HX_PART_NAME))
             return false;
     }
     return true;
@@ -127,7 +129,7 @@ static void find_times(skeleton_work *w)
             i += 3;
             continue;
         }
-        if (r[0].kind == NAME_PART || r[0].length > 2 || r[1].length != 2 || !linked(w, i, ":"))
+        if (r[0].kind == HX_PART_NAME || r[0].length > 2 || r[1].length != 2 || !linked(w, i, ":"))
             continue;
         set_other(&r[0]);
         set_other(&r[1]);
@@ -146,7 +148,7 @@ static void find_dates(skeleton_work *w)
             r[2].length == 2)
             for (uint32_t k = 0; k < 3; k++)
                 set_other(&r[k]);
-        if (r->kind != NAME_PART)
+        if (r->kind != HX_PART_NAME)
             continue;
         for (uint32_t k = i; k > 0 && w->run[k].at <= end_of(&w->run[k - 1]) + 2; k--)
             set_other(&w->run[k - 1]);
@@ -188,7 +190,7 @@ static bool put_run(hx_skeleton *out, const skeleton_run *r)
 {
     const uint32_t length = (uint32_t)r[r->takes - 1].at + r[r->takes - 1].length - r->at;
 
-    if (r->kind != NAME_PART) {
+    if (r->kind != HX_PART_NAME) {
         if (out->part_count == HX_SKELETON_PARTS)
             return false;
         out->parts[out->part_count++] = (hx_part){r->kind, r->at, (uint8_t)length};
@@ -196,46 +198,193 @@ static bool put_run(hx_skeleton *out, const skeleton_run *r)
     return put(out, (const char *)&r->kind, 1);
 }
 
-/* One to three digits, four times, with a dot between them. */
-static bool is_address(const char *token, uint32_t length)
-{
-    uint32_t run = 0, dots = 0;
+/* --- short tokens: all their runs at once ------------------------------------------------------
+ *
+ * A bit a byte. Most tokens are a word, a number, an address, or a number or two amid a text. */
 
-    for (uint32_t i = 0; i < length; i++) {
-        if (is_digit(token[i])) {
-            if (++run > 3)
-                return false;
-        } else if (run == 0 || token[i] != '.') {
-            return false;
-        } else {
-            run = 0;
-            dots++;
-        }
+#define SHORT_BYTES 63
+
+typedef struct skeleton_bits {
+    uint64_t digit, letter;
+    uint64_t mark;      /* may make numbers an address, a fraction, a time or a date */
+    char text[64 + 16]; /* zero behind the token */
+} skeleton_bits;
+
+#if defined(__x86_64__)
+#include <emmintrin.h>
+
+static inline __m128i in_range(__m128i bytes, char first, char last)
+{
+    __m128i from = _mm_sub_epi8(bytes, _mm_set1_epi8(first));
+
+    return _mm_cmpeq_epi8(_mm_min_epu8(from, _mm_set1_epi8((char)(last - first))), from);
+}
+
+static inline void find_bits(uint32_t length, skeleton_bits *b)
+{
+    b->digit = b->letter = b->mark = 0;
+    for (uint32_t at = 0; at < length; at += 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(b->text + at));
+        __m128i small = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
+        __m128i letter = _mm_or_si128(
+            _mm_or_si128(in_range(small, 'a', 'z'), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('_'))),
+            bytes); /* a byte from 0x80 up has the bit that is read */
+        __m128i mark =
+            _mm_or_si128(in_range(bytes, ',', '/'), _mm_cmpeq_epi8(bytes, _mm_set1_epi8(':')));
+
+        b->digit |= (uint64_t)(uint32_t)_mm_movemask_epi8(in_range(bytes, '0', '9')) << at;
+        b->letter |= (uint64_t)(uint32_t)_mm_movemask_epi8(letter) << at;
+        b->mark |= (uint64_t)(uint32_t)_mm_movemask_epi8(mark) << at;
     }
-    return dots == 3 && run > 0;
 }
-
-static bool put_part(hx_skeleton *out, char kind, uint32_t length)
+#else
+static inline void find_bits(uint32_t length, skeleton_bits *b)
 {
-    out->parts[out->part_count++] = (hx_part){(uint8_t)kind, 0, (uint8_t)length};
-    return put(out, &kind, 1);
-}
+    b->digit = b->letter = b->mark = 0;
+    for (uint32_t at = 0; at < length; at++) {
+        const char c = b->text[at];
 
-/* Most tokens are a word, a number or an address, which is said at once. */
-static bool is_plain(const char *token, uint32_t length, hx_skeleton *out)
+        b->digit |= (uint64_t)is_digit(c) << at;
+        b->letter |= (uint64_t)is_letter(c) << at;
+        b->mark |= (uint64_t)((c >= ',' && c <= '/') || c == ':') << at;
+    }
+}
+#endif
+
+/* The first letters of names of days and months that stand alone. */
+static uint64_t find_names(const skeleton_bits *b)
 {
-    uint32_t digits = 0;
+    const uint64_t l = b->letter;
+    uint64_t three = l & ~(l << 1) & l >> 1 & l >> 2 & ~(l >> 3), names = 0;
 
-    for (uint32_t i = 0; i < length; i++)
-        digits += is_digit(token[i]);
-    if (digits == length && length)
-        return put_part(out, HX_PART_NUMBER, length);
-    if (digits + 3 == length && is_address(token, length))
-        return put_part(out, HX_PART_ADDRESS, length);
-    return !digits && length != 3 && put(out, token, length);
+    for (; three; three &= three - 1)
+        if (is_date_name(b->text + __builtin_ctzll(three)))
+            names |= three & -three;
+    return names;
 }
 
-bool hx_skeleton_make(const char *token, uint32_t length, hx_skeleton *out)
+/* One to three digits, four times, with a dot between them. */
+static bool is_address(const skeleton_bits *b, uint32_t length)
+{
+    uint64_t other = ~b->digit & ((UINT64_C(1) << length) - 1);
+
+    if (__builtin_ctzll(other) == 0 || other >> (length - 1))
+        return false;
+    if ((other & other >> 1) || (b->digit & b->digit >> 1 & b->digit >> 2 & b->digit >> 3))
+        return false;
+    for (uint32_t i = 0; i < 3; i++, other &= other - 1)
+        if (!other || b->text[__builtin_ctzll(other)] != '.')
+            return false;
+    return !other;
+}
+
+/* The numbers that find_mixed calls mixed, by their first digits. */
+static uint64_t mixed_starts(uint64_t digit, uint64_t letter)
+{
+    uint64_t mixed = 0, s = digit & ~(digit << 1), l = digit & ~(digit >> 1);
+
+    while (s) {
+        const uint64_t start = s & -s, last = l & -l;
+        uint64_t behind;
+
+        s &= s - 1;
+        l &= l - 1;
+        if ((letter << 1 & start) && (letter >> 1 & last))
+            mixed |= start;
+        behind = s ? ((s & -s) - 1) & ~((last << 1) - 1) : 0; /* up to the next number */
+        if (behind && !(behind & ~letter))
+            mixed |= start | (s & -s);
+    }
+    return mixed;
+}
+
+static void take_runs(skeleton_work *w, const skeleton_bits *b, uint64_t names)
+{
+    uint64_t starts = (b->digit & ~(b->digit << 1)) | names, lasts = b->digit & ~(b->digit >> 1);
+
+    for (; starts; starts &= starts - 1) {
+        const uint8_t at = (uint8_t)__builtin_ctzll(starts);
+        skeleton_run *r = &w->run[w->count++];
+
+        *r = (skeleton_run){at, 3, HX_PART_NAME, 1};
+        if (names >> at & 1)
+            continue;
+        r->kind = HX_PART_NUMBER;
+        r->length = (uint8_t)(__builtin_ctzll(lasts) + 1 - at);
+        lasts &= lasts - 1;
+    }
+}
+
+/* As put_run and put, in steps: the texts have as much room behind. */
+static bool put_short(hx_skeleton *out, const skeleton_work *w)
+{
+    uint32_t from = 0, to = 0;
+
+    for (uint32_t i = 0; i < w->count; i += w->run[i].takes) {
+        const skeleton_run *r = &w->run[i];
+        const uint32_t end = end_of(&r[r->takes - 1]);
+
+        for (uint32_t k = 0; k < r->at - from; k += 16)
+            memcpy(out->text + to + k, w->text + from + k, 16);
+        to += r->at - from;
+        out->text[to++] = (char)r->kind;
+        from = end;
+        if (r->kind == HX_PART_NAME)
+            continue;
+        if (out->part_count == HX_SKELETON_PARTS)
+            return false;
+        out->parts[out->part_count++] = (hx_part){r->kind, r->at, (uint8_t)(end - r->at)};
+    }
+    for (uint32_t k = 0; k < w->length - from; k += 16)
+        memcpy(out->text + to + k, w->text + from + k, 16);
+    out->length = to + w->length - from;
+    return true;
+}
+
+static void put_one(hx_skeleton *out, uint8_t kind, uint32_t length)
+{
+    out->parts[0] = (hx_part){kind, 0, (uint8_t)length};
+    out->part_count = 1;
+    out->text[0] = (char)kind;
+    out->length = 1;
+}
+
+static bool make_short(const char *token, uint32_t length, hx_skeleton *out)
+{
+    skeleton_work w;
+    skeleton_bits b;
+    uint64_t between, names, mixed;
+
+    memset(b.text, 0, sizeof b.text);
+    memcpy(b.text, token, length);
+    find_bits(length, &b);
+    if ((uint32_t)__builtin_ctzll(~b.digit) == length) {
+        put_one(out, HX_PART_NUMBER, length);
+        return true;
+    }
+    between = b.digit << 1 & b.digit >> 1 & b.mark;
+    if (between && is_address(&b, length)) {
+        put_one(out, HX_PART_ADDRESS, length);
+        return true;
+    }
+    names = find_names(&b);
+    w.text = b.text;
+    w.length = length;
+    w.count = 0;
+    take_runs(&w, &b, names);
+    if (between | names) {
+        find_chains(&w);
+        find_times(&w);
+        find_dates(&w);
+    }
+    mixed = mixed_starts(b.digit, b.letter);
+    for (uint32_t i = 0; mixed && i < w.count; i++)
+        if (mixed >> w.run[i].at & 1)
+            set_other(&w.run[i]);
+    return put_short(out, &w);
+}
+
+bool hx_skeleton_make_plain(const char *token, uint32_t length, hx_skeleton *out)
 {
     skeleton_work w; /* its runs are not zeroed: that costs more than most tokens */
     uint32_t from = 0;
@@ -244,11 +393,7 @@ bool hx_skeleton_make(const char *token, uint32_t length, hx_skeleton *out)
     w.length = length;
     w.count = 0;
     out->length = out->part_count = 0;
-    if (length > HX_SKELETON_TOKEN)
-        return false;
-    if (is_plain(token, length, out))
-        return true;
-    if (!find_runs(&w))
+    if (length > HX_SKELETON_TOKEN || !find_runs(&w))
         return false;
     if (w.count) {
         find_chains(&w);
@@ -264,4 +409,12 @@ bool hx_skeleton_make(const char *token, uint32_t length, hx_skeleton *out)
         from = end_of(&r[r->takes - 1]);
     }
     return put(out, token + from, length - from);
+}
+
+bool hx_skeleton_make(const char *token, uint32_t length, hx_skeleton *out)
+{
+    if (!length || length > SHORT_BYTES)
+        return hx_skeleton_make_plain(token, length, out);
+    out->length = out->part_count = 0;
+    return make_short(token, length, out);
 }

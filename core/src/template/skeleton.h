@@ -16,7 +16,8 @@
 #define HX_SKELETON_TOKEN 200 /* bytes of the longest token that gets one */
 #define HX_SKELETON_PARTS 16
 
-enum { HX_PART_NUMBER = '0', HX_PART_ADDRESS = '4', HX_PART_OTHER = '5' };
+/* HX_PART_NAME is in the text alone. */
+enum { HX_PART_NUMBER = '0', HX_PART_ADDRESS = '4', HX_PART_OTHER = '5', HX_PART_NAME = '9' };
 
 typedef struct hx_part {
     uint8_t kind;
@@ -31,5 +32,8 @@ typedef struct hx_skeleton {
 
 /* False where the token is too long or has too many numbers. */
 bool hx_skeleton_make(const char *token, uint32_t length, hx_skeleton *out);
+
+/* The same, byte by byte: the reference, and for long tokens. */
+bool hx_skeleton_make_plain(const char *token, uint32_t length, hx_skeleton *out);
 
 #endif

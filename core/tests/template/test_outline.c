@@ -48,6 +48,14 @@ static bool check_outline(const char *message, size_t len)
     CHECK_BYTES(outline.bytes, outline.length, want, want_len);
     for (uint32_t i = outline.length; i % HX_OUTLINE_STEP; i++)
         CHECK_INT(outline.bytes[i], 0);
+    CHECK_INT(outline.tokens, plain.count);
+    for (uint32_t i = 0; i < plain.count; i++) {
+        const hx_token token = hx_outline_token(&outline, i);
+
+        CHECK_INT(token.start, plain.tokens[i].start);
+        CHECK_INT(token.length, plain.tokens[i].length);
+        CHECK_INT(token.is_value, plain.tokens[i].is_value);
+    }
     return true;
 }
 
@@ -157,7 +165,7 @@ static void test_answers(void)
     CHECK_INT(hx_answers_init(&answers), 0);
     CHECK(write_outline(&room, HX_SLICE_LIT("open 17"), &outline));
     CHECK(hx_answers_find(&answers, &outline) == NULL);
-    hx_answers_keep(&answers, &outline, 5);
+    hx_answers_keep(&answers, &outline, 5, 0);
     CHECK(write_outline(&room, HX_SLICE_LIT("[open]: 99"), &outline));
     CHECK_INT(hx_answers_find(&answers, &outline)->key, 5);
 
@@ -165,12 +173,12 @@ static void test_answers(void)
     other = outline;
     other.bytes[0] = 'O';
     CHECK(hx_answers_find(&answers, &other) == NULL);
-    hx_answers_keep(&answers, &other, 6);
+    hx_answers_keep(&answers, &other, 6, 0);
     CHECK_INT(hx_answers_find(&answers, &outline)->key, 5);
     CHECK_INT(hx_answers_find(&answers, &other)->key, 6);
     other.length++;
     CHECK(hx_answers_find(&answers, &other) == NULL);
-    hx_answers_keep(&answers, &other, 7);
+    hx_answers_keep(&answers, &other, 7, 0);
     CHECK_INT(hx_answers_find(&answers, &other)->key, 7);
     hx_answers_free(&answers);
 }

@@ -89,9 +89,53 @@ static void test_other_digits(void)
     }
 }
 
+/* All at once as run by run: made of pieces, so that dates, times and addresses come about. */
+static void test_as_the_reference(void)
+{
+    static const char *const pieces[] = {
+        "0",   "7",    "12", "255",  "2025", "1234567", ".",        ":",   "-",   "/",
+        ",",   " ",    "  ", "a",    "f",    "x",       "KB",       "ssh", "Jun", "Mon",
+        "jun", "Junx", "_",  "\x80", "@",    "[",       "10.0.0.1", "",
+    };
+    uint64_t state = 5;
+    uint32_t named = 0, parts = 0;
+
+    for (uint32_t round = 0; round < 200000; round++) {
+        char token[128];
+        uint32_t len = 0, most = round % 80;
+        hx_skeleton s, t;
+        char *guarded;
+        bool made;
+
+        while (len < most) {
+            const char *piece;
+
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            piece = pieces[(state >> 33) % (sizeof pieces / sizeof pieces[0])];
+            memcpy(token + len, piece, strlen(piece));
+            len += (uint32_t)strlen(piece);
+        }
+        guarded = check_guard_copy(token, len);
+        made = hx_skeleton_make(guarded, len, &s);
+        CHECK_INT(made, hx_skeleton_make_plain(guarded, len, &t));
+        check_guard_free(guarded, len);
+        if (!made)
+            continue;
+        CHECK_BYTES(s.text, s.length, t.text, t.length);
+        CHECK_INT(s.part_count, t.part_count);
+        for (uint32_t i = 0; i < s.part_count; i++)
+            CHECK(s.parts[i].kind == t.parts[i].kind && s.parts[i].at == t.parts[i].at &&
+                  s.parts[i].length == t.parts[i].length);
+        named += memchr(s.text, '9', s.length) != NULL;
+        parts += s.part_count;
+    }
+    CHECK(named > 1000 && parts > 100000);
+}
+
 int main(void)
 {
     test_table();
+    test_as_the_reference();
     test_bounds();
     test_other_digits();
     return 0;

@@ -141,6 +141,62 @@ static void test_other_digits(void)
     close_room(&r);
 }
 
+/* Any value at any place, so that plans of tokens are made, found, and given up for others: judge()
+ * compares with the checks one by one. */
+static void test_other_values(void)
+{
+    static const char *const values[] = {
+        "22",
+        "443",
+        "7",
+        "0",
+        "10.1.2.3",
+        "10.22.0.1",
+        "10.2.0.1",
+        "eth0",
+        "5 KB",
+        "v1",
+        "a1-b2",
+        "12:05:59",
+        "1.5",
+        "2025-08-30",
+        "123456789",
+        "0000001000",
+        "user7",
+        "root",
+        "deploy",
+        "x@y",
+        "10.1.2.3:22",
+        "7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7 7",
+        "SHA256:q8fJ2Zx0bM4v9nQ1rT5yU7iO3pA6sD8gH2jK4lZ6xC8vB0nM2qW4eR6tY8",
+    };
+    static const char *const shapes[] = {
+        "opened for %s by uid %s",
+        "login from %s port %s",
+        "said a %s then %s",
+        "plain %s%s",
+    };
+    const uint32_t n = sizeof values / sizeof values[0];
+    uint64_t state = 17;
+    uint32_t odd = 0;
+    room r;
+
+    open_room(&r);
+    for (uint32_t round = 0; round < 60000; round++) {
+        char text[400], pieces[2][100];
+
+        for (uint32_t i = 0; i < 2; i++) {
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            snprintf(pieces[i], sizeof pieces[i], "%s%.*s", values[(state >> 33) % n],
+                     (int)(state >> 60), "abcdefghijklmnop");
+        }
+        snprintf(text, sizeof text, shapes[(state >> 50) % 4], pieces[0], pieces[1]);
+        odd += judge(&r, text) != 0;
+    }
+    CHECK(odd > 1000);
+    close_room(&r);
+}
+
 static void test_explain(void)
 {
     hx_slice message = hx_slice_str("opened for deploy by uid 912345");
@@ -266,6 +322,7 @@ int main(void)
 {
     test_verdicts();
     test_other_digits();
+    test_other_values();
     test_explain();
     test_refused();
     test_study();

@@ -1,0 +1,68 @@
+/* What the checks of values (checks.h) leave to do for each message of one form (forms.h): the form
+ * says which digits stand where, and most checks are decided by that. */
+#ifndef HAECHI_TEMPLATE_PLANS_H
+#define HAECHI_TEMPLATE_PLANS_H
+
+#include "checks.h"
+
+#define HX_PLAN_ITEMS 8
+
+typedef enum hx_plan_kind {
+    HX_PLAN_ALWAYS, /* odd, whatever the digits are */
+    HX_PLAN_RANGE,  /* low <= number <= high, of as many digits, as text */
+    HX_PLAN_TEXT,   /* hx_check_passes */
+} hx_plan_kind;
+
+typedef struct hx_plan_item {
+    uint64_t low, high;
+    uint16_t check;
+    uint8_t kind;
+    uint8_t at, length;  /* in the message */
+    uint8_t left, right; /* of a range: shifts that leave the number of eight bytes */
+} hx_plan_item;
+
+typedef struct hx_plan {
+    hx_plan_item items[HX_PLAN_ITEMS];
+} hx_plan;
+
+/* What a form remembers of its plan: how many items it has, or that it takes the reference. */
+#define HX_PLAN_SLOW 0xff
+
+/* The part of a plan that one token makes, by its group and its form: most tokens of a message that
+ * is new as a whole came before. Bounded; a new one takes the place of the one that lay there. */
+typedef struct hx_token_plans {
+    struct hx_token_plan *items;
+} hx_token_plans;
+
+/* 0 or HX_ENOMEM. */
+int hx_token_plans_init(hx_token_plans *plans);
+void hx_token_plans_free(hx_token_plans *plans);
+
+/* The plan for all messages of this one's form, which has this log key: its number of items, or
+ * HX_PLAN_SLOW. Only groups that are open count. */
+uint8_t hx_plan_make(const hx_values *values, hx_token_plans *tokens, const hx_cut_message *message,
+                     uint32_t log_key, uint32_t open, hx_plan *out);
+
+/* The verdict by a plan of count items: 0, or 1 and the index of the check that does not pass. */
+static inline uint32_t hx_plan_judge(const hx_values *values, const hx_plan *plan, uint32_t count,
+                                     const char *message)
+{
+    for (const hx_plan_item *i = plan->items; i < plan->items + count; i++) {
+        bool passes = false;
+
+        if (__builtin_expect(i->kind == HX_PLAN_RANGE, 1)) {
+            uint64_t eight;
+
+            memcpy(&eight, message + i->at, 8);
+            eight = __builtin_bswap64(eight) << i->left >> i->right;
+            passes = eight - i->low <= i->high - i->low;
+        } else if (i->kind == HX_PLAN_TEXT) {
+            passes = hx_check_passes(&values->checks[i->check], message + i->at, i->length);
+        }
+        if (__builtin_expect(!passes, 0))
+            return i->check + 1u;
+    }
+    return 0;
+}
+
+#endif
