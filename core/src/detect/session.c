@@ -20,6 +20,8 @@ int hx_sessions_init(hx_sessions *sessions, uint32_t max_open)
     sessions->slot_count = max_open + CLOSING_MAX;
     sessions->max_open = max_open;
     sessions->index_mask = places - 1;
+    for (uint32_t i = 0; i < HX_VICTIMS_AHEAD; i++)
+        sessions->victims[i].slot = HX_SESSION_NONE;
     sessions->slots = hx_pages_map((size_t)sessions->slot_count * sizeof(hx_session));
     sessions->index = hx_pages_map(places * sizeof *sessions->index);
     sessions->free_slots = calloc(sessions->slot_count, sizeof *sessions->free_slots);
@@ -171,7 +173,7 @@ static int64_t adapt(int64_t us, uint32_t steps)
     return us < 1 ? 1 : us < SILENCE_MAX_US ? us : SILENCE_MAX_US;
 }
 
-uint32_t hx_sessions_victim(hx_sessions *sessions, int64_t watermark_us)
+static uint32_t choose_victim(hx_sessions *sessions, int64_t watermark_us)
 {
     uint32_t victim = HX_SESSION_NONE, seen = 0;
     int64_t longest_us = INT64_MIN;
@@ -197,5 +199,49 @@ uint32_t hx_sessions_victim(hx_sessions *sessions, int64_t watermark_us)
     if (sessions->victim_us == 0)
         sessions->victim_us = longest_us;
     sessions->victim_us = adapt(sessions->victim_us, seen);
+    return victim;
+}
+
+/* Whether one that was chosen is open still and has not spoken since. */
+static bool is_victim(const hx_sessions *sessions, const struct hx_session_victim *v)
+{
+    const hx_session *s = &sessions->slots[v->slot];
+
+    return (s->flags & HX_SESSION_OPEN) && s->events == v->events &&
+           s->watermark_us == v->watermark_us;
+}
+
+static struct hx_session_victim choose_ahead(hx_sessions *sessions, int64_t watermark_us)
+{
+    const uint32_t slot = choose_victim(sessions, watermark_us);
+    const hx_session *s = &sessions->slots[slot];
+
+    hx_sessions_prefetch_end(sessions, slot);
+    return (struct hx_session_victim){slot, s->events, s->watermark_us};
+}
+
+uint32_t hx_sessions_victim(hx_sessions *sessions, int64_t watermark_us)
+{
+    struct hx_session_victim *ahead = sessions->victims;
+    uint32_t victim = HX_SESSION_NONE;
+
+    for (uint32_t i = 0; i < HX_VICTIMS_AHEAD; i++) {
+        if (victim == HX_SESSION_NONE && ahead[i].slot != HX_SESSION_NONE &&
+            is_victim(sessions, &ahead[i]))
+            victim = ahead[i].slot;
+        if (victim == HX_SESSION_NONE || ahead[i].slot == victim)
+            ahead[i].slot = HX_SESSION_NONE;
+    }
+    if (victim == HX_SESSION_NONE)
+        victim = choose_victim(sessions, watermark_us);
+    for (uint32_t i = 0; i < HX_VICTIMS_AHEAD; i++) {
+        if (i + 1 < HX_VICTIMS_AHEAD && ahead[i].slot == HX_SESSION_NONE) {
+            ahead[i] = ahead[i + 1];
+            ahead[i + 1].slot = HX_SESSION_NONE;
+        }
+        if (ahead[i].slot == HX_SESSION_NONE)
+            ahead[i] = choose_ahead(sessions, watermark_us);
+    }
+    hx_sessions_prefetch_unlink(sessions, ahead[0].slot);
     return victim;
 }

@@ -86,6 +86,8 @@ typedef struct hx_session_place {
     uint32_t slot; /* + 1; 0: empty */
 } hx_session_place;
 
+#define HX_VICTIMS_AHEAD 2 /* one fetches its hash, the next its place in the index */
+
 typedef struct hx_sessions {
     hx_session *slots;
     hx_session_place *index;
@@ -98,6 +100,12 @@ typedef struct hx_sessions {
     char *beside;  /* what other detectors keep of each slot; NULL: nothing */
     uint32_t beside_bytes;
     int64_t victim_us; /* how long a session must have been silent to be one */
+    /* The next victims, chosen early so that what their end touches is near when they go. One that
+     * has spoken since is none. */
+    struct hx_session_victim {
+        uint32_t slot, events;
+        int64_t watermark_us;
+    } victims[HX_VICTIMS_AHEAD];
 } hx_sessions;
 
 int hx_sessions_init(hx_sessions *sessions, uint32_t max_open);
