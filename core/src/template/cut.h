@@ -97,8 +97,11 @@ HX_INLINE bool hx_take_word(hx_tokenizer *t, hx_cutting *cut, uint32_t end, bool
 {
     uint32_t start = cut->start, length = end - start;
     uint32_t starts = hx_affix_starts[(uint8_t)t->text[start]];
-    bool joins = cut->value_before & is_value;
+    bool joins;
 
+    if (__builtin_expect(!is_value & (length >= HX_MIXED_BYTES), 0))
+        is_value = hx_word_is_mixed(t->text + start, length);
+    joins = cut->value_before & is_value;
     cut->affixes |= (cut->value_before & (length <= 4) & (starts >> (length & 7)) &
                      (start - cut->end_before == 1)) |
                     (is_value & cut->date_before);

@@ -148,6 +148,27 @@ const hx_affix *hx_find_affix(const hx_tokenizer *t, uint32_t start, uint32_t le
     return length <= 4 && affix->letters == letters ? affix : NULL;
 }
 
+/* 1 for a large letter, 2 for a small one, 0 for anything else. */
+static uint32_t case_of(char c)
+{
+    return (uint32_t)(c >= 'A' && c <= 'Z') | (uint32_t)(c >= 'a' && c <= 'z') << 1;
+}
+
+bool hx_word_is_mixed(const char *word, uint32_t length)
+{
+    uint32_t turns = 0, last = 0; /* the cases of the two bytes before, the nearer one lowest */
+
+    if (length < HX_MIXED_BYTES)
+        return false;
+    for (uint32_t i = 0; i < length; i++) {
+        uint32_t now = case_of(word[i]);
+
+        turns += now == 1 && (last == (2 << 2 | 1) || last == (1 << 2 | 2));
+        last = (last << 2 | now) & 15;
+    }
+    return turns >= HX_MIXED_TURNS;
+}
+
 static uint32_t end_of(const hx_token *token)
 {
     return (uint32_t)token->start + token->length;

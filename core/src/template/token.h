@@ -4,9 +4,10 @@
  * up;
  * '.' and '-' too where they stand between two such bytes. All other bytes separate words and count
  * for nothing else. A word is a value when it holds a digit or an '@', when it begins with a slash
- * (a path), or when it is the dotted host of host:port. Runs of hexadecimal digits with two colons
- * or more (times, MAC and IPv6 addresses) are one value. Values that touch, or that a comma
- * separates, are one value, and a value takes a unit that follows it ("1.5 KB"). */
+ * (a path), when it is the dotted host of host:port, or when its letters are those of a key and not
+ * of a name (hx_word_is_mixed). Runs of hexadecimal digits with two colons or more (times, MAC and
+ * IPv6 addresses) are one value. Values that touch, or that a comma separates, are one value, and a
+ * value takes a unit that follows it ("1.5 KB"). */
 #ifndef HAECHI_TEMPLATE_TOKEN_H
 #define HAECHI_TEMPLATE_TOKEN_H
 
@@ -20,6 +21,10 @@
 #define HX_SCAN_BLOCKS (HX_SCAN_BYTES / 64)
 #define HX_TOKENS_MAX  4096 /* most that a configuration may ask for */
 #define HX_TAIL_BYTES  32   /* a message's last, kept where words load whole */
+
+/* Bytes of the shortest word whose letters are looked at, and how often they must turn. */
+#define HX_MIXED_BYTES 16
+#define HX_MIXED_TURNS 3
 
 typedef struct hx_token {
     uint16_t start;
@@ -62,6 +67,13 @@ static inline void hx_tokenizer_run(hx_tokenizer *tokenizer, hx_slice message)
     tokenizer->length = message.len;
     tokenizer->scan(tokenizer, message);
 }
+
+/* Whether a word without a digit is a key, a fingerprint or a token all the same: it is long, and
+ * its case turns as that of base64 does, where a small letter between two large ones and two large
+ * ones behind a small one are common. Names have a few of either ("NoRouteToHostException",
+ * "getURLsByID"), hardly one in a thousand of the long ones has three, and of random letters nearly
+ * all: 85 % of those with 22 letters, 99.7 % with 43. */
+bool hx_word_is_mixed(const char *word, uint32_t length);
 
 /* The ways to scan: in plain C, and the best that this machine has. The results are the same. */
 void hx_scan_plain(hx_tokenizer *tokenizer, hx_slice message);

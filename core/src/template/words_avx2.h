@@ -192,12 +192,64 @@ BMI2 static __attribute__((noinline)) bool hx_words_join_colons(const __m256i *h
     return true;
 }
 
-/* Finds the words, and which are values by what they hold. False when there are too many. */
+/* Where in words without a digit the case turns as hx_word_is_mixed has it, and their ends. */
+typedef struct hx_turns {
+    uint64_t at[HX_WORDS_BLOCKS];
+    uint64_t starts[HX_WORDS_BLOCKS], ends[HX_WORDS_BLOCKS];
+} hx_turns;
+
+/* Where the last word before end starts. */
+HX_INLINE uint32_t start_before(const uint64_t *starts, uint32_t end)
+{
+    uint32_t block = (end - 1) >> 6;
+    uint64_t below = starts[block] & UINT64_MAX >> (63 - ((end - 1) & 63));
+
+    while (!below)
+        below = starts[--block];
+    return block * 64 + 63 - (uint32_t)__builtin_clzll(below);
+}
+
+HX_INLINE uint32_t count_bits(const uint64_t *blocks, uint32_t from, uint32_t end)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = from >> 6; i <= (end - 1) >> 6; i++) {
+        uint64_t bits = blocks[i];
+
+        if (i == from >> 6)
+            bits &= UINT64_MAX << (from & 63);
+        if (i == (end - 1) >> 6)
+            bits &= UINT64_MAX >> (63 - ((end - 1) & 63));
+        count += (uint32_t)__builtin_popcountll(bits);
+    }
+    return count;
+}
+
+/* Whether one of the words may be mixed. '_', '/' and their like count as letters here: a word too
+ * many only takes the long way. */
+static __attribute__((noinline)) bool hx_words_mixed(const hx_turns *turns, uint32_t blocks)
+{
+    for (uint32_t i = 0; i < blocks; i++)
+        for (uint64_t ends = turns->ends[i]; ends; ends &= ends - 1) {
+            uint32_t end = i * 64 + (uint32_t)__builtin_ctzll(ends);
+            uint32_t start = start_before(turns->starts, end);
+
+            if (end - start >= HX_MIXED_BYTES &&
+                count_bits(turns->at, start, end) >= HX_MIXED_TURNS)
+                return true;
+        }
+    return false;
+}
+
+/* Finds the words, and which are values by what they hold. False when there are too many, or one of
+ * them may be mixed. */
 BMI2 HX_INLINE bool hx_words_find(const hx_masks *c, uint32_t blocks, uint32_t max_words,
                                   hx_words *words)
 {
-    uint64_t word_before = 0, digit_carry = 0, dot_carry = 0;
+    uint64_t word_before = 0, digit_carry = 0, dot_carry = 0, turn_carry = 0, turned = 0;
+    uint64_t large_before = 0, small_before = 0;
     uint32_t starts_before = 0, ends_before = 0;
+    hx_turns turns;
 
 #pragma GCC unroll 4
     for (uint32_t i = 0; i < blocks; i++) {
@@ -205,13 +257,23 @@ BMI2 HX_INLINE bool hx_words_find(const hx_masks *c, uint32_t blocks, uint32_t m
             c->core[i] | (c->join[i] & hx_left_of(c->core, i) & hx_right_of(c->core, i));
         uint64_t before = word << 1 | word_before;
         uint64_t valued = c->digit[i] | (c->slash[i] & word & ~before);
+        uint64_t large = c->core[i] & ~c->small[i], small = c->core[i] & c->small[i];
 
+        turns.at[i] =
+            large & (((large << 1 | large_before >> 63) & (small << 2 | small_before >> 62)) |
+                     ((small << 1 | small_before >> 63) & (large << 2 | large_before >> 62)));
+        large_before = large;
+        small_before = small;
         /* As in hx_cut. */
         words->value_ends[i] = hx_add_carry(word, valued, &digit_carry) |
                                (hx_add_carry(word, c->dot[i] & word, &dot_carry) & c->colon[i] &
                                 hx_right_of(c->digit, i));
         words->starts[i] = word & ~before;
         words->ends[i] = before & ~word;
+        turns.starts[i] = words->starts[i];
+        turns.ends[i] =
+            hx_add_carry(word, turns.at[i], &turn_carry) & words->ends[i] & ~words->value_ends[i];
+        turned |= turns.ends[i];
         words->starts_before[i] = starts_before;
         words->ends_before[i] = ends_before;
         starts_before += (uint32_t)__builtin_popcountll(words->starts[i]);
@@ -222,6 +284,12 @@ BMI2 HX_INLINE bool hx_words_find(const hx_masks *c, uint32_t blocks, uint32_t m
     words->count = ends_before;
     if (ends_before > max_words)
         return false;
+    if (__builtin_expect(turned != 0, 0)) {
+        const hx_turns handed_out = turns; /* so that the others may stay in registers */
+
+        if (hx_words_mixed(&handed_out, blocks))
+            return false;
+    }
     words->values = 0;
 #pragma GCC unroll 4
     for (uint32_t i = 0; i < blocks; i++)

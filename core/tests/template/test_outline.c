@@ -34,6 +34,25 @@ static uint32_t words_in(const char *message, size_t len)
     return words;
 }
 
+/* Whether some bytes without a blank may be a word that is mixed, which gets no outline. */
+static bool may_be_mixed(const char *message, size_t len)
+{
+    size_t start = 0, turns = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        if (message[i] == ' ') {
+            start = i + 1;
+            turns = 0;
+            continue;
+        }
+        turns +=
+            i >= start + 2 && !(message[i] & 32) && (message[i - 1] & 32) != (message[i - 2] & 32);
+        if (i + 1 - start >= HX_MIXED_BYTES && turns >= HX_MIXED_TURNS)
+            return true;
+    }
+    return false;
+}
+
 static bool check_outline(const char *message, size_t len)
 {
     char want[8300];
@@ -41,7 +60,7 @@ static bool check_outline(const char *message, size_t len)
 
     if (!write_outline(&room, hx_slice_make(message, len), &outline)) {
         CHECK(len > HX_OUTLINE_MESSAGE || want_len > HX_OUTLINE_BYTES || plain.cut ||
-              len > 2 * 63 || words_in(message, len) > 3);
+              len > 2 * 63 || words_in(message, len) > 3 || may_be_mixed(message, len));
         return false;
     }
     CHECK(!plain.cut);
@@ -74,12 +93,28 @@ static const char *const cases[] = {
     "a message of more than two blocks of sixty-four bytes each, so that values 17 and units 5 KB "
     "and dates Mon Jan 1 come in the third block as well as in the first, and in the fourth 9 ms "
     "Sat 4",
+    "java.net.NoRouteToHostException: getURLsByID of ECDSA-SK-CERT-V_A_B_C_D taskID userID nodeID",
+    "key SHA256:1KEFlQkECaWLbHixBQDRqkkCZJTNMPSQIEynQpTKHqK found, org.apache.DFSClient$DFSStream",
+};
+
+/* Each has a word that is mixed, at some place in the blocks. */
+static const char *const without_outline[] = {
+    "BKEFlQkECaWLbHix",
+    "for the key BKEFlQkECaWLbHixBQDRqkkCZJTNMPSQIEynQpTKHqK",
+    "for the key 1 BKEFlQkECaWLbHixBQDRqkkCZJTNMPSQIEynQpTKHqK of the user root, ssh2",
+    "Accepted publickey for root from 10.2.3.4 port 22 ssh2: RSA SHA256:JiEwC+hlCtUTA/yEgsfxqAZFn",
+    "a message of more than two blocks of sixty-four bytes each, so that the word which is mixed "
+    "is "
+    "not in the first of them, nor in the second: JiEwC+hlCtUTA+yEgsfxqAZFnkym+DYagdBiKOau+yL",
 };
 
 static void test_cases(void)
 {
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         CHECK(check_outline(cases[i], strlen(cases[i])));
+    for (size_t i = 0; i < sizeof without_outline / sizeof *without_outline; i++)
+        CHECK(!write_outline(&room, hx_slice_make(without_outline[i], strlen(without_outline[i])),
+                             &outline));
 }
 
 static uint32_t below(uint32_t n)
@@ -88,6 +123,33 @@ static uint32_t below(uint32_t n)
 
     state = state * 6364136223846793005u + 1442695040888963407u;
     return (uint32_t)(state >> 33) % n;
+}
+
+/* Long words of letters, wherever they begin: none that is mixed gets an outline. */
+static void test_mixed(void)
+{
+    static const char letters[] = "aAbBcCdDeE_/+-. ";
+    uint32_t mixed = 0, written = 0;
+
+    for (uint32_t round = 0; round < 20000; round++) {
+        char message[200];
+        uint32_t len = 20 + below(170);
+        bool is_mixed = false;
+
+        for (uint32_t i = 0; i < len; i++)
+            message[i] = letters[below(round % 2 ? 10 : (uint32_t)sizeof letters - 1)];
+        for (uint32_t i = below(60); i < len; i += 1 + below(40))
+            message[i] = ' ';
+        hx_tokenizer_run(&plain, hx_slice_make(message, len));
+        for (uint32_t i = 0; i < plain.count; i++)
+            is_mixed |= plain.tokens[i].is_value && message[plain.tokens[i].start] != '/';
+        mixed += is_mixed;
+        if (check_outline(message, len)) {
+            CHECK(!is_mixed);
+            written++;
+        }
+    }
+    CHECK(mixed > 1000 && written > 1000);
 }
 
 static const char *const pieces[] = {
@@ -194,6 +256,7 @@ int main(void)
         return CHECK_SKIP;
     }
     test_cases();
+    test_mixed();
     test_generated_at_guard_page();
     test_bounds();
     test_answers();

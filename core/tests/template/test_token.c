@@ -59,6 +59,19 @@ static const struct {
     {"end. Next - x-y.", "end Next x-y"},
     {"caf\xc3\xa9 \xff\xfe ok", "caf\xc3\xa9 \xff\xfe ok"},
     {"~tmp Package~31bf~x", "~tmp <Package~31bf~x>"},
+    {"key BKEFlQkECaWLbHixBQDRqk+ found", "key <BKEFlQkECaWLbHixBQDRqk+> found"},
+    {"RSA SHA256:JiEwC+hlCtUTA/yEgsfxqAZFnkym of", "RSA <SHA256:JiEwC+hlCtUTA/yEgsfxqAZFnkym> of"},
+    {"token aBCdEFghIJklmno s", "token aBCdEFghIJklmno s"},           /* a byte too short */
+    {"token aBCdEFghIJklmnop s", "token <aBCdEFghIJklmnop s>"},       /* and then long enough */
+    {"token aBcDefghijklmnop s", "token aBcDefghijklmnop s"},         /* turns once */
+    {"token aBCdeFghIJklmnop s", "token aBCdeFghIJklmnop s"},         /* twice */
+    {"token aB-Cd_E.FghI/Jklmnop s", "token aB-Cd_E.FghI/Jklmnop s"}, /* what parts names */
+    {"NoRouteToHostException", "NoRouteToHostException"},
+    {"RetryUpToMaximumCountWithFixedSleep", "RetryUpToMaximumCountWithFixedSleep"},
+    {"dfs.DFSClient$DFSOutputStream$DataStreamer", "dfs.DFSClient$DFSOutputStream$DataStreamer"},
+    {"kernel CONSTRAINT_MEMCG KERNDTLBMISSDETECTED",
+     "kernel CONSTRAINT_MEMCG KERNDTLBMISSDETECTED"},
+    {"macOS/FreeBSD and OpenBSD", "macOS/FreeBSD and OpenBSD"},
 };
 
 static void test_cases(void)
@@ -105,14 +118,16 @@ static uint32_t next_random(void)
 static void test_twins_at_guard_page(void)
 {
     static const char letters[] = "abcXYZ0123456789  ..--::/\\_@=,[]()<>MonJansmsKB\x80\xff";
+    static const char few[] = "aBcD-_ ";
 
     for (uint32_t len = 0; len < 400; len++)
         for (uint32_t round = 0; round < 8; round++) {
             char message[400];
 
             for (uint32_t i = 0; i < len; i++)
-                message[i] = round == 7 ? (char)next_random()
-                                        : letters[next_random() % (sizeof letters - 1)];
+                message[i] = round == 7   ? (char)next_random()
+                             : round == 6 ? few[next_random() % (sizeof few - 1)]
+                                          : letters[next_random() % (sizeof letters - 1)];
             char *guarded = check_guard_copy(message, len);
             check_same(guarded, len);
             check_guard_free(guarded, len);
