@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from haechi.bench.mscred import count, measure
+from haechi.bundle.store import Bundle
 from haechi.bundle.store import read as read_bundle
 from haechi.config.training import MscredConfig, TrainingConfig
 from haechi.corpus.logs import SessionRule, mine, read
@@ -21,10 +22,10 @@ from haechi.mscred.data import DURATIONS, HEIGHT, NOISE, ROOT_CAUSES, Shape, Wav
 from haechi.mscred.export import Reconstructor, check_export, onnx_of
 from haechi.mscred.hosts import Hosts, hosts_of
 from haechi.mscred.learn import MODEL_FILE, learn
-from haechi.mscred.rootcause import SEEN, Finding, find, rank, stretches
+from haechi.mscred.rootcause import LULL, SEEN, Finding, find, lengths, rank, stretches
 from haechi.mscred.score import broken, residuals, runs, scores
 from haechi.mscred.signature import HISTORY, STEP, WINDOWS, Scaling, ends, signatures
-from haechi.mscred.threshold import BETA, Thresholds, beta_of, choose, residuals_between
+from haechi.mscred.threshold import BETA, Thresholds, beta_of, choose, crossed, limit_of, residuals_between
 from haechi.mscred.train import disturb, fit, reconstruct
 from haechi.native import _core
 from haechi.train import TrainError, run
@@ -194,19 +195,37 @@ def test_flags_of_one_cause_are_one_stretch() -> None:
 
 
 def test_the_cause_is_the_series_with_most_broken_cells() -> None:
-    left = np.zeros((3, 5, 5), dtype=np.float32)
-    left[1, 3, :] = left[1, :, 3] = 1.0
-    left[1, 1, 2] = left[1, 2, 1] = 2.0
-    left[2, 4, 4] = 9.0
-    limit = np.full((5, 5), 0.5, dtype=np.float32)
-    assert rank(left, limit).tolist()[:2] == [3, 4]  # 4 has as many as 1 and 2, and is further over
+    left = np.zeros((3, 3, 5, 5), dtype=np.float32)
+    left[1, 0, 3, :] = left[1, 0, :, 3] = 1.0
+    left[1, 0, 1, 2] = left[1, 0, 2, 1] = 2.0
+    left[2, 0, 4, 4] = 9.0
+    left[2, 1, 0, :] = left[2, 2, 0, :] = 1.0
+    limit = np.full((3, 5, 5), 0.5, dtype=np.float32)
+    over = np.zeros((3, 3), dtype=np.bool_)
+    over[:, 0] = True
+    assert rank(left, limit, over).tolist()[:2] == [3, 4]  # 4 has as many as 1 and 2, and is further over
+    over[2, 1] = over[2, 2] = True
+    assert rank(left, limit, over).tolist()[0] == 0
 
 
 @pytest.mark.parametrize(
-    ("moments", "severity"), [(1, "short"), (5, "short"), (7, "medium"), (8, "medium"), (10, "long")]
+    ("steps", "severity"),
+    [(0, "short"), (44, "short"), (45, "medium"), (74, "medium"), (75, "long"), (900, "long")],
 )
-def test_severity_is_the_nearest_of_the_papers_durations(moments: int, severity: str) -> None:
-    assert Finding(3, 3 + moments - 1, (), (True, False, False)).severity == severity
+def test_severity_is_the_nearest_of_the_papers_durations(steps: int, severity: str) -> None:
+    assert Finding(3, 9, (), (True, False, False), steps).severity == severity
+
+
+def test_what_is_raised_lasts_until_it_has_not_been_for_long() -> None:
+    raised = np.zeros(40, dtype=np.bool_)
+    raised[[2, 5]] = True
+    raised[30:34] = True
+    found = lengths(raised)
+    assert found[[2, 4, 5]].tolist() == [0, 0, 20]
+    assert (found[5 + LULL], found[6 + LULL]) == (20, 0)
+    assert found[30:34].tolist() == [0, 0, 10, 20]
+    raised[6 + LULL] = True
+    assert lengths(raised)[6 + LULL] == (6 + LULL - 2 - 1) * STEP
 
 
 def test_validation_is_looked_at_between_moments() -> None:
@@ -230,13 +249,24 @@ def test_usual_residuals_make_the_limits() -> None:
     assert limit[0, 5, 5] == pytest.approx(0.25 * np.median(limit[0]), rel=0.1)
 
 
+def test_parts_of_validation_are_judged_by_the_others() -> None:
+    left = np.random.default_rng(2).normal(0, 0.1, (400, 3, 6, 6)).astype(np.float32)
+    left[330:] *= 3
+    of = crossed(left)
+    assert len(of) == 400
+    inside = scores(left, limit_of(left))
+    assert of[330:].mean() > 2 * inside[330:].mean()  # nobody else was so
+    few = left[:7]
+    assert (crossed(few) == scores(few, limit_of(few))).all()  # all of them see each other
+
+
 def test_find_joins_it_all() -> None:
     left = np.zeros((20, 3, 4, 4), dtype=np.float32)
-    left[5:9, 0, 2, :] = 1.0
+    left[5:9, 1, 2, :] = 1.0
     thresholds = Thresholds(np.full((3, 4, 4), 0.5, np.float32), np.full(3, 1.5), np.ones(3))
     (finding,) = find(left, scores(left, thresholds.limit), thresholds)
     assert (finding.first, finding.last, finding.series[0]) == (5, 8, 2)
-    assert finding.broke == (True, False, False) and finding.steps == 20
+    assert finding.broke == (False, True, False) and finding.steps == 20
 
 
 # --- all of it
@@ -275,7 +305,9 @@ def test_counting_what_was_found() -> None:
 
     def at(wave: Wave, series: tuple[int, ...], more: int = 0) -> Finding:
         begin = next(i for i, end in enumerate(moments) if end > wave.start)
-        return Finding(begin, begin + wave.duration // STEP + 1 + more, series, (True, False, False))
+        return Finding(
+            begin, begin + wave.duration // STEP + 1 + more, series, (True, False, False), wave.duration
+        )
 
     wrong = tuple(s for s in range(5) if s not in second.series)
     found = [at(first, first.series), at(first, (), 1), at(second, (*wrong, *second.series))]
@@ -283,7 +315,7 @@ def test_counting_what_was_found() -> None:
     assert (counted.findings, counted.right_findings, counted.found) == (3, 3, 2)
     assert counted.root_causes_found == 1 and counted.severities_right == 2
     assert counted.recall == pytest.approx(2 / 3) and counted.precision == 1.0
-    far = Finding(0, 0, (0,), (True, False, False))
+    far = Finding(0, 0, (0,), (True, False, False), 0)
     assert count(data, [far], [1200 + SEEN, *moments]).right_findings == 0
     assert third.duration in DURATIONS
 
@@ -355,7 +387,7 @@ def test_counts_by_interval() -> None:
     values, first = count_events(events, grouping, 1_000_000)
     assert values.shape == (4, 518) and first == 1
     inside = (events.time_us // 1_000_000 == 17) & (events.key == 0)
-    assert values[0, 16] == pytest.approx(np.log1p(inside.sum()))
+    assert values[0, 16] == pytest.approx(2 * np.sqrt(inside.sum() + 0.375))
     untimed = EventStream(events.key, events.session, np.full(len(events.key), NO_TIME))
     with pytest.raises(TrainError, match=r"hold 0 whole intervals of 1 s; at least 500 are needed"):
         count_events(untimed, grouping, 1_000_000)
@@ -370,6 +402,7 @@ def test_logs_to_a_section_and_a_model() -> None:
     assert [series["keys"] for series in section["series"]] == [[0], [1], [2], []]
     assert section["validation"]["export_difference"] < 1e-4
     assert section["interval_us"] == 1_000_000
+    assert (section["by"], section["values"], section["finds"]) == ("key", "root", "any")
     left = residuals(Reconstructor(entry.files[MODEL_FILE]), signatures(np.zeros((4, 100))))
     assert left.shape == (1, 3, 4, 4)
 
@@ -391,6 +424,10 @@ def login_log(folder: Path) -> Path:
     return path
 
 
+def section_of(bundle: Bundle) -> dict[str, Any]:
+    return next(d.model_dump() for d in bundle.manifest.detectors if d.name == "mscred")
+
+
 def test_training_puts_it_into_the_bundle_where_asked(tmp_path: Path) -> None:
     quick = {
         "model": {"embedding": 4, "hidden": 8},
@@ -401,14 +438,13 @@ def test_training_puts_it_into_the_bundle_where_asked(tmp_path: Path) -> None:
     log = login_log(tmp_path)
     result = run([log], tmp_path / "with", TrainingConfig.model_validate(quick))
     bundle = read_bundle(result.bundle)
-    section = bundle.manifest.detectors[-1].model_dump()
-    assert section["by"] == "key"
-    assert section["name"] == "mscred" and MODEL_FILE in bundle.manifest.files
+    section = section_of(bundle)
+    assert section["by"] == "key" and MODEL_FILE in bundle.manifest.files
     assert len(section["series"]) == 4 and len(section["limit"][0]) == 16
     assert bundle.file(MODEL_FILE)
     by_host = quick | {"mscred": {**quick["mscred"], "by": "host_key"}}
     hosted = read_bundle(run([log], tmp_path / "hosts", TrainingConfig.model_validate(by_host)).bundle)
-    of_hosts = hosted.manifest.detectors[-1].model_dump()
+    of_hosts = section_of(hosted)
     assert of_hosts["by"] == "host_key"
     assert [series.get("host") for series in of_hosts["series"]] == ["gate"] * 3 + [None]
     assert [len(series["keys"]) for series in of_hosts["series"]] == [1, 1, 1, 0]

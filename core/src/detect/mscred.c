@@ -18,6 +18,10 @@
 #include <math.h>
 #include <stdlib.h>
 
+#define MIDDLE 1   /* of the windows */
+#define RAISED 0.6 /* of its threshold */
+#define LULL   5   /* moments in between that are not */
+
 /* --- a moment ----------------------------------------------------------------------------------
  */
 
@@ -32,30 +36,83 @@ static const float *last_of(const hx_mscred *m, const float *matrices)
            (size_t)(HX_SERIES_HISTORY - 1) * HX_SERIES_SCALES * m->form.count * m->form.count;
 }
 
+/* Whether a's worst window is further over its threshold than b's, as a ratio. */
+static bool is_worse(const hx_mscred *m, const mscred_verdict *a, const mscred_verdict *b)
+{
+    return a->score[a->worst] * m->threshold[b->worst] >
+           b->score[b->worst] * m->threshold[a->worst];
+}
+
 static void judge(const mscred_state *s, const float *last, mscred_verdict *v)
 {
     const hx_mscred *m = s->model;
     const size_t cells = (size_t)m->form.count * m->form.count;
+    mscred_verdict other;
 
     *v = (mscred_verdict){0};
-    for (uint32_t scale = 0; scale < HX_SERIES_SCALES; scale++) {
+    for (uint32_t scale = 0; scale < HX_SERIES_SCALES; scale++)
         for (size_t c = scale * cells; c < (scale + 1) * cells; c++)
             v->score[scale] += off_by(s, last, c) > m->limit[c];
-        v->over[scale] = v->score[scale] > m->threshold[scale];
+    other = *v;
+    for (other.worst = 1; m->any_window && other.worst < HX_SERIES_SCALES; other.worst++)
+        if (is_worse(m, &other, v))
+            v->worst = other.worst;
+}
+
+/* Who it is that does not fit: the rows of the windows that found it. */
+static void blame(const mscred_state *s, const float *last, const mscred_verdict *v,
+                  mscred_finding *f)
+{
+    const hx_mscred *m = s->model;
+    const uint32_t n = m->form.count;
+    const size_t cells = (size_t)n * n;
+
+    for (uint32_t scale = 0; scale < (m->any_window ? HX_SERIES_SCALES : 1); scale++) {
+        if (!hx_mscred_over(m, v, scale))
+            continue;
+        for (size_t c = 0; c < cells; c++) {
+            const float off = off_by(s, last, scale * cells + c);
+            const float limit = m->limit[scale * cells + c];
+
+            f->broken[c / n] += off > limit;
+            f->off[c / n] += (double)off / (double)limit;
+        }
     }
 }
 
-/* Who it is that does not fit: the rows of the shortest window. */
-static void blame(const mscred_state *s, const float *last, mscred_finding *f)
+/* How long what lasts now has lasted, in intervals: how long the middle window has been raised. The
+ * shortest one breaks where an anomaly begins and ends, and hardly in between. The first and the
+ * last raised moment lie a piece further apart than its ends do. */
+static int64_t lasted(mscred_state *s, const mscred_verdict *v, int64_t end_us)
 {
-    const uint32_t n = s->model->form.count;
+    const int64_t interval_us = s->model->form.interval_us;
+    mscred_raised *r = &s->raised;
+    int64_t apart;
 
-    for (size_t c = 0; c < (size_t)n * n; c++) {
-        const float off = off_by(s, last, c), limit = s->model->limit[c];
-
-        f->broken[c / n] += off > limit;
-        f->off[c / n] += (double)off / (double)limit;
+    if (v->score[MIDDLE] > RAISED * s->model->threshold[MIDDLE]) {
+        if (!r->any || end_us - r->last_us > (LULL + 1) * HX_SERIES_STEP * interval_us)
+            r->begin_us = end_us;
+        r->any = 1;
+        r->last_us = end_us;
     }
+    if (!r->any || end_us - r->last_us > LULL * HX_SERIES_STEP * interval_us)
+        return 0;
+    apart = (r->last_us - r->begin_us) / interval_us - HX_SERIES_STEP;
+    return apart > 0 ? apart : 0;
+}
+
+/* The worst window of a verdict is over whenever any is. */
+static void extend(mscred_state *s, const mscred_verdict *v, const float *last, int64_t end_us,
+                   bool begins)
+{
+    mscred_finding *f = &s->finding;
+
+    if (begins)
+        *f = (mscred_finding){.active = 1, .first_us = end_us, .verdict = *v};
+    else if (is_worse(s->model, v, &f->verdict))
+        f->verdict = *v;
+    f->last_us = end_us;
+    blame(s, last, v, f);
 }
 
 /* An anomaly is told when it begins, and again whenever it has lasted long enough to be graver. Two
@@ -64,20 +121,22 @@ static void blame(const mscred_state *s, const float *last, mscred_finding *f)
 static void follow(mscred_state *s, const mscred_verdict *v, const float *last,
                    const uint32_t *piece, int64_t end_us)
 {
+    const int64_t now = lasted(s, v, end_us);
     mscred_finding *f = &s->finding;
+    const bool known =
+        f->active && end_us - f->last_us <= HX_SERIES_SEEN * s->model->form.interval_us;
     uint32_t level;
 
-    if (!v->over[0])
+    if (hx_mscred_over(s->model, v, v->worst))
+        extend(s, v, last, end_us, !known);
+    else if (!known)
         return;
-    if (!f->active || end_us - f->last_us > HX_SERIES_SEEN * s->model->form.interval_us)
-        *f = (mscred_finding){.active = 1, .first_us = end_us};
-    f->last_us = end_us;
-    blame(s, last, f);
+    f->lasted = now > f->lasted ? now : f->lasted;
     level = hx_mscred_level(s);
     if (level < f->told)
         return;
     f->told = level + 1;
-    hx_mscred_tell(s, v, piece, level, end_us);
+    hx_mscred_tell(s, piece, level, end_us);
 }
 
 static void moment(void *context, const float *matrices, const uint32_t *piece, int64_t end_us)
@@ -147,10 +206,15 @@ static void mscred_advance(const void *model, void *state, int64_t watermark_us,
 
 #define TIME_MAX (INT64_C(1) << 60)
 
-static bool plausible(const mscred_finding *f)
+static bool is_span(int64_t first_us, int64_t last_us)
 {
-    return f->told <= MSCRED_SEVERITIES && f->first_us > -TIME_MAX && f->first_us <= f->last_us &&
-           f->last_us < TIME_MAX;
+    return first_us > -TIME_MAX && first_us <= last_us && last_us < TIME_MAX;
+}
+
+static bool plausible(const mscred_finding *f, const mscred_raised *r)
+{
+    return f->told <= MSCRED_SEVERITIES && f->verdict.worst < HX_SERIES_SCALES && f->lasted >= 0 &&
+           is_span(f->first_us, f->last_us) && is_span(r->begin_us, r->last_us);
 }
 
 static void mscred_close(void *state)
@@ -194,6 +258,7 @@ static void mscred_save(const void *state, hx_text *out)
     if (!s->series)
         return;
     hx_text_bytes(out, &s->finding, sizeof s->finding);
+    hx_text_bytes(out, &s->raised, sizeof s->raised);
     hx_series_save(s->series, out);
 }
 
@@ -201,17 +266,22 @@ static int mscred_restore(const void *model, void *state, const char *bytes, siz
 {
     mscred_state *s = state;
     mscred_finding finding;
+    mscred_raised raised;
+    const size_t head = sizeof finding + sizeof raised;
 
     (void)model;
     if (!s->series || !len)
         return 0;
-    if (len < sizeof s->finding)
+    if (len < head)
         return HX_EMALFORMED;
     memcpy(&finding, bytes, sizeof finding);
+    memcpy(&raised, bytes + sizeof finding, sizeof raised);
     /* Counts of other series, of another bundle, are no error: these begin anew. */
-    if (hx_series_restore(s->series, bytes + sizeof finding, len - sizeof finding) == 0 &&
-        plausible(&finding))
+    if (hx_series_restore(s->series, bytes + head, len - head) == 0 &&
+        plausible(&finding, &raised)) {
         s->finding = finding;
+        s->raised = raised;
+    }
     return 0;
 }
 

@@ -17,6 +17,7 @@ typedef struct hx_mscred {
     uint32_t *key_of;                   /* [count] of the series' own key; UINT32_MAX: several */
     uint32_t *host_of;                  /* [count] the row of its own host in form; 0: several */
     hx_mscred_by by;
+    bool any_window;           /* may find; false: the shortest alone, as in older bundles */
     const hx_matcher *matcher; /* the bundle's */
     hx_model *network;
     hx_tensor_form in, out;
@@ -31,21 +32,29 @@ typedef struct mscred_sample {
     char text[MSCRED_SAMPLE_BYTES];
 } mscred_sample;
 
+/* Of one moment. */
+typedef struct mscred_verdict {
+    uint32_t score[HX_SERIES_SCALES]; /* broken cells */
+    uint32_t worst;                   /* the window that is furthest over its threshold */
+} mscred_verdict;
+
 /* What is known of the anomaly that lasts, or of the last one. */
 typedef struct mscred_finding {
     uint64_t active;           /* there has been one */
     int64_t first_us, last_us; /* the ends of its first and last moment */
+    int64_t lasted;            /* intervals */
     uint64_t told;             /* severities told so far */
-    /* Of the shortest window, over all its moments: */
+    mscred_verdict verdict;    /* of its worst moment */
+    /* Over all its moments, of the windows that were over: */
     uint32_t broken[HX_SERIES_MAX]; /* cells of a series' row */
     double off[HX_SERIES_MAX];      /* their residuals in units of their limits, added up */
 } mscred_finding;
 
-/* Of one moment. */
-typedef struct mscred_verdict {
-    uint32_t score[HX_SERIES_SCALES]; /* broken cells */
-    bool over[HX_SERIES_SCALES];
-} mscred_verdict;
+/* Since when the middle window has been raised, whether there is an anomaly or not. */
+typedef struct mscred_raised {
+    uint64_t any;
+    int64_t begin_us, last_us;
+} mscred_raised;
 
 typedef struct mscred_state {
     const hx_mscred *model;
@@ -53,9 +62,15 @@ typedef struct mscred_state {
     float *wanted;         /* [HX_SERIES_SCALES][count][count]: what the network says */
     mscred_sample *sample; /* [count] */
     mscred_finding finding;
+    mscred_raised raised;
     uint64_t unscored;     /* moments that the network could not be asked about */
     hx_reporter *reporter; /* of the batch at hand */
 } mscred_state;
+
+static inline bool hx_mscred_over(const hx_mscred *m, const mscred_verdict *v, uint32_t scale)
+{
+    return v->score[scale] > m->threshold[scale];
+}
 
 /* hx_detector's load and unload. The network is run once, so that what is wrong with it shows here.
  */
@@ -67,7 +82,6 @@ void hx_mscred_unload(void *model);
 uint32_t hx_mscred_level(const mscred_state *s);
 
 /* Reports the finding at this level. piece: as of hx_series_moment. */
-void hx_mscred_tell(mscred_state *s, const mscred_verdict *v, const uint32_t *piece, uint32_t level,
-                    int64_t time_us);
+void hx_mscred_tell(mscred_state *s, const uint32_t *piece, uint32_t level, int64_t time_us);
 
 #endif

@@ -130,20 +130,39 @@ static int read_range(const cJSON *item, uint32_t series, hx_mscred *m, hx_error
     return 0;
 }
 
-/* A bundle that does not say so counts log keys. */
-static int read_by(const cJSON *by, hx_mscred *m, hx_error *err)
+/* The place of what a member says among the names, of which there are count; 0, what older bundles
+ * have, where it is not there. */
+static int read_word(const cJSON *word, const char *const *names, size_t count, size_t *out)
 {
-    static const char *const names[] = {
-        [HX_MSCRED_KEY] = "key", [HX_MSCRED_HOST] = "host", [HX_MSCRED_HOST_KEY] = "host_key"};
-
-    if (!by)
+    *out = 0;
+    if (!word)
         return 0;
-    for (size_t i = 0; cJSON_IsString(by) && i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(by->valuestring, names[i]) == 0) {
-            m->by = (hx_mscred_by)i;
+    for (size_t i = 0; cJSON_IsString(word) && i < count; i++)
+        if (strcmp(word->valuestring, names[i]) == 0) {
+            *out = i;
             return 0;
         }
-    return wrong(err, "by: key, host or host_key is needed");
+    return HX_EMALFORMED;
+}
+
+static int read_words(const cJSON *section, hx_mscred *m, hx_error *err)
+{
+    static const char *const by[] = {
+        [HX_MSCRED_KEY] = "key", [HX_MSCRED_HOST] = "host", [HX_MSCRED_HOST_KEY] = "host_key"};
+    static const char *const values[] = {[HX_SERIES_LN] = "ln", [HX_SERIES_ROOT] = "root"};
+    static const char *const finds[] = {"shortest", "any"};
+    size_t said[3];
+
+    if (read_word(cJSON_GetObjectItemCaseSensitive(section, "by"), by, 3, &said[0]))
+        return wrong(err, "by: key, host or host_key is needed");
+    if (read_word(cJSON_GetObjectItemCaseSensitive(section, "values"), values, 2, &said[1]))
+        return wrong(err, "values: ln or root is needed");
+    if (read_word(cJSON_GetObjectItemCaseSensitive(section, "finds"), finds, 2, &said[2]))
+        return wrong(err, "finds: shortest or any is needed");
+    m->by = (hx_mscred_by)said[0];
+    m->form.value = (hx_series_value)said[1];
+    m->any_window = said[2] != 0;
+    return 0;
 }
 
 static int make_form(hx_mscred *m, uint32_t count, hx_error *err)
@@ -195,7 +214,7 @@ static int read_section(const cJSON *section, hx_mscred *m, hx_error *err)
         history->valuedouble != HX_SERIES_HISTORY)
         return wrong(err, "step, history: 10 and 5 are what this engine has");
     m->form.interval_us = (int64_t)interval->valuedouble;
-    rc = read_by(cJSON_GetObjectItemCaseSensitive(section, "by"), m, err);
+    rc = read_words(section, m, err);
     if (!rc)
         rc = read_series(section, m, err);
     return rc ? rc : read_limits(section, m, err);

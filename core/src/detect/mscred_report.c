@@ -35,21 +35,11 @@ static const struct {
 } severities[MSCRED_SEVERITIES] = {
     {"counts_short", "medium", 0}, {"counts_medium", "high", 45}, {"counts_long", "critical", 75}};
 
-/* How long it has lasted, in intervals. The first and the last moment that show it lie a piece
- * further apart than its ends do. */
-static int64_t lasted(const hx_mscred *m, const mscred_finding *f)
-{
-    int64_t apart = (f->last_us - f->first_us) / m->form.interval_us - HX_SERIES_STEP;
-
-    return apart > 0 ? apart : 0;
-}
-
 uint32_t hx_mscred_level(const mscred_state *s)
 {
     uint32_t level = 0;
 
-    while (level + 1 < MSCRED_SEVERITIES &&
-           lasted(s->model, &s->finding) >= severities[level + 1].least)
+    while (level + 1 < MSCRED_SEVERITIES && s->finding.lasted >= severities[level + 1].least)
         level++;
     return level;
 }
@@ -67,7 +57,7 @@ static void put_scales(const hx_mscred *m, const mscred_verdict *v, hx_text *out
         hx_text_json_key(out, "threshold");
         hx_text_json_number(out, m->threshold[scale]);
         hx_text_json_key(out, "broke");
-        hx_text_str(out, v->over[scale] ? "true}" : "false}");
+        hx_text_str(out, hx_mscred_over(m, v, scale) ? "true}" : "false}");
     }
     hx_text_str(out, "]");
 }
@@ -156,16 +146,18 @@ static const char *const counted[] = {[HX_MSCRED_KEY] = "log keys",
                                       [HX_MSCRED_HOST] = "hosts",
                                       [HX_MSCRED_HOST_KEY] = "log keys of hosts"};
 
-static void say(const mscred_state *s, const mscred_verdict *v, hx_text *out)
+static void say(const mscred_state *s, hx_text *out)
 {
+    const mscred_verdict *v = &s->finding.verdict;
     const hx_mscred *m = s->model;
     uint32_t best[NAMED_MAX], n = worst(m, &s->finding, best);
 
     hx_text_printf(out,
-                   "The counts of %s do not go together as they usually do: over the last "
-                   "%g s, %u of %u pairs are off (the limit is %g); most of all those of ",
-                   counted[m->by], hx_series_windows[0] * 1e-6 * (double)m->form.interval_us,
-                   v->score[0], m->form.count * m->form.count, floor(m->threshold[0]));
+                   "The counts of %s do not go together as they usually do: over %g s, %u of %u "
+                   "pairs are off (the limit is %g); most of all those of ",
+                   counted[m->by], hx_series_windows[v->worst] * 1e-6 * (double)m->form.interval_us,
+                   v->score[v->worst], m->form.count * m->form.count,
+                   floor(m->threshold[v->worst]));
     for (uint32_t i = 0; i < n; i++) {
         hx_text_str(out, i == 0 ? "" : i + 1 < n ? ", " : " and ");
         say_kind(m, best[i], out);
@@ -173,9 +165,9 @@ static void say(const mscred_state *s, const mscred_verdict *v, hx_text *out)
     hx_text_str(out, ".");
 }
 
-void hx_mscred_tell(mscred_state *s, const mscred_verdict *v, const uint32_t *piece, uint32_t level,
-                    int64_t time_us)
+void hx_mscred_tell(mscred_state *s, const uint32_t *piece, uint32_t level, int64_t time_us)
 {
+    const mscred_verdict *v = &s->finding.verdict;
     const hx_mscred *m = s->model;
     hx_text reason = {0}, detail = {0};
     hx_finding finding;
@@ -184,17 +176,17 @@ void hx_mscred_tell(mscred_state *s, const mscred_verdict *v, const uint32_t *pi
     put_scales(m, v, &detail);
     put_series(s, piece, &detail);
     hx_text_json_key(&detail, "lasted_s");
-    hx_text_json_number(&detail, 1e-6 * (double)(lasted(m, &s->finding) * m->form.interval_us));
+    hx_text_json_number(&detail, 1e-6 * (double)(s->finding.lasted * m->form.interval_us));
     hx_text_json_key(&detail, "late_events");
     hx_text_printf(&detail, "%llu", (unsigned long long)hx_series_late(s->series));
     hx_text_json_key(&detail, "unscored_moments");
     hx_text_printf(&detail, "%llu", (unsigned long long)s->unscored);
     hx_text_str(&detail, "}");
-    say(s, v, &reason);
+    say(s, &reason);
     finding = (hx_finding){
         .rule = severities[level].rule,
-        .score = v->score[0],
-        .limit = m->threshold[0],
+        .score = v->score[v->worst],
+        .limit = m->threshold[v->worst],
         .severity = severities[level].severity,
         .stage = 2,
         .subject = HX_SLICE_LIT(MSCRED_SUBJECT),

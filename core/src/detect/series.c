@@ -7,7 +7,7 @@
 
 #define NONE         INT64_MIN
 #define OPEN         2 /* intervals that may still get events: the newest and the one before it */
-#define LOGARITHMS   4096
+#define TABLED       4096 /* counts */
 #define INTERVAL_MAX (INT64_C(1) << 60)
 
 const uint32_t hx_series_windows[HX_SERIES_SCALES] = {10, 30, 60};
@@ -21,14 +21,14 @@ struct hx_series {
     uint32_t pieces; /* whole ones since it woke, at most HX_SERIES_PIECES */
     uint32_t matrices;
     uint64_t late;
-    bool aligned;      /* the piece that is being filled was so from its first interval on */
-    uint32_t *open;    /* [OPEN][count], by interval number */
-    uint32_t *closed;  /* [HX_SERIES_SEEN + HX_SERIES_STEP][count], by interval number */
-    uint32_t *piece;   /* [count] events of the piece being filled */
-    double *products;  /* [HX_SERIES_PIECES + 1][cells], the first one is being filled */
-    float *history;    /* [HX_SERIES_HISTORY][HX_SERIES_SCALES][cells] */
-    double *value;     /* [count] */
-    double *logarithm; /* [LOGARITHMS] of 1 + index */
+    bool aligned;     /* the piece that is being filled was so from its first interval on */
+    uint32_t *open;   /* [OPEN][count], by interval number */
+    uint32_t *closed; /* [HX_SERIES_SEEN + HX_SERIES_STEP][count], by interval number */
+    uint32_t *piece;  /* [count] events of the piece being filled */
+    double *products; /* [HX_SERIES_PIECES + 1][cells], the first one is being filled */
+    float *history;   /* [HX_SERIES_HISTORY][HX_SERIES_SCALES][cells] */
+    double *value;    /* [count] */
+    double *value_of; /* [TABLED] a count's, before it is scaled */
 };
 
 #define KEPT (HX_SERIES_SEEN + HX_SERIES_STEP)
@@ -81,6 +81,11 @@ uint32_t hx_series_row(const hx_series_form *form, uint32_t hash, hx_slice name)
 /* --- made --------------------------------------------------------------------------------------
  */
 
+static double value_of(const hx_series_form *form, uint32_t count)
+{
+    return form->value == HX_SERIES_LN ? log1p((double)count) : 2 * sqrt((double)count + 0.375);
+}
+
 int hx_series_create(const hx_series_form *form, hx_series **out)
 {
     const uint32_t n = form->count;
@@ -97,14 +102,14 @@ int hx_series_create(const hx_series_form *form, hx_series **out)
     s->products = calloc((HX_SERIES_PIECES + 1) * s->cells, sizeof *s->products);
     s->history = calloc(HX_SERIES_HISTORY * HX_SERIES_SCALES * s->cells, sizeof *s->history);
     s->value = calloc(n, sizeof *s->value);
-    s->logarithm = calloc(LOGARITHMS, sizeof *s->logarithm);
+    s->value_of = calloc(TABLED, sizeof *s->value_of);
     if (!s->open || !s->closed || !s->piece || !s->products || !s->history || !s->value ||
-        !s->logarithm) {
+        !s->value_of) {
         hx_series_destroy(s);
         return HX_ENOMEM;
     }
-    for (uint32_t i = 0; i < LOGARITHMS; i++)
-        s->logarithm[i] = log1p((double)i);
+    for (uint32_t i = 0; i < TABLED; i++)
+        s->value_of[i] = value_of(form, i);
     *out = s;
     return 0;
 }
@@ -119,7 +124,7 @@ void hx_series_destroy(hx_series *series)
     free(series->products);
     free(series->history);
     free(series->value);
-    free(series->logarithm);
+    free(series->value_of);
     free(series);
 }
 
@@ -135,7 +140,7 @@ static void add_products(hx_series *s, const uint32_t *count)
     double *restrict value = s->value;
 
     for (uint32_t i = 0; i < n; i++) {
-        double x = count[i] < LOGARITHMS ? s->logarithm[count[i]] : log1p((double)count[i]);
+        double x = count[i] < TABLED ? s->value_of[count[i]] : value_of(s->form, count[i]);
 
         value[i] = (x - s->form->low[i]) / (s->form->high[i] - s->form->low[i]);
         s->piece[i] += count[i];
@@ -298,6 +303,7 @@ static uint64_t form_hash(const hx_series_form *f)
     uint64_t h = hx_hash_u64(HX_HASH_SEED, f->count);
 
     h = hx_hash_u64(h, (uint64_t)f->interval_us);
+    h = hx_hash_u64(h, (uint64_t)f->value);
     for (uint32_t i = 0; i < f->host_count; i++)
         h = hx_hash_bytes(f->hosts[i].name, f->hosts[i].len, h);
     h = hx_hash_bytes(f->of, (1 + (size_t)f->host_count) * (f->log_keys + 1), h);

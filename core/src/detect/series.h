@@ -6,7 +6,7 @@
  * what a series holds is a function of the lines and their order alone. Ten intervals are a piece;
  * pieces begin at interval numbers that ten divides. At the end of each piece, when enough stand
  * before it, there is a matrix a window: cell (i, j) is the mean of x_i * x_j over the window's
- * intervals, with x = (ln(1 + count) - low) / (high - low).
+ * intervals, with x = (v - low) / (high - low) and v made of the count as the form says.
  *
  * An interval without events is one with counts of 0, for as long as the matrices see any event.
  * After that there is nothing to say: series sleep, and begin anew with the next event. */
@@ -36,11 +36,17 @@ typedef struct hx_series_host {
     char name[HX_SERIES_HOST_BYTES];
 } hx_series_host;
 
+typedef enum hx_series_value {
+    HX_SERIES_LN,  /* ln(1 + count): older bundles */
+    HX_SERIES_ROOT /* 2 sqrt(count + 3/8) */
+} hx_series_value;
+
 /* What the bundle says of them. */
 typedef struct hx_series_form {
     uint32_t count; /* series; the last one is of all that has none of its own */
     uint32_t log_keys;
     int64_t interval_us;
+    hx_series_value value;
     uint32_t host_count;                     /* those that have a row; 0: hosts do not matter */
     hx_series_host *hosts;                   /* [host_count] */
     uint8_t host_row[HX_SERIES_HOST_PLACES]; /* by hash, the next place where one is taken; or 0 */

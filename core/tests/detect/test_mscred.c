@@ -7,7 +7,8 @@
 #define CELLS "[" FOUR ", " FOUR ", " FOUR "]"
 
 typedef struct section {
-    const char *by, *interval_us, *windows, *step, *history, *series, *limit, *threshold, *file;
+    const char *by, *values, *finds, *interval_us, *windows, *step, *history, *series, *limit,
+        *threshold, *file;
 } section;
 
 static void put(hx_text *out, const char *key, const char *value, const char *usual)
@@ -28,6 +29,10 @@ static char *section_text(const section *s)
     hx_text_str(&out, "\"mscred\"");
     if (s->by)
         put(&out, "by", s->by, "");
+    if (s->values)
+        put(&out, "values", s->values, "");
+    if (s->finds)
+        put(&out, "finds", s->finds, "");
     put(&out, "interval_us", s->interval_us, "1000000");
     put(&out, "windows", s->windows, "[10, 30, 60]");
     put(&out, "step", s->step, "10");
@@ -84,6 +89,9 @@ int main(void)
          "mscred.onnx"},
         {{.by = "\"hosts\""}, "mscred.by: key, host or host_key"},
         {{.by = "1"}, "mscred.by"},
+        {{.values = "\"root\"", .finds = "\"any\""}, "mscred.onnx"},
+        {{.values = "\"log\""}, "mscred.values: ln or root"},
+        {{.finds = "[]"}, "mscred.finds: shortest or any"},
         {{.series = SERIES("\"host\": 1, \"low\": 0, \"high\": 1")}, "mscred.series.host"},
         {{.series = SERIES("\"host\": \"\", \"low\": 0, \"high\": 1")}, "mscred.series.host"},
         {{.series = SERIES("\"host\": \"" LONG LONG "\", \"low\": 0, \"high\": 1")},

@@ -3,7 +3,8 @@
 A kind is a log key, a host, or both (mscred.by). The most frequent kinds of training have a series each;
 the last series counts every other event: rarer kinds, keys and hosts that were never trained on, lines that
 fit no template. So a kind that appears for the first time moves a series, and one that falls silent does too.
-A count c becomes ln(1 + c): a burst is seen, and does not drown the others.
+A count c becomes 2 sqrt(c + 3/8): counts of independent events then vary as much where they are many as where
+they are few (Anscombe, 1948), and a burst does not drown the others.
 """
 
 from dataclasses import dataclass
@@ -98,10 +99,15 @@ def series_of(stream: EventStream, grouping: Grouping, hosts: Hosts | None = Non
     return np.asarray(grouping.of[rows[hosts.of], column])
 
 
+def even(count: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Anscombe's transform."""
+    return np.asarray(2 * np.sqrt(count + 0.375))
+
+
 def count_events(
     stream: EventStream, grouping: Grouping, interval_us: int, hosts: Hosts | None = None
 ) -> tuple[npt.NDArray[np.float64], int]:
-    """[series, intervals] of ln(1 + count), and the number of the first interval: time in microseconds
+    """[series, intervals] of even(count), and the number of the first interval: time in microseconds
     divided by interval_us, rounded down. Events without a time are left out; the first and the last interval
     are too, for they are not whole. TrainError where that leaves too few, or more than MAX_INTERVALS."""
     timed = stream.time_us != NO_TIME
@@ -124,4 +130,4 @@ def count_events(
     series = series_of(stream, grouping, hosts)[timed][inside]
     cell = series * whole + (interval[inside] - first)
     count = np.bincount(cell, minlength=grouping.count * whole).reshape(grouping.count, whole)
-    return np.log1p(count), first
+    return even(count), first

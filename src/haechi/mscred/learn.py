@@ -9,9 +9,9 @@ from haechi.corpus.sessions import EventStream
 from haechi.mscred.counts import LEAST_MATRICES, Grouping, Kind, count_events, group
 from haechi.mscred.export import Reconstructor, check_export, onnx_of
 from haechi.mscred.hosts import Hosts
-from haechi.mscred.score import residuals, runs, scores
+from haechi.mscred.score import residuals, runs
 from haechi.mscred.signature import HISTORY, STEP, WINDOWS, Scaling, signatures
-from haechi.mscred.threshold import choose, residuals_between
+from haechi.mscred.threshold import choose, crossed, residuals_between
 from haechi.mscred.train import Fitted, fit
 from haechi.train.detector import Entry
 from haechi.train.learn import deterministic
@@ -60,12 +60,14 @@ def _entry(
     )
     left = residuals_between(validation, lambda of: residuals(exported, of))
     thresholds = choose(left)
-    of = scores(left, thresholds.limit)
+    of = crossed(left)
     return Entry(
         {
             "name": "mscred",
             "file": MODEL_FILE,
             "by": by,
+            "values": "root",
+            "finds": "any",
             "interval_us": interval_us,
             "windows": list(WINDOWS),
             "step": STEP,

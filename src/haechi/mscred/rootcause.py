@@ -1,10 +1,13 @@
 """What an anomaly is about: when it was, which series caused it, and how severe it is.
 
-As in the paper, the shortest window alone says whether there is an anomaly and which series cause it. The
-paper also reads the severity, by which it means how long an anomaly lasts, from which windows' scores are
+In the paper the shortest window alone says whether there is an anomaly, and which series cause it. Here any
+window does, each with a threshold of its own: what is small in 10 steps of noisy counts is plain in 60.
+
+The paper reads the severity, by which it means how long an anomaly lasts, from which windows' scores are
 over their thresholds: the shortest sees all, the longest the longest alone. A network that restores what does
-not fit sees every anomaly in every window, so how long it lasts is read from the shortest window's first and
-last broken moment instead; which windows broke is reported beside it.
+not fit sees every anomaly in every window, so how long it lasts is how long the middle window is raised. The
+shortest one breaks where an anomaly begins and where it ends, and hardly in between: the network gets used
+to it. Which windows broke is reported beside it.
 """
 
 from dataclasses import dataclass
@@ -18,6 +21,9 @@ from haechi.mscred.threshold import Thresholds
 
 SEVERITIES = ("short", "medium", "long")
 LONGER = (45, 75)  # steps from which it is medium, and long: midway between the paper's 30, 60 and 90
+MIDDLE = 1  # of the windows
+RAISED = 0.6  # of its threshold
+LULL = 5  # moments in between that are not
 SEEN = max(WINDOWS) + STEP * (HISTORY - 1)  # steps before a moment that the network looks at
 
 
@@ -27,18 +33,14 @@ class Finding:
 
     series    all series, the likeliest cause first
     broke     bool [3]: which windows were over their threshold at any of its moments
+    steps     how long it lasted
     """
 
     first: int
     last: int
     series: tuple[int, ...]
     broke: tuple[bool, ...]
-
-    @property
-    def steps(self) -> int:
-        """How long it lasted: the first and the last moment that show it lie a matrix further apart than its
-        ends do."""
-        return max((self.last - self.first - 1) * STEP, 0)
+    steps: int
 
     @property
     def severity(self) -> str:
@@ -47,14 +49,31 @@ class Finding:
 
 
 def find(residuals: Residuals, of: Scores, thresholds: Thresholds) -> list[Finding]:
-    """Anomalies in the order of time: moments over the threshold, those of one cause together."""
+    """Anomalies in the order of time: moments over a threshold, those of one cause together."""
     over = thresholds.broke(of)
+    steps = lengths(of[:, MIDDLE] > RAISED * thresholds.score[MIDDLE])
     found = []
-    for first, last in stretches(over[:, 0]):
-        series = rank(residuals[first : last + 1, 0], thresholds.limit[0]).tolist()
-        broke = tuple(bool(moments.any()) for moments in over[first : last + 1].T)
-        found.append(Finding(first, last, tuple(series), broke))
+    for first, last in stretches(np.asarray(over.any(axis=1))):
+        whole = slice(first, last + 1)
+        series = rank(residuals[whole], thresholds.limit, over[whole]).tolist()
+        broke = tuple(bool(moments.any()) for moments in over[whole].T)
+        lasted = int(steps[first : last + 1 + SEEN // STEP].max())
+        found.append(Finding(first, last, tuple(series), broke, lasted))
     return found
+
+
+def lengths(raised: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """For each moment, how many steps what lasts then has lasted so far; a lull of LULL moments is a part of
+    it. The first and the last raised moment lie a matrix further apart than its ends do."""
+    out = np.zeros(len(raised), dtype=np.int64)
+    begin = last = -LULL - 2
+    for moment, is_raised in enumerate(raised):
+        if is_raised:
+            begin = begin if moment - last <= LULL + 1 else moment
+            last = moment
+        if moment - last <= LULL:
+            out[moment] = max(last - begin - 1, 0) * STEP
+    return out
 
 
 def stretches(flagged: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -67,9 +86,12 @@ def stretches(flagged: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     return [(int(part[0]), int(part[-1])) for part in parts]
 
 
-def rank(residuals: Residuals, limit: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    """Series by how many cells of their rows are broken, over all moments; where two have as many, the one
-    that is further over its limits. residuals: [moments, n, n]; int64 [n], likeliest cause first."""
-    cells = broken(residuals, limit).sum(axis=(0, 2))
-    size = (np.abs(residuals) / limit).sum(axis=(0, 2))
+def rank(
+    residuals: Residuals, limit: npt.NDArray[np.float32], over: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.int64]:
+    """Series by how many cells of their rows are broken, in all windows and moments that are over; where two
+    have as many, the one that is further over its limits. residuals: [moments, 3, n, n], over: [moments, 3];
+    int64 [n], likeliest cause first."""
+    cells = broken(residuals, limit).sum(axis=3)[over].sum(axis=0)
+    size = (np.abs(residuals) / limit).sum(axis=3)[over].sum(axis=0)
     return np.lexsort((-size, -cells))
