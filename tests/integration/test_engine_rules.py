@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,38 @@ def test_changed_while_lines_flow(engine_bundle: Path, tmp_path: Path, log: Path
     assert summary["events"] == LINES
     assert summary["rule_loads"] == 6
     assert len(of_rule(read_alerts(Path(config["alerts"])))) == LINES // 100
+
+
+def test_stats_while_rules_are_compiled(engine_bundle: Path, tmp_path: Path, log: Path) -> None:
+    """Many rules take seconds to compile: lines and other commands go on meanwhile."""
+    many = write_rules(
+        tmp_path / "many.json",
+        *(
+            rule(f"r{n}", "deny", "message", "regex", rf"(?:bash|sh) {n}x?.*/etc/[a-z]{{1,9}}\.{n}{n}")
+            for n in range(300)
+        ),
+    )
+    socket = tmp_path / "control"
+    config = settings(
+        engine_bundle, tmp_path, [log], follow=True, control_socket=str(socket), summary="-"
+    )  # fmt: skip
+    with Process.start("haechi-detect", config) as process, process.control(60.0) as control:
+        with ThreadPoolExecutor(1) as pool, process.control(60.0) as other:
+            loading = pool.submit(other.ask, "load_rules", file=str(many))
+            answered = 0
+            while not loading.done():
+                stats = control.ask("stats")["stats"]
+                control.ask("rules")
+                answered += stats["rule_loads"] == 0
+            assert loading.result()["rules"] == 300
+        assert answered > 10
+        with log.open("a") as out:
+            out.write(log_line(LINES, 3, "bash 7x /etc/abc.77") + "\n")
+        deadline = time.monotonic() + 30
+        while control.ask("stats")["stats"]["rule_hits_deny"] < 1 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        control.ask("stop")
+        assert read_summary(process.finish())["rule_hits_deny"] == 1
 
 
 def test_a_bad_file_at_the_start(engine_bundle: Path, tmp_path: Path, log: Path) -> None:

@@ -12,11 +12,29 @@
 
 #define CLIENTS_MAX 16
 
+/* What was woken up for. */
+#define WAKE_QUIT 'q'
+#define WAKE_DONE 'd' /* a command that took long is answered */
+
 typedef struct client {
-    int fd; /* -1: free */
-    size_t len;
+    int fd;    /* -1: free */
+    bool busy; /* with a command that takes long; the first thread's, which leaves it alone then */
+    bool answered;    /* that command has been; under the lane's lock */
+    bool failed;      /* it did not take that answer */
+    size_t len, used; /* of the text, and of it by that command */
     char text[HX_CONTROL_LINE_MAX];
 } client;
+
+/* Commands that take long, in the order they came. */
+typedef struct slow_lane {
+    hx_control_slow_fn is_slow; /* NULL: none does */
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool started, quit;
+    client *queue[CLIENTS_MAX]; /* one of each client at most */
+    uint32_t count;
+} slow_lane;
 
 struct hx_control {
     hx_control_answer_fn answer;
@@ -25,6 +43,7 @@ struct hx_control {
     int fd, wake[2];
     bool bound, started;
     pthread_t thread;
+    slow_lane lane;
     client clients[CLIENTS_MAX];
 };
 
@@ -56,38 +75,133 @@ static void drop_client(client *c)
     c->fd = -1;
 }
 
-static void handle_line(hx_control *control, client *c, size_t len)
+/* False where the client did not take the answer: one that does not read its answers loses them and
+ * its connection, not the tool's time. */
+static bool answer_line(hx_control *control, const client *c, size_t len)
 {
     hx_text out = {0};
+    bool taken;
 
     control->answer(control->context, c->text, len, &out);
-    /* A client that does not read its answers loses them and its connection, not the tool's time.
-     */
-    if (out.failed ||
-        send(c->fd, out.ptr, out.len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)out.len)
-        drop_client(c);
+    taken = !out.failed &&
+            send(c->fd, out.ptr, out.len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)out.len;
     hx_text_free(&out);
+    return taken;
+}
+
+static void queue_slow(hx_control *control, client *c)
+{
+    slow_lane *lane = &control->lane;
+
+    c->busy = true;
+    pthread_mutex_lock(&lane->lock);
+    c->answered = false;
+    lane->queue[lane->count++] = c;
+    pthread_cond_signal(&lane->changed);
+    pthread_mutex_unlock(&lane->lock);
+}
+
+static void leave_behind(client *c, size_t used)
+{
+    memmove(c->text, c->text + used, c->len - used);
+    c->len -= used;
+}
+
+/* The whole lines that are there, up to one that takes long. */
+static void take_lines(hx_control *control, client *c)
+{
+    char *newline;
+
+    while ((newline = memchr(c->text, '\n', c->len)) != NULL) {
+        c->used = (size_t)(newline - c->text) + 1;
+        if (control->lane.is_slow && control->lane.is_slow(c->text, c->used - 1)) {
+            queue_slow(control, c);
+            return;
+        }
+        if (!answer_line(control, c, c->used - 1)) {
+            drop_client(c);
+            return;
+        }
+        leave_behind(c, c->used);
+    }
+    if (c->len == sizeof c->text)
+        drop_client(c);
 }
 
 static void read_client(hx_control *control, client *c)
 {
     ssize_t n = recv(c->fd, c->text + c->len, sizeof c->text - c->len, MSG_DONTWAIT);
-    char *newline;
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (n > 0)
-        c->len += (size_t)n;
-    while (n > 0 && c->fd >= 0 && (newline = memchr(c->text, '\n', c->len)) != NULL) {
-        size_t used = (size_t)(newline - c->text) + 1;
-
-        handle_line(control, c, used - 1);
-        memmove(c->text, c->text + used, c->len - used);
-        c->len -= used;
-    }
-    if (c->fd >= 0 && (n <= 0 || c->len == sizeof c->text))
+    if (n <= 0) {
         drop_client(c);
+        return;
+    }
+    c->len += (size_t)n;
+    take_lines(control, c);
 }
+
+/* --- commands that take long -------------------------------------------------------------------
+ */
+
+static void *answer_slow(void *arg)
+{
+    hx_control *control = arg;
+    slow_lane *lane = &control->lane;
+
+    pthread_mutex_lock(&lane->lock);
+    for (;;) {
+        client *c;
+        bool taken;
+
+        while (!lane->count && !lane->quit)
+            pthread_cond_wait(&lane->changed, &lane->lock);
+        if (lane->quit)
+            break;
+        c = lane->queue[0];
+        pthread_mutex_unlock(&lane->lock);
+        taken = answer_line(control, c, c->used - 1);
+        pthread_mutex_lock(&lane->lock);
+        memmove(lane->queue, lane->queue + 1, --lane->count * sizeof lane->queue[0]);
+        c->failed = !taken;
+        c->answered = true;
+        (void)!write(control->wake[1], &(char){WAKE_DONE}, 1);
+    }
+    pthread_mutex_unlock(&lane->lock);
+    return NULL;
+}
+
+static bool is_answered(hx_control *control, const client *c)
+{
+    bool answered;
+
+    pthread_mutex_lock(&control->lane.lock);
+    answered = c->answered;
+    pthread_mutex_unlock(&control->lane.lock);
+    return answered;
+}
+
+/* Goes on with the clients whose command is answered now. */
+static void go_on(hx_control *control)
+{
+    for (int i = 0; i < CLIENTS_MAX; i++) {
+        client *c = &control->clients[i];
+
+        if (!c->busy || !is_answered(control, c))
+            continue;
+        c->busy = false;
+        if (c->failed) {
+            drop_client(c);
+            continue;
+        }
+        leave_behind(c, c->used);
+        take_lines(control, c);
+    }
+}
+
+/* --- the socket --------------------------------------------------------------------------------
+ */
 
 static bool is_allowed(int fd)
 {
@@ -110,10 +224,20 @@ static void accept_client(hx_control *control)
         if (c->fd < 0 && is_allowed(fd)) {
             c->fd = fd;
             c->len = 0;
+            c->busy = false;
             return;
         }
     }
     close(fd);
+}
+
+/* Whether the threads are to end. */
+static bool take_wake(hx_control *control)
+{
+    char why = WAKE_QUIT;
+
+    (void)!read(control->wake[0], &why, 1);
+    return why == WAKE_QUIT;
 }
 
 static void *serve(void *arg)
@@ -124,17 +248,24 @@ static void *serve(void *arg)
     for (;;) {
         fds[0] = (struct pollfd){control->wake[0], POLLIN, 0};
         fds[1] = (struct pollfd){control->fd, POLLIN, 0};
-        for (int i = 0; i < CLIENTS_MAX; i++)
-            fds[i + 2] = (struct pollfd){control->clients[i].fd, POLLIN, 0};
+        for (int i = 0; i < CLIENTS_MAX; i++) {
+            const client *c = &control->clients[i];
+
+            fds[i + 2] = (struct pollfd){c->busy ? -1 : c->fd, POLLIN, 0};
+        }
         if (poll(fds, CLIENTS_MAX + 2, -1) < 0) {
             if (errno == EINTR)
                 continue;
             break;
         }
-        if (fds[0].revents)
-            break;
+        if (fds[0].revents) {
+            if (take_wake(control))
+                break;
+            go_on(control);
+            continue;
+        }
         for (int i = 0; i < CLIENTS_MAX; i++)
-            if (control->clients[i].fd >= 0 && fds[i + 2].revents)
+            if (fds[i + 2].fd >= 0 && fds[i + 2].revents)
                 read_client(control, &control->clients[i]);
         if (fds[1].revents)
             accept_client(control);
@@ -187,8 +318,30 @@ static int listen_at(hx_control *control, hx_error *err)
     return 0;
 }
 
+/* The second thread where there is something for it, then the first. */
+static int start(hx_control *control)
+{
+    int rc = 0;
+
+    if (control->lane.is_slow) {
+        rc = pthread_create(&control->lane.thread, NULL, answer_slow, control);
+        control->lane.started = !rc;
+    }
+    if (!rc) {
+        rc = pthread_create(&control->thread, NULL, serve, control);
+        control->started = !rc;
+    }
+    return rc;
+}
+
 int hx_control_create(const char *path, hx_control_answer_fn answer, void *context,
                       hx_control **out, hx_error *err)
+{
+    return hx_control_create_slow(path, answer, NULL, context, out, err);
+}
+
+int hx_control_create_slow(const char *path, hx_control_answer_fn answer, hx_control_slow_fn slow,
+                           void *context, hx_control **out, hx_error *err)
 {
     hx_control *control = calloc(1, sizeof *control);
     int rc;
@@ -197,6 +350,9 @@ int hx_control_create(const char *path, hx_control_answer_fn answer, void *conte
         return HX_ENOMEM;
     control->answer = answer;
     control->context = context;
+    control->lane.is_slow = slow;
+    pthread_mutex_init(&control->lane.lock, NULL);
+    pthread_cond_init(&control->lane.changed, NULL);
     control->address.sun_family = AF_UNIX;
     control->fd = control->wake[0] = control->wake[1] = -1;
     for (int i = 0; i < CLIENTS_MAX; i++)
@@ -212,12 +368,11 @@ int hx_control_create(const char *path, hx_control_answer_fn answer, void *conte
         rc = listen_at(control, err);
     if (rc)
         goto fail;
-    rc = pthread_create(&control->thread, NULL, serve, control);
+    rc = start(control);
     if (rc) {
         rc = hx_error_set(err, HX_EIO, "control_socket: %s: %s", path, strerror(rc));
         goto fail;
     }
-    control->started = true;
     *out = control;
     return 0;
 fail:
@@ -225,14 +380,28 @@ fail:
     return rc;
 }
 
+static void end_lane(slow_lane *lane)
+{
+    if (lane->started) {
+        pthread_mutex_lock(&lane->lock);
+        lane->quit = true;
+        pthread_cond_signal(&lane->changed);
+        pthread_mutex_unlock(&lane->lock);
+        pthread_join(lane->thread, NULL);
+    }
+    pthread_cond_destroy(&lane->changed);
+    pthread_mutex_destroy(&lane->lock);
+}
+
 void hx_control_destroy(hx_control *control)
 {
     if (!control)
         return;
     if (control->started) {
-        (void)!write(control->wake[1], "q", 1);
+        (void)!write(control->wake[1], &(char){WAKE_QUIT}, 1);
         pthread_join(control->thread, NULL);
     }
+    end_lane(&control->lane);
     if (control->bound)
         unlink(control->address.sun_path);
     for (int i = 0; i < CLIENTS_MAX; i++)

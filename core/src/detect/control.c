@@ -95,6 +95,19 @@ static void execute(hx_engine *e, const char *name, const cJSON *command, hx_tex
     hx_control_put_result(out, rc, &err);
 }
 
+bool hx_engine_is_slow(const char *line, size_t len)
+{
+    static const char *const slow[] = {"load_bundle", "load_rules", "checkpoint"};
+    cJSON *command = cJSON_ParseWithLength(line, len);
+    const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(command, "command"));
+    bool found = false;
+
+    for (size_t i = 0; name && i < sizeof slow / sizeof slow[0]; i++)
+        found |= strcmp(name, slow[i]) == 0;
+    cJSON_Delete(command);
+    return found;
+}
+
 void hx_engine_answer(void *engine, const char *line, size_t len, hx_text *out)
 {
     cJSON *command = cJSON_ParseWithLength(line, len);

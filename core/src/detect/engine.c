@@ -170,7 +170,8 @@ static int assemble(hx_engine *e, hx_error *err)
     if (!rc)
         rc = hx_keeper_start(e, err);
     if (!rc && c->control_socket)
-        rc = hx_control_create(c->control_socket, hx_engine_answer, e, &e->control, err);
+        rc = hx_control_create_slow(c->control_socket, hx_engine_answer, hx_engine_is_slow, e,
+                                    &e->control, err);
     return rc;
 }
 
@@ -186,6 +187,7 @@ int hx_engine_create(const hx_engine_config *config, hx_engine **out, hx_error *
     e->checkpoint_lock = -1;
     atomic_store(&e->latest_us, HX_TIME_NONE);
     pthread_mutex_init(&e->bundle_lock, NULL);
+    pthread_mutex_init(&e->in_use_lock, NULL);
     pthread_mutex_init(&e->error_lock, NULL);
     rc = assemble(e, err);
     if (rc) {
@@ -287,7 +289,9 @@ int hx_engine_load_bundle(hx_engine *engine, const char *directory, hx_error *er
         nap();
     if (everyone_at(engine, epoch)) {
         hx_stat_add(hx_stats_value(engine->stats, HX_STATS_TOOL, HX_ENGINE_BUNDLE_LOADS), 1);
+        pthread_mutex_lock(&engine->in_use_lock);
         hx_bundle_destroy(old);
+        pthread_mutex_unlock(&engine->in_use_lock);
     } else {
         /* The engine ended meanwhile; its workers may still hold the old one. */
         hx_bundle_destroy(engine->retired);

@@ -82,6 +82,8 @@ struct hx_engine {
     uint64_t batch_number; /* of the next batch */
 
     pthread_mutex_t bundle_lock; /* one load at a time */
+    pthread_mutex_t in_use_lock; /* of who reads the bundle or the rules in force without being a
+                                    worker, and of who frees old ones; never for long */
     _Atomic(hx_bundle *) bundle; /* what the next batch is judged with */
     hx_bundle
         *retired; /* a bundle that a worker may still have been using when the last load ended */
@@ -155,6 +157,8 @@ int hx_engine_first_rules(hx_engine *engine, hx_error *err);
 void hx_engine_rules(hx_engine *engine, const struct cJSON *command, hx_text *out);
 
 /* control.c: an hx_control_answer_fn whose context is the engine. */
+/* Whether a command waits for files, for compiling or for the workers. */
+bool hx_engine_is_slow(const char *line, size_t len);
 void hx_engine_answer(void *engine, const char *line, size_t len, hx_text *out);
 
 #endif

@@ -59,7 +59,9 @@ int hx_engine_load_rules(hx_engine *engine, const char *path, hx_error *err)
     if (everyone_at(engine, epoch)) {
         hx_stat_add(hx_stats_value(engine->stats, HX_STATS_TOOL, HX_ENGINE_RULE_LOADS), 1);
         publish(engine, next);
+        pthread_mutex_lock(&engine->in_use_lock);
         hx_rules_destroy(old);
+        pthread_mutex_unlock(&engine->in_use_lock);
     } else {
         /* The engine ended meanwhile; its workers may still hold the old ones. */
         hx_rules_destroy(engine->retired_rules);
@@ -144,7 +146,7 @@ void hx_engine_rules(hx_engine *engine, const struct cJSON *command, hx_text *ou
 {
     const hx_rules *rules;
 
-    pthread_mutex_lock(&engine->bundle_lock); /* they are not freed meanwhile */
+    pthread_mutex_lock(&engine->in_use_lock); /* they are not freed meanwhile */
     rules = atomic_load(&engine->rules);
     hx_text_str(out, "{\"ok\": true");
     hx_text_json_key(out, "rules");
@@ -155,5 +157,5 @@ void hx_engine_rules(hx_engine *engine, const struct cJSON *command, hx_text *ou
     hx_text_str(out, "[");
     put_rules(rules, command, out);
     hx_text_str(out, "]}");
-    pthread_mutex_unlock(&engine->bundle_lock);
+    pthread_mutex_unlock(&engine->in_use_lock);
 }

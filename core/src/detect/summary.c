@@ -103,13 +103,13 @@ void hx_engine_summary(hx_engine *engine, hx_text *out)
     put_number(out, "cpu_user_s", usage.cpu_user_s);
     put_number(out, "cpu_system_s", usage.cpu_system_s);
     put_count(out, "rss_peak_bytes", usage.rss_peak_bytes);
+    pthread_mutex_lock(&engine->in_use_lock); /* nothing is freed meanwhile */
     hx_text_json_key(out, "bundle");
     hx_text_json_string(out, hx_slice_str(atomic_load(&engine->bundle)->digest));
     hx_text_json_key(out, "rules_digest");
-    pthread_mutex_lock(&engine->bundle_lock); /* they are not freed meanwhile */
     rules = atomic_load(&engine->rules);
     hx_text_json_string(out, hx_slice_str(rules ? hx_rules_digest(rules) : ""));
-    pthread_mutex_unlock(&engine->bundle_lock);
+    pthread_mutex_unlock(&engine->in_use_lock);
     hx_network_summary(engine, out);
     put_observed(engine, out);
     hx_text_str(out, "}");

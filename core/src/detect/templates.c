@@ -223,7 +223,7 @@ void hx_engine_templates(hx_engine *engine, const cJSON *command, hx_text *out)
     wish w;
 
     /* While it is held, no bundle is freed. */
-    pthread_mutex_lock(&engine->bundle_lock);
+    pthread_mutex_lock(&engine->in_use_lock);
     bundle = atomic_load(&engine->bundle);
     wrong = read_wish(command, hx_tally_keys(bundle->tally), &w);
     if (!wrong) {
@@ -234,6 +234,6 @@ void hx_engine_templates(hx_engine *engine, const cJSON *command, hx_text *out)
         hx_control_put_error(out, wrong);
     else
         answer(engine, bundle, &w, counts, out);
-    pthread_mutex_unlock(&engine->bundle_lock);
+    pthread_mutex_unlock(&engine->in_use_lock);
     free(counts);
 }

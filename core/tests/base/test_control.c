@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 
 static char folder[64], path[96];
 static atomic_int answered;
@@ -95,6 +97,96 @@ static void test_commands(void)
     CHECK(stat(path, &st) != 0 && errno == ENOENT);
     close(a);
     close(b);
+}
+
+/* --- commands that take long -------------------------------------------------------------------
+ */
+
+static atomic_bool held;
+static atomic_int let_go;
+
+static bool is_slow(const char *line, size_t len)
+{
+    return len >= 4 && memcmp(line, "slow", 4) == 0;
+}
+
+/* A slow one takes until it is let go. */
+static void echo_held(void *context, const char *line, size_t len, hx_text *out)
+{
+    const struct timespec ms = {0, 1000000};
+
+    echo(context, line, len, out);
+    while (is_slow(line, len) && atomic_load(&held))
+        nanosleep(&ms, NULL);
+    atomic_fetch_add(&let_go, is_slow(line, len));
+}
+
+static bool has_more(int fd)
+{
+    struct pollfd ready = {fd, POLLIN, 0};
+
+    return poll(&ready, 1, 0) > 0;
+}
+
+static void test_slow_commands(void)
+{
+    hx_control *control;
+    hx_error err = {{0}};
+    char got[64];
+    int a, b, c;
+
+    CHECK_INT(hx_control_create_slow(path, echo_held, is_slow, &answered, &control, &err), 0);
+    a = client_open();
+    b = client_open();
+    c = client_open();
+    for (int turn = 0; turn < 50; turn++) {
+        atomic_store(&held, true);
+        CHECK_INT(send(a, "one\nslow a\ntwo\nslow a2\nthr", 26, MSG_NOSIGNAL), 26);
+        CHECK_BYTES(got, client_read(a, got, 4), "one\n", 4);
+        CHECK_INT(send(c, "slow c\n", 7, MSG_NOSIGNAL), 7);
+        check_answers(b, "fast\n", "fast\n");
+        check_answers(b, "again\n", "again\n");
+        CHECK(!has_more(a) && !has_more(c));
+        atomic_store(&held, false);
+        CHECK_BYTES(got, client_read(a, got, 19), "slow a\ntwo\nslow a2\n", 19);
+        CHECK_BYTES(got, client_read(c, got, 7), "slow c\n", 7);
+        check_answers(a, "ee\n", "three\n");
+    }
+    /* One in hand when the end comes is answered; one that waits is not. */
+    atomic_store(&held, true);
+    CHECK_INT(send(a, "slow 1\n", 7, MSG_NOSIGNAL), 7);
+    check_answers(b, "fast\n", "fast\n");
+    CHECK_INT(send(b, "slow 2\n", 7, MSG_NOSIGNAL), 7);
+    close(c);
+    atomic_store(&held, false);
+    CHECK_BYTES(got, client_read(a, got, 7), "slow 1\n", 7);
+    hx_control_destroy(control);
+    close(a);
+    close(b);
+}
+
+/* A client that goes away while its command is in hand. */
+static void test_gone_meanwhile(void)
+{
+    hx_control *control;
+    hx_error err = {{0}};
+
+    CHECK_INT(hx_control_create_slow(path, echo_held, is_slow, &answered, &control, &err), 0);
+    for (int turn = 0; turn < 40; turn++) { /* more than there are places for */
+        const int before = atomic_load(&let_go);
+        int a = client_open();
+
+        atomic_store(&held, true);
+        CHECK_INT(send(a, "slow\nmore\n", 10, MSG_NOSIGNAL), 10);
+        close(a);
+        atomic_store(&held, false);
+        while (atomic_load(&let_go) == before)
+            sched_yield();
+        a = client_open();
+        check_answers(a, "still there\n", "still there\n");
+        close(a);
+    }
+    hx_control_destroy(control);
 }
 
 /* A client that sends no newline is cut off and holds nobody up. */
@@ -187,6 +279,8 @@ int main(void)
     CHECK(mkdtemp(folder) != NULL);
     snprintf(path, sizeof path, "%s/control", folder);
     test_commands();
+    test_slow_commands();
+    test_gone_meanwhile();
     test_endless_line();
     test_many_clients();
     test_path();
