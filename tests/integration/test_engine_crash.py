@@ -76,8 +76,9 @@ def crash_again_and_again(
     rotate: Callable[[Writer], None] | None,
     rotate_when_running: bool,
     rounds: int = ROUNDS,
+    **more: Any,
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """The alerts after the last restart, and the lines that were written."""
+    """The alerts after the last restart, and the lines that were written. more: settings of the engine."""
     draw = random.Random(seed)
     lines = list(log_lines(LINES, seed))
     writer = Writer(folder / "app.log", list(lines), draw)
@@ -90,6 +91,7 @@ def crash_again_and_again(
         rotate_wait_ms=300,
         checkpoint={"path": str(folder / "checkpoint"), "interval_s": 0.05},
         stats_page=str(folder / "stats"),
+        **more,
     )
     for turn in range(rounds):
         with Process.start("haechi-detect", {**config, "workers": workers(turn)}) as engine:
@@ -153,10 +155,12 @@ def restarted(bundle: Path, folder: Path, lines: Sequence[str], crew: Sequence[i
     return read_alerts(folder / "alerts.jsonl")
 
 
-def assert_as_undisturbed(bundle: Path, folder: Path, alerts: list[dict[str, Any]], lines: list[str]) -> None:
+def assert_as_undisturbed(
+    bundle: Path, folder: Path, alerts: list[dict[str, Any]], lines: list[str], **more: Any
+) -> None:
     whole = folder / "whole.log"
     whole.write_text("".join(lines))
-    want = Counter(about(alert) for alert in judge(bundle, folder / "undisturbed", [whole]).alerts)
+    want = Counter(about(alert) for alert in judge(bundle, folder / "undisturbed", [whole], **more).alerts)
     got = Counter(about(alert) for alert in alerts)
     assert len(want) > 20
     assert not want - got, f"missing: {list(want - got)[:3]}"

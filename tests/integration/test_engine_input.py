@@ -284,20 +284,27 @@ def wait_until(true: Any, engine: Process, timeout_s: float = 15.0) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize(("workers", "ruled"), [(1, False), (3, False), (3, True)])
 def test_disk_full_of_alerts(
-    workers: int, engine_bundle: Path, engine_log: Path, small_disk: Path, tmp_path: Path
+    workers: int, ruled: bool, engine_bundle: Path, engine_log: Path, small_disk: Path, tmp_path: Path
 ) -> None:
     """It waits, says so, and goes on when there is room: nothing is lost and no line is broken."""
     alerts = small_disk / "alerts.jsonl"
-    config = settings(engine_bundle, tmp_path, [engine_log], workers=workers)
+    more: dict[str, Any] = {}
+    if ruled:
+        condition = {"field": "message", "op": "contains", "value": "open"}
+        rules = {"format": 1, "rules": [{"id": "often", "action": "deny", "condition": condition}]}
+        (tmp_path / "rules.json").write_text(json.dumps(rules))
+        more["rules"] = str(tmp_path / "rules.json")
+    config = settings(engine_bundle, tmp_path, [engine_log], workers=workers, **more)
     with Process.start("haechi-detect", {**config, "alerts": str(alerts)}) as engine:
         wait_until(lambda: "waiting" in engine.stderr_text(), engine)
         time.sleep(0.3)
         assert engine.running
         subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
         assert engine.wait(20) == 0, engine.stderr_text()
-    want = judge(engine_bundle, tmp_path / "want", [engine_log])
+    want = judge(engine_bundle, tmp_path / "want", [engine_log], **more)
+    assert ruled == any(alert["rule"] == "often" for alert in want.alerts)
     got = read_alerts(alerts)
     assert sorted(alert["id"] for alert in got) == sorted(want.ids)
 
