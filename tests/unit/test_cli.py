@@ -17,9 +17,11 @@ import jsonschema
 import pytest
 
 from haechi import __version__
+from haechi.bundle.pack import SYSTEM_LIBRARIES
 from haechi.cli.main import VERBS, main
 from haechi.cli.outcome import Refusal, refusals
 from haechi.native.tools import tool_path
+from haechi.rules import hyperscan
 from tests.conftest import Made, Ran
 
 Haechi = Callable[..., Ran]
@@ -316,6 +318,39 @@ def test_pack_runs_where_there_is_no_python(
     loaded = subprocess.run(["ldd", folder / "bin" / "haechi-detect"], capture_output=True, text=True).stdout
     assert "cjson" in loaded  # what the archive has to bring, it brings
     assert list((folder / "lib").glob("libcjson*"))
+    assert not list((folder / "lib").glob("libhs*"))
+    assert "install libhyperscan5" in (folder / "README").read_text()
+
+
+def test_pack_with_rules(haechi: Haechi, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rules and their library travel along; without them the archive says what a machine needs for rules."""
+    if hyperscan.library() is None:
+        pytest.skip("Hyperscan is not installed")
+    monkeypatch.setattr("haechi.bundle.pack.XZ_PRESET", 0)
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("- {id: everything, deny: {line: {regex: '.'}}}\n")
+    archive = tmp_path / "edge.tar.xz"
+    packed = haechi("bundle", "pack", made.bundles, "-o", archive, "--rules", rules)
+    assert packed.status == 0, packed.err
+    subprocess.run(["tar", "xf", archive], cwd=tmp_path, check=True)
+    (folder,) = tmp_path.glob("haechi-*")
+    start: list[str | Path] = ["env", "-i", "PATH=/usr/bin:/bin", folder / "detect"]
+    done = subprocess.run([*start, made.log], capture_output=True, text=True, cwd="/")
+    assert done.returncode == 0, done.stderr
+    alerts = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sum(alert["rule"] == "everything" for alert in alerts) > 10
+    other = tmp_path / "none.json"
+    other.write_text('{"format": 1, "rules": []}')
+    done = subprocess.run([*start, "--rules", other, made.log], capture_output=True, text=True, cwd="/")
+    assert done.returncode == 0 and '"everything"' not in done.stdout, done.stderr
+    loaded = subprocess.run(["ldd", folder / "lib" / "libhs.so.5"], capture_output=True, text=True).stdout
+    needed = {line.split()[0] for line in loaded.splitlines() if "=> /" in line}
+    brought = {path.name for path in (folder / "lib").iterdir()}
+    assert {name for name in needed if not name.startswith(SYSTEM_LIBRARIES)} <= brought
+    assert "Hyperscan, which they need, is in lib/" in (folder / "README").read_text()
+    monkeypatch.setattr("haechi.bundle.pack.library_path", lambda: None)
+    ran = haechi("bundle", "pack", made.bundles, "-o", tmp_path / "b.tar.xz", "--rules", rules)
+    assert ran.status == 1 and "install libhyperscan5" in ran.err
 
 
 def test_pack_names_what_is_missing(haechi: Haechi, made: Made, tmp_path: Path, monkeypatch: Any) -> None:

@@ -62,7 +62,7 @@ class Turn:
 
     @property
     def ratio(self) -> float:
-        return float(self.lines_per_s / self.lines_per_s_without)
+        return self.lines_per_s / self.lines_per_s_without
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class RulesBench:
 
 
 def _megabytes(summaries: Sequence[Mapping[str, Any]]) -> float:
-    return round(max(summary["rss_peak_bytes"] for summary in summaries) / 1e6, 1)
+    return round(max(int(summary["rss_peak_bytes"]) for summary in summaries) / 1e6, 1)
 
 
 def run(lines: int, sizes: Sequence[int], repeats: int, patterns: str, as_json: bool) -> int:

@@ -14,9 +14,11 @@ from pathlib import Path
 
 from haechi.bundle.store import MANIFEST, Bundle
 from haechi.native.tools import onnxruntime_library, tool_path
+from haechi.rules.hyperscan import library_path
 
 ENGINE = "haechi-detect"
 XZ_PRESET = 6
+HYPERSCAN = "libhs.so.5"
 # What every Linux with glibc has, and what must be the machine's own: the loader and the C library's parts.
 SYSTEM_LIBRARIES = ("linux-vdso", "ld-linux", "libc.so", "libm.so", "libdl.so", "librt.so", "libpthread.so")
 
@@ -31,14 +33,25 @@ class Packed:
     unpacked_bytes: int
 
 
-def pack(bundle: Bundle, archive: Path) -> Packed:
-    """Writes the archive, whole or not at all. The same bundle, engine and libraries give the same bytes.
-    PackError or OSError."""
+def pack(bundle: Bundle, archive: Path, rules: str | None = None) -> Packed:
+    """Writes the archive, whole or not at all. rules: in the engine's form (haechi.rules.expression.render);
+    Hyperscan, which only they need, is packed with them. The same bundle, rules, engine and libraries give
+    the same bytes. PackError or OSError."""
     engine, onnxruntime = tool_path(ENGINE), onnxruntime_library()
-    libraries = shared_libraries([engine, onnxruntime])
+    programs = [engine, onnxruntime]
+    if rules is not None:
+        programs.append(_hyperscan())
+    libraries = dict(shared_libraries(programs))
+    if rules is not None:
+        libraries[HYPERSCAN] = programs[-1]
     top = f"haechi-{bundle.digest}"
     start = _START.replace("@ONNXRUNTIME@", onnxruntime.name).replace("@DIGEST@", bundle.digest)
-    texts = {"detect": (start, 0o755), "README": (_README.replace("@TOP@", top), 0o644)}
+    readme = _README.replace("@TOP@", top).replace(
+        "@RULES@", _WITHOUT_RULES if rules is None else _WITH_RULES
+    )
+    texts = {"detect": (start, 0o755), "README": (readme, 0o644)}
+    if rules is not None:
+        texts["rules.json"] = (rules, 0o644)
     files = {
         f"bin/{ENGINE}": engine,
         f"lib/{onnxruntime.name}": onnxruntime,
@@ -68,6 +81,16 @@ def pack(bundle: Bundle, archive: Path) -> Packed:
     finally:
         building.unlink(missing_ok=True)
     return Packed(archive.stat().st_size, unpacked)
+
+
+def _hyperscan() -> Path:
+    path = library_path()
+    if path is None:
+        raise PackError(
+            f"rules need Hyperscan's library, {HYPERSCAN}, which is not on this machine: install "
+            "libhyperscan5 or libvectorscan5, or pack without rules"
+        )
+    return path
 
 
 def shared_libraries(programs: list[Path]) -> Mapping[str, Path]:
@@ -107,10 +130,11 @@ _START = r"""#!/bin/sh
 # Reports what is not normal in log files. Needs nothing but this folder.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-follow=false alerts=- checkpoint= sources=
+follow=false alerts=- checkpoint= sources= rules=
+[ ! -f "$here/rules.json" ] || rules=$here/rules.json
 
 usage() {
-    echo "usage: $0 [--follow] [-o ALERTS] [--checkpoint FOLDER] LOG..." >&2
+    echo "usage: $0 [--follow] [-o ALERTS] [--checkpoint FOLDER] [--rules RULES.json] LOG..." >&2
     exit 2
 }
 quoted() {
@@ -122,6 +146,7 @@ while [ $# -gt 0 ]; do
     --follow) follow=true ;;
     -o) [ $# -ge 2 ] || usage; alerts=$2; shift ;;
     --checkpoint) [ $# -ge 2 ] || usage; checkpoint=$2; shift ;;
+    --rules) [ $# -ge 2 ] || usage; rules=$2; shift ;;
     -h | --help) usage ;;
     -) sources="$sources${sources:+, }\"-\"" ;;
     -*) usage ;;
@@ -133,11 +158,14 @@ done
 if [ -n "$checkpoint" ]; then
     checkpoint=", \"checkpoint\": {\"path\": $(quoted "$checkpoint"), \"interval_s\": 1}"
 fi
+if [ -n "$rules" ]; then
+    rules=", \"rules\": $(quoted "$rules")"
+fi
 export LD_LIBRARY_PATH="$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 exec "$here/bin/haechi-detect" --config /dev/fd/3 3<<CONFIG
 {"bundle": $(quoted "$here/bundle/@DIGEST@"),
  "onnxruntime": $(quoted "$here/lib/@ONNXRUNTIME@"),
- "sources": [$sources], "follow": $follow, "alerts": $(quoted "$alerts")$checkpoint}
+ "sources": [$sources], "follow": $follow, "alerts": $(quoted "$alerts")$checkpoint$rules}
 CONFIG
 """
 
@@ -149,11 +177,20 @@ _README = """haechi: log anomaly detection, stand-alone
     ./@TOP@/detect --follow -o alerts.jsonl --checkpoint state /var/log/app.log
                                                              go on where it stood, after any end
 
+@RULES@
+
 An alert is one JSON object a line. Needs Linux with glibc on the processor that this was packed on; no
 Python, no network, no root.
 
 bin/     the engine
 lib/     the libraries it loads: ONNX Runtime (MIT), cJSON (MIT), OpenSSL (Apache-2.0), the GCC runtime
-         (GPL-3.0 with the runtime library exception)
+         (GPL-3.0 with the runtime library exception), with rules Hyperscan (BSD)
 bundle/  what it learned
 """
+
+_WITH_RULES = """Every line is held against rules.json; --rules FILE takes another one instead, as `haechi
+rules convert` writes it. Hyperscan, which they need, is in lib/."""
+
+_WITHOUT_RULES = """Rules (--rules FILE, as `haechi rules convert` writes it) need Hyperscan, which is not
+in here: install libhyperscan5 or libvectorscan5 (Debian's names) on this machine, or pack with rules
+(`haechi bundle pack --rules`)."""

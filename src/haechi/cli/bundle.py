@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -15,6 +16,8 @@ from haechi.bundle.pack import PackError, pack
 from haechi.bundle.store import Bundle, BundleError, read
 from haechi.cli.outcome import print_json, refusals
 from haechi.native.tools import ToolError
+from haechi.rules.expression import RuleError, render
+from haechi.rules.load import load
 
 bundle_argument = click.argument("bundle", type=click.Path(exists=True, file_okay=False, path_type=Path))
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -96,16 +99,23 @@ def difference(old: Path, new: Path, as_json: bool) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="The archive to write.",
 )
+@click.option(
+    "--rules",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="Stage one's rules, packed with the library that they need: as `haechi detect --rules` takes them.",
+)
 @json_option
-def pack_command(bundle: Path, output: Path, as_json: bool) -> None:
+def pack_command(bundle: Path, output: Path, rules: tuple[Path, ...], as_json: bool) -> None:
     """Pack a bundle with the engine into one archive that runs where there is no Python.
 
     \b
     haechi bundle pack bundles/latest -o edge.tar.xz
     tar xf edge.tar.xz && ./haechi-edge/detect /var/log/app.log
+    haechi bundle pack bundles/latest --rules rules.yaml -o edge.tar.xz
     """
-    with refusals(BundleError, PackError, ToolError):
-        packed = pack(read(bundle), output)
+    with refusals(BundleError, PackError, RuleError, ToolError):
+        packed = pack(read(bundle), output, _rules_of(rules) if rules else None)
     if as_json:
         print_json(
             {"archive": str(output), "bytes": packed.archive_bytes, "unpacked_bytes": packed.unpacked_bytes}
@@ -114,6 +124,14 @@ def pack_command(bundle: Path, output: Path, as_json: bool) -> None:
         click.echo(
             f"{output}: {packed.archive_bytes / 1e6:.1f} MB; unpacked {packed.unpacked_bytes / 1e6:.1f} MB"
         )
+
+
+def _rules_of(places: Sequence[Path]) -> str:
+    """The engine's form of the rules. What of Sigma's is refused is said; the others go on."""
+    loaded = load(places)
+    for refusal in loaded.refused:
+        click.echo(f"haechi: rule refused: {refusal}", err=True)
+    return render(loaded.rules)
 
 
 def _print_bundle(bundle: Bundle) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+from pathlib import Path
 
 LIBRARY = "libhs.so.5"  # Vectorscan's has the same name
 
@@ -25,6 +26,17 @@ def library() -> ctypes.CDLL | None:
         return ctypes.CDLL(LIBRARY)
     except OSError:
         return None
+
+
+def library_path() -> Path | None:
+    """The file that LIBRARY is on this machine; None where there is none."""
+    if library() is None:
+        return None
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    for place in (Path(line.split(maxsplit=5)[5]) for line in maps if "/" in line):
+        if place.name.startswith("libhs.so"):
+            return place
+    return None
 
 
 @functools.lru_cache(maxsize=4096)
