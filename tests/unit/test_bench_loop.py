@@ -18,6 +18,7 @@ from haechi.bench.loop import Found, delays, highest, quantile, search, training
 from haechi.bundle.manifest import Other
 from haechi.bundle.store import write
 from haechi.trial.records import Alert, Episode
+from haechi.trial.score import score
 from tests.conftest import QUICK, Ran
 from tests.integration.engine_room import make_bundle
 
@@ -181,6 +182,13 @@ def test_episodes_without_time_to_show_are_undecided() -> None:
     kinds = [e.kind for e in with_undecided(episodes, 8, ["message_burst"])]
     assert kinds[:3] == ["step_skipped", loop.UNDECIDED, loop.UNDECIDED]
     assert kinds[3:] == ["host_silence", loop.UNDECIDED, "message_burst"]
+
+
+def test_a_session_that_an_undecided_silence_broke_off_is_no_false_alarm() -> None:
+    silence = Episode("a", "host_silence", None, "", 9.5, 9.9, 0, "h1")
+    alert = Alert("x", 9.0, "h1 kernel", "deeplog", {})
+    found = score([alert], with_undecided([silence], 8.5, []), loop.GRACE_S, (loop.UNDECIDED,))
+    assert (found.false_sessions, found.episodes) == (0, 0)
 
 
 def test_a_kind_counts_where_the_bundle_has_a_detector_for_it(tmp_path: Path) -> None:

@@ -372,7 +372,12 @@ def with_undecided(episodes: Sequence[Episode], until_s: float, unscored: Sequen
             return e.first_time_s <= until_s
         return e.complete and e.last_time_s <= until_s
 
-    return [e if decided(e) or e.kind in unscored else replace(e, kind=UNDECIDED) for e in episodes]
+    def undecided(e: Episode) -> Episode:
+        # Sessions that a silent host broke off are alerted on at the time of what it said last.
+        begins_s = e.first_time_s - (GRACE_S if e.kind == "host_silence" else 0)
+        return replace(e, kind=UNDECIDED, first_time_s=begins_s)
+
+    return [e if decided(e) or e.kind in unscored else undecided(e) for e in episodes]
 
 
 def delays(
