@@ -1,12 +1,10 @@
 /* The databases of the fields. */
-#include "rules/room.h"
+#include "rules/expressions.h"
 #include "rules/widen.h"
 
 #include <haechi/hash.h>
 
 #include <stdlib.h>
-
-#define FLAGS (HS_FLAG_SINGLEMATCH | HS_FLAG_ALLOWEMPTY)
 
 static const hx_byte_set digits = {{UINT64_C(0x03ff000000000000), 0, 0, 0}};
 /* What words are made of, in values too: far forms tell no two of these apart. None but these, so
@@ -26,61 +24,8 @@ void hx_far_form(hx_slice text, char out[static HX_FORM_BYTES])
     }
 }
 
-/* --- lists of expressions ----------------------------------------------------------------------
+/* --- one pattern ---------------------------------------------------------------------------------
  */
-
-typedef struct expressions {
-    char **texts; /* owned */
-    unsigned *ids, *flags;
-    uint32_t count, room;
-    bool failed;
-} expressions;
-
-static void expressions_free(expressions *e)
-{
-    for (uint32_t i = 0; i < e->count; i++)
-        free(e->texts[i]);
-    free(e->texts);
-    free(e->ids);
-    free(e->flags);
-    memset(e, 0, sizeof *e);
-}
-
-static bool expressions_grow(expressions *e)
-{
-    uint32_t room = e->room ? 2 * e->room : 32;
-    char **texts = realloc(e->texts, room * sizeof *texts);
-    unsigned *ids, *flags;
-
-    if (texts)
-        e->texts = texts;
-    ids = realloc(e->ids, room * sizeof *ids);
-    if (ids)
-        e->ids = ids;
-    flags = realloc(e->flags, room * sizeof *flags);
-    if (flags)
-        e->flags = flags;
-    if (texts && ids && flags)
-        e->room = room;
-    return texts && ids && flags;
-}
-
-static void add(expressions *e, bool nocase, uint32_t id, hx_slice text)
-{
-    if (e->count == e->room && !expressions_grow(e)) {
-        e->failed = true;
-        return;
-    }
-    e->texts[e->count] = malloc((size_t)text.len + 1);
-    if (!e->texts[e->count]) {
-        e->failed = true;
-        return;
-    }
-    memcpy(e->texts[e->count], text.ptr, text.len);
-    e->texts[e->count][text.len] = 0;
-    e->ids[e->count] = id;
-    e->flags[e->count++] = FLAGS | (nocase ? HS_FLAG_CASELESS : 0);
-}
 
 /* The expression a pattern stands for. */
 static void write_expression(const hx_pattern *p, hx_text *out)
@@ -103,48 +48,6 @@ static void write_expression(const hx_pattern *p, hx_text *out)
         hx_text_str(out, "\\z");
 }
 
-/* --- compiling ---------------------------------------------------------------------------------
- */
-
-static int say_refused(const hx_rules *rules, uint32_t pattern, const char *words, hx_error *err)
-{
-    const hx_pattern *p = &rules->book.patterns[pattern];
-
-    return hx_error_set(err, HX_EINVAL,
-                        "%s: rule %.128s: the pattern \"%.120s\" is refused by Hyperscan: %.120s",
-                        rules->name, rules->book.rules[p->rule].id, p->value, words);
-}
-
-/* A NULL database where there are no expressions. *fault: whose the refusal is, or UINT32_MAX;
- * without it a refusal is final. */
-static int compile(const hx_rules *rules, const expressions *e, hs_database_t **out,
-                   uint32_t *fault, hx_error *err)
-{
-    hs_compile_error_t *refusal = NULL;
-    int rc;
-
-    if (e->failed)
-        return hx_error_set(err, HX_ENOMEM, "%s: out of memory", rules->name);
-    if (!e->count)
-        return 0;
-    if (rules->hs->compile_multi((const char *const *)e->texts, e->flags, e->ids, e->count,
-                                 HS_MODE_BLOCK, NULL, out, &refusal) == 0)
-        return 0;
-    *out = NULL;
-    if (fault)
-        *fault = refusal && refusal->expression >= 0 ? e->ids[refusal->expression] : UINT32_MAX;
-    if (refusal && refusal->expression >= 0)
-        rc = say_refused(rules, e->ids[refusal->expression], refusal->message, err);
-    else
-        rc = hx_error_set(err, HX_EINVAL,
-                          "%s: Hyperscan refuses %u patterns together (%.200s): make fewer or "
-                          "simpler ones",
-                          rules->name, e->count, refusal ? refusal->message : "out of memory");
-    if (refusal)
-        rules->hs->free_compile_error(refusal);
-    return rc;
-}
-
 static int fit_scratch(hx_rules *rules, const hs_database_t *database, hx_error *err)
 {
     if (!database || rules->hs->alloc_scratch(database, &rules->scratch) == 0)
@@ -158,7 +61,7 @@ static int fit_scratch(hx_rules *rules, const hs_database_t *database, hx_error 
 typedef struct field_work {
     hx_rules *rules;
     uint32_t field;
-    expressions near, far, exact, far_exact, blind, block, settled, numbers, told[HX_GATES];
+    hx_expressions near, far, exact, far_exact, blind, block, settled, numbers, told[HX_GATES];
     uint32_t block_size;
     bool *given_up;    /* by pattern: its widened form was refused */
     hx_needs needs;    /* of the pattern at hand */
@@ -178,12 +81,13 @@ static bool sort_gated(field_work *w, uint32_t id, hx_slice own, const hx_wideni
     if (near->kind == HX_WIDEN_UNKNOWN)
         return false;
     p->gate = (uint8_t)hx_gate_find(w->rules->hs, own.ptr,
-                                    FLAGS | (p->nocase ? HS_FLAG_CASELESS : 0), near, &p->least);
+                                    HX_EXPRESSION_FLAGS | (p->nocase ? HS_FLAG_CASELESS : 0), near,
+                                    &p->least);
     if (p->gate == HX_GATE_NONE)
         return false;
     p->far = p->digits = false;
     p->checked = !told;
-    add(told ? &w->told[p->gate] : &w->settled, p->nocase, id, own);
+    hx_expressions_add(told ? &w->told[p->gate] : &w->settled, p->nocase, id, own);
     least = told ? &f->told_least[p->gate] : &f->settled_least[p->gate];
     if (p->least < *least)
         *least = p->least;
@@ -212,7 +116,7 @@ static void add_words(field_work *w, uint32_t id, hx_slice words)
         }
     }
     patterns[id].leader = id;
-    add(&w->near, true, id, words);
+    hx_expressions_add(&w->near, true, id, words);
     if (!w->near.failed)
         w->leaders[at] = w->near.count;
 }
@@ -238,8 +142,8 @@ static bool sort_numbered(field_work *w, uint32_t id, hx_slice own, const hx_wid
     hx_needs_write(&w->needs, numbers, &number);
     hx_needs_write(&w->needs, words, &word);
     w->near.failed |= number.failed || word.failed;
-    add(&w->numbers, false, id, hx_slice_make(number.ptr, number.len));
-    add(&w->exact, p->nocase, id, own);
+    hx_expressions_add(&w->numbers, false, id, hx_slice_make(number.ptr, number.len));
+    hx_expressions_add(&w->exact, p->nocase, id, own);
     if (p->loose)
         f->loose_least = p->least < f->loose_least ? p->least : f->loose_least;
     else if (!word.failed)
@@ -278,15 +182,15 @@ static void sort_pattern(field_work *w, uint32_t id)
     p->digits = near.kind == HX_WIDEN_WIDER;
     p->checked = p->far ? far.kind == HX_WIDEN_WIDER : p->digits;
     if (near.kind == HX_WIDEN_UNKNOWN)
-        add(&w->blind, p->nocase, id, text);
+        hx_expressions_add(&w->blind, p->nocase, id, text);
     else if (p->far)
-        add(&w->far, p->nocase, id, hx_slice_make(far.text.ptr, far.text.len));
+        hx_expressions_add(&w->far, p->nocase, id, hx_slice_make(far.text.ptr, far.text.len));
     else
-        add(&w->near, p->nocase, id, hx_slice_make(near.text.ptr, near.text.len));
+        hx_expressions_add(&w->near, p->nocase, id, hx_slice_make(near.text.ptr, near.text.len));
     if (p->digits && !p->far)
-        add(&w->exact, p->nocase, id, text);
+        hx_expressions_add(&w->exact, p->nocase, id, text);
     if (p->far && p->checked && !p->digits)
-        add(&w->far_exact, p->nocase, id, text);
+        hx_expressions_add(&w->far_exact, p->nocase, id, text);
     hx_text_free(&own);
     hx_text_free(&near.text);
     hx_text_free(&far.text);
@@ -310,13 +214,13 @@ static int compile_block(field_work *w, hx_error *err)
 {
     hx_rules *rules = w->rules;
     hs_database_t **at = &rules->blocks[rules->block_count];
-    int rc = compile(rules, &w->block, at, NULL, err);
+    int rc = hx_expressions_compile(rules, &w->block, at, NULL, err);
 
     if (!rc && *at) {
         rules->block_count++;
         rc = fit_scratch(rules, *at, err);
     }
-    expressions_free(&w->block);
+    hx_expressions_free(&w->block);
     return rc;
 }
 
@@ -339,7 +243,7 @@ static int compile_blocks(field_work *w, bool (*wanted)(const hx_pattern *), boo
         } else {
             write_expression(p, &near.text);
         }
-        add(&w->block, p->nocase, id, hx_slice_make(near.text.ptr, near.text.len));
+        hx_expressions_add(&w->block, p->nocase, id, hx_slice_make(near.text.ptr, near.text.len));
         w->block.failed |= near.text.failed;
         hx_text_free(&near.text);
         if (w->block.count == w->block_size)
@@ -362,15 +266,15 @@ static bool has_hint(const hx_pattern *p)
 
 static void free_lists(field_work *w)
 {
-    expressions_free(&w->near);
-    expressions_free(&w->far);
-    expressions_free(&w->exact);
-    expressions_free(&w->far_exact);
-    expressions_free(&w->blind);
-    expressions_free(&w->settled);
-    expressions_free(&w->numbers);
+    hx_expressions_free(&w->near);
+    hx_expressions_free(&w->far);
+    hx_expressions_free(&w->exact);
+    hx_expressions_free(&w->far_exact);
+    hx_expressions_free(&w->blind);
+    hx_expressions_free(&w->settled);
+    hx_expressions_free(&w->numbers);
     for (int gate = 0; gate < HX_GATES; gate++)
-        expressions_free(&w->told[gate]);
+        hx_expressions_free(&w->told[gate]);
 }
 
 /* Near and far ones. A widened pattern may be more than Hyperscan takes where the pattern is not:
@@ -378,10 +282,10 @@ static void free_lists(field_work *w)
 static int compile_forms(field_work *w, hx_field *f, bool *again, hx_error *err)
 {
     uint32_t fault = UINT32_MAX;
-    int rc = compile(w->rules, &w->near, &f->near, &fault, err);
+    int rc = hx_expressions_compile(w->rules, &w->near, &f->near, &fault, err);
 
     if (!rc)
-        rc = compile(w->rules, &w->far, &f->far, &fault, err);
+        rc = hx_expressions_compile(w->rules, &w->far, &f->far, &fault, err);
     *again = rc && fault != UINT32_MAX && !w->given_up[fault] &&
              (w->rules->book.patterns[fault].digits || w->rules->book.patterns[fault].far);
     if (*again) {
@@ -396,16 +300,16 @@ static int compile_forms(field_work *w, hx_field *f, bool *again, hx_error *err)
 static int compile_gated(field_work *w, hx_field *f, hx_error *err)
 {
     hx_rules *rules = w->rules;
-    int rc = compile(rules, &w->settled, &f->settled, NULL, err);
+    int rc = hx_expressions_compile(rules, &w->settled, &f->settled, NULL, err);
 
     for (int gate = 0; gate < HX_GATES && !rc; gate++) {
-        rc = compile(rules, &w->told[gate], &f->told[gate], NULL, err);
+        rc = hx_expressions_compile(rules, &w->told[gate], &f->told[gate], NULL, err);
         if (!rc)
             rc = fit_scratch(rules, f->told[gate], err);
         f->gated |= f->told[gate] != NULL;
     }
     if (!rc)
-        rc = compile(rules, &w->numbers, &f->numbers, NULL, err);
+        rc = hx_expressions_compile(rules, &w->numbers, &f->numbers, NULL, err);
     if (!rc)
         rc = fit_scratch(rules, f->numbers, err);
     f->gated |= w->settled.count > 0 || f->numbers;
@@ -432,11 +336,11 @@ static int compile_field(field_work *w, hx_field *f, hx_error *err)
         rc = compile_forms(w, f, &again, err);
     }
     if (!rc)
-        rc = compile(rules, &w->exact, &f->exact, NULL, err);
+        rc = hx_expressions_compile(rules, &w->exact, &f->exact, NULL, err);
     if (!rc)
-        rc = compile(rules, &w->far_exact, &f->far_exact, NULL, err);
+        rc = hx_expressions_compile(rules, &w->far_exact, &f->far_exact, NULL, err);
     if (!rc)
-        rc = compile(rules, &w->blind, &f->blind, NULL, err);
+        rc = hx_expressions_compile(rules, &w->blind, &f->blind, NULL, err);
     if (!rc)
         rc = compile_gated(w, f, err);
     if (!rc)
@@ -447,7 +351,7 @@ static int compile_field(field_work *w, hx_field *f, hx_error *err)
     f->used = f->remembers || f->blind;
     f->has_far = f->far != NULL;
     free_lists(w);
-    expressions_free(&w->block);
+    hx_expressions_free(&w->block);
     if (!rc)
         rc = fit_scratch(rules, f->near, err);
     if (!rc)

@@ -1,8 +1,6 @@
 /* The rule file: JSON to rules, conditions and patterns, every bound checked. */
 #include "rules/room.h"
 
-#include <haechi/hash.h>
-
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,93 +55,6 @@ static int find_name(const char *const *names, size_t count, const char *name)
     return -1;
 }
 
-/* Room for one more. False when out of memory. */
-static bool make_room(void *array, uint32_t count, uint32_t *room, size_t size)
-{
-    void *old, *grown;
-    uint32_t wanted = *room ? 2 * *room : 64;
-
-    if (count < *room)
-        return true;
-    memcpy(&old, array, sizeof old);
-    grown = realloc(old, wanted * size);
-    if (!grown)
-        return false;
-    memcpy(array, &grown, sizeof grown);
-    *room = wanted;
-    return true;
-}
-
-static hx_node *add_node(reader *r, hx_node node)
-{
-    hx_book *b = r->book;
-
-    if (!make_room(&b->nodes, b->node_count, &b->node_room, sizeof *b->nodes))
-        return NULL;
-    b->nodes[b->node_count] = node;
-    return &b->nodes[b->node_count++];
-}
-
-/* --- patterns ----------------------------------------------------------------------------------
- */
-
-static uint64_t pattern_hash(const hx_pattern *p)
-{
-    return hx_hash_bytes(p->value, p->length,
-                         HX_HASH_SEED ^ p->field ^ (uint64_t)p->op << 8 ^
-                             (uint64_t)p->nocase << 16);
-}
-
-static bool same_pattern(const hx_pattern *a, const hx_pattern *b)
-{
-    return a->field == b->field && a->op == b->op && a->nocase == b->nocase &&
-           a->length == b->length && memcmp(a->value, b->value, a->length) == 0;
-}
-
-static bool grow_places(hx_book *b)
-{
-    uint32_t wanted = b->place_mask ? 2 * (b->place_mask + 1) : 256;
-    uint32_t *places = calloc(wanted, sizeof *places);
-
-    if (!places)
-        return false;
-    free(b->places);
-    b->places = places;
-    b->place_mask = wanted - 1;
-    for (uint32_t i = 0; i < b->pattern_count; i++) {
-        uint32_t at = (uint32_t)pattern_hash(&b->patterns[i]) & b->place_mask;
-
-        while (places[at])
-            at = (at + 1) & b->place_mask;
-        places[at] = i + 1;
-    }
-    return true;
-}
-
-/* The number of the pattern, new or known; UINT32_MAX when out of memory. */
-static uint32_t find_pattern(hx_book *b, const hx_pattern *wanted)
-{
-    uint32_t at;
-    hx_pattern *p;
-
-    if (2 * b->pattern_count >= b->place_mask && !grow_places(b))
-        return UINT32_MAX;
-    for (at = (uint32_t)pattern_hash(wanted) & b->place_mask; b->places[at];
-         at = (at + 1) & b->place_mask)
-        if (same_pattern(&b->patterns[b->places[at] - 1], wanted))
-            return b->places[at] - 1;
-    if (!make_room(&b->patterns, b->pattern_count, &b->pattern_room, sizeof *b->patterns))
-        return UINT32_MAX;
-    p = &b->patterns[b->pattern_count];
-    *p = *wanted;
-    p->value = malloc((size_t)p->length + 1);
-    if (!p->value)
-        return UINT32_MAX;
-    memcpy(p->value, wanted->value, (size_t)p->length + 1);
-    b->places[at] = ++b->pattern_count;
-    return b->pattern_count - 1;
-}
-
 /* --- conditions --------------------------------------------------------------------------------
  */
 
@@ -162,7 +73,7 @@ static int read_number_test(reader *r, hx_node node, const cJSON *value)
     }
     node.kind = HX_NODE_NUMBER;
     node.value = (uint32_t)value->valuedouble;
-    return add_node(r, node) ? 0 : out_of_memory(r);
+    return hx_book_add_node(r->book, node) ? 0 : out_of_memory(r);
 }
 
 static int read_text_test(reader *r, hx_node node, const cJSON *value, bool nocase)
@@ -182,8 +93,8 @@ static int read_text_test(reader *r, hx_node node, const cJSON *value, bool noca
     wanted.value = value->valuestring;
     wanted.length = (uint32_t)length;
     node.kind = HX_NODE_HIT;
-    node.arg = find_pattern(r->book, &wanted);
-    if (node.arg == UINT32_MAX || !add_node(r, node))
+    node.arg = hx_book_find_pattern(r->book, &wanted);
+    if (node.arg == UINT32_MAX || !hx_book_add_node(r->book, node))
         return out_of_memory(r);
     return 0;
 }
@@ -225,7 +136,7 @@ static int read_test(reader *r, const cJSON *json)
             return refuse(r, "exists: ", "neither true nor false");
         node.kind = HX_NODE_EXISTS;
         node.arg = cJSON_IsTrue(value);
-        return add_node(r, node) ? 0 : out_of_memory(r);
+        return hx_book_add_node(r->book, node) ? 0 : out_of_memory(r);
     }
     if (f >= HX_RULE_TEXTS)
         return read_number_test(r, node, value);
@@ -251,7 +162,7 @@ static int read_condition(reader *r, const cJSON *json, uint32_t depth)
                                                     : HX_NODE_NOT;
     if (node.kind == HX_NODE_NOT && strcmp(child->string, "not") != 0)
         return read_test(r, json);
-    if (!add_node(r, node))
+    if (!hx_book_add_node(r->book, node))
         return out_of_memory(r);
     if (node.kind == HX_NODE_NOT)
         return read_condition(r, child, depth + 1);
@@ -440,24 +351,4 @@ int hx_book_read(hx_book *book, const char *json, size_t len, const char *name, 
     free(book->places);
     book->places = NULL;
     return rc;
-}
-
-void hx_book_free(hx_book *book)
-{
-    for (uint32_t i = 0; i < book->rule_count; i++) {
-        const hx_rule *rule = &book->rules[i];
-
-        for (uint32_t t = 0; t < rule->tag_count; t++)
-            free((void *)(uintptr_t)rule->tags[t]);
-        free((void *)(uintptr_t)rule->tags);
-        free((void *)(uintptr_t)rule->id);
-        free((void *)(uintptr_t)rule->title);
-    }
-    for (uint32_t i = 0; i < book->pattern_count; i++)
-        free(book->patterns[i].value);
-    free(book->rules);
-    free(book->nodes);
-    free(book->patterns);
-    free(book->places);
-    memset(book, 0, sizeof *book);
 }

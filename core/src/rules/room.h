@@ -81,6 +81,11 @@ typedef struct hx_book {
  * sentence that begins with name. The book is to be freed in any case. */
 int hx_book_read(hx_book *book, const char *json, size_t len, const char *name, hx_error *err);
 void hx_book_free(hx_book *book);
+/* False when out of memory. */
+bool hx_book_add_node(hx_book *book, hx_node node);
+/* The number of the pattern, new or known; what it points to is copied. UINT32_MAX when out of
+ * memory. */
+uint32_t hx_book_find_pattern(hx_book *book, const hx_pattern *wanted);
 
 /* --- conditions --------------------------------------------------------------------------------
  */
