@@ -5,6 +5,7 @@
 
 #include <haechi/hash.h>
 #include <haechi/pages.h>
+#include <haechi/users.h>
 
 #include <stdlib.h>
 
@@ -23,18 +24,25 @@ typedef struct combos_state {
  */
 
 typedef struct combo_words {
+    const char *rule;
     const char *kind, *first, *second; /* of the detail */
     const char *never;                 /* %.*s: the first, then the second */
     const char *of_first, *of_second;
 } combo_words;
 
 static const combo_words words[HX_COMBO_KINDS] = {
-    [HX_COMBO_HOST_PROCESS] = {"host_process", "host", "process",
+    [HX_COMBO_HOST_PROCESS] = {"new_pair", "host_process", "host", "process",
                                "The host %.*s was never seen with the process %.*s",
                                "usual there are ", "it is usual on "},
-    [HX_COMBO_PROCESS_KEY] = {"process_key", "process", "template",
+    [HX_COMBO_PROCESS_KEY] = {"new_pair", "process_key", "process", "template",
                               "The process %.*s was never seen to say \"%.*s\"", "it usually says ",
                               "usually that is said by "},
+    [HX_COMBO_HOST_USER] = {"new_user_of_host", "host_user", "host", "user",
+                            "The host %.*s was never seen with the user %.*s", "usual there are ",
+                            "that user is usual on "},
+    [HX_COMBO_PROCESS_USER] = {"new_user_of_process", "process_user", "process", "user",
+                               "The process %.*s was never seen with the user %.*s",
+                               "its usual ones are ", "that user is usual with "},
 };
 
 static int shown(const hx_combo_member *member)
@@ -70,8 +78,12 @@ static void report_pair(hx_combo_kind kind, const hx_combo_member *first,
     hx_text_printf(&reason, w->never, shown(first), first->name, shown(second), second->name);
     hx_text_printf(&reason, "; %s", w->of_first);
     list_usual(first, &reason);
-    hx_text_printf(&reason, ", and %s", w->of_second);
-    list_usual(second, &reason);
+    if (second->usual_count) {
+        hx_text_printf(&reason, ", and %s", w->of_second);
+        list_usual(second, &reason);
+    } else {
+        hx_text_str(&reason, ", and nothing is known of that one");
+    }
     hx_text_str(&reason, ".");
     hx_text_printf(&detail, "{\"pair\": \"%s\"", w->kind);
     put_member(w->first, first, &detail);
@@ -79,7 +91,7 @@ static void report_pair(hx_combo_kind kind, const hx_combo_member *first,
     hx_text_str(&detail, "}");
     reporter->report(
         reporter, e, e->time_us,
-        &(hx_finding){.rule = "new_pair",
+        &(hx_finding){.rule = w->rule,
                       .score = sure->nats,
                       .limit = sure->limit,
                       .evidence = sure->nats,
@@ -92,14 +104,15 @@ static void report_pair(hx_combo_kind kind, const hx_combo_member *first,
 /* --- an event ----------------------------------------------------------------------------------
  */
 
-/* The upper half says whose it is, as for the process's lines. */
+/* The upper half says whose it is: the process's owner's, or the host's. */
 static uint64_t id_of(hx_combo_kind kind, const hx_event *e, const hx_combo_member *first,
                       const hx_combo_member *second)
 {
+    const uint64_t whose = kind == HX_COMBO_HOST_USER ? (uint64_t)e->host << 32 : e->process;
     uint64_t h = hx_hash_u64(hx_hash_bytes(first->name, first->len, HX_HASH_SEED), kind);
 
     h = hx_hash_bytes(second->name, second->len, h);
-    return (e->process & UINT64_C(0xffffffff00000000)) | (uint32_t)h;
+    return (whose & UINT64_C(0xffffffff00000000)) | (uint32_t)h;
 }
 
 /* False: of this pair nothing is to be said, now or ever. */
@@ -146,8 +159,76 @@ static bool key_is_new(const hx_combos_model *m, combos_state *s, const hx_event
                  hx_combo_by_key(&set->second, e->key), reporter);
 }
 
-/* Both pairs hold the process, so whoever owns that owns them. A line raises one alert: what is new
- * of its second pair is said with the next one. */
+/* A user who is no member is judged by the other side alone. */
+static bool user_is_new(const hx_combos_model *m, combos_state *s, hx_combo_kind kind,
+                        const hx_event *e, const hx_combo_member *first, hx_slice user,
+                        uint64_t hash, hx_reporter *reporter)
+{
+    const hx_combo_member *second = hx_combo_by_name(&m->set[kind].second, user, hash);
+    const hx_combo_member stranger = {.name = user.ptr, .len = user.len};
+    uint64_t since;
+
+    if (second || !first || !first->settled)
+        return judge(m, s, kind, e, first, second, reporter);
+    if (hx_novelty_note(&s->reported, id_of(kind, e, first, &stranger), e->time_us, m->repeat_us,
+                        &since))
+        report_pair(kind, first, &stranger, e, reporter);
+    return true;
+}
+
+static inline bool owns(const combos_state *s, uint64_t hash)
+{
+    return s->workers == 1 || hx_batch_owner(hash, s->workers) == s->worker;
+}
+
+/* The user's name is looked for in what stands behind the process: a line's text, and what its
+ * header still holds. */
+static hx_slice user_of(const hx_combos_model *m, const hx_event *e, const char *buffer)
+{
+    const uint32_t behind = e->process_at + e->process_len, end = e->line + e->length;
+
+    if (behind < e->line || behind >= end)
+        return (hx_slice){0};
+    return hx_user_find(m->word[m->word_of_key[e->key] - 1],
+                        hx_slice_make(buffer + behind, end - behind));
+}
+
+/* A pair with a user is its host's or its process's, and theirs may be two workers. */
+static void judge_user(const hx_combos_model *m, combos_state *s, const hx_event *e,
+                       const char *buffer, hx_reporter *reporter)
+{
+    const hx_combo_side *hosts = &m->set[HX_COMBO_HOST_USER].first;
+    const hx_combo_side *processes = &m->set[HX_COMBO_PROCESS_USER].first;
+    const bool of_host = hosts->count && e->host_len && owns(s, (uint64_t)e->host << 32);
+    const bool of_process = processes->count && owns(s, e->process);
+    uint64_t hash, with, *place;
+    hx_slice user, name;
+
+    if (!of_host && !of_process)
+        return;
+    user = user_of(m, e, buffer);
+    if (!user.len)
+        return;
+    hash = hx_hash_bytes(user.ptr, user.len, HX_HASH_SEED);
+    with = hx_hash_u64(hash, e->host);
+    place = known_place(s, HX_COMBO_HOST_USER, with);
+    name = hx_slice_make(buffer + e->host_at, e->host_len);
+    if (of_host && *place != with &&
+        !user_is_new(m, s, HX_COMBO_HOST_USER, e,
+                     hx_combo_by_name(hosts, name, hx_hash_bytes(name.ptr, name.len, HX_HASH_SEED)),
+                     user, hash, reporter))
+        *place = with;
+    with = hx_hash_u64(hash, e->process);
+    place = known_place(s, HX_COMBO_PROCESS_USER, with);
+    name = hx_slice_make(buffer + e->process_at, e->process_len);
+    if (of_process && *place != with &&
+        !user_is_new(m, s, HX_COMBO_PROCESS_USER, e, hx_combo_by_name(processes, name, e->process),
+                     user, hash, reporter))
+        *place = with;
+}
+
+/* Both other pairs hold the process, so whoever owns that owns them. Of those a line raises one
+ * alert: what is new of its second pair is said with the next one. */
 static void combos_lines(const void *model, void *state, const hx_event *events, uint32_t count,
                          const char *buffer, hx_reporter *reporter)
 {
@@ -158,8 +239,11 @@ static void combos_lines(const void *model, void *state, const hx_event *events,
         const hx_event *e = &events[i];
         uint64_t with_host, with_key, *place;
 
-        if (!e->process_len || !e->first_of_line ||
-            (s->workers > 1 && hx_batch_owner(e->process, s->workers) != s->worker))
+        if (!e->process_len || !e->first_of_line)
+            continue;
+        if (m->word_of_key && e->key < m->key_count && m->word_of_key[e->key])
+            judge_user(m, s, e, buffer, reporter);
+        if (!owns(s, e->process))
             continue;
         with_host = hx_hash_u64(e->process, e->host);
         place = known_place(s, HX_COMBO_HOST_PROCESS, with_host);

@@ -1,20 +1,25 @@
 /* combos: what belongs together. A process on a host where it never ran, though both are well
- * known; a kind of event from a process that never said it, though it says much.
+ * known; a kind of event from a process that never said it, though it says much; a user where there
+ * never was that one.
  *
  * Training (src/haechi/train/combos.py) lists members: hosts, processes and log keys that were seen
  * often. Settled are those that were always seen with the same partners, so that another one is
  * improbable. A pair is reported where both sides are members, at least one of them settled, and
- * training never saw them together; of what is no member nothing is said. */
+ * training never saw them together; of what is no member nothing is said. But a user need not be
+ * known: of a host or a process that always has the same users, any other one is reported. */
 #ifndef HAECHI_DETECT_COMBOS_H
 #define HAECHI_DETECT_COMBOS_H
 
 #include "detect/detector.h"
 
 #define HX_COMBO_USUAL_MAX 3
+#define HX_COMBO_WORDS_MAX 64
 
 typedef enum hx_combo_kind {
     HX_COMBO_HOST_PROCESS,
     HX_COMBO_PROCESS_KEY,
+    HX_COMBO_HOST_USER,
+    HX_COMBO_PROCESS_USER,
     HX_COMBO_KINDS,
 } hx_combo_kind;
 
@@ -45,6 +50,10 @@ typedef struct hx_combos_model {
     struct cJSON *root; /* of the file; names are its strings */
     int64_t repeat_us;
     hx_combo_set set[HX_COMBO_KINDS]; /* of a kind that is not judged: empty */
+    uint8_t *word_of_key; /* [log_keys], + 1: behind which word its lines name a user; 0: none.
+                             NULL: users are not judged */
+    uint32_t key_count, word_count;
+    hx_slice word[HX_COMBO_WORDS_MAX];
 } hx_combos_model;
 
 int hx_combos_load(const struct cJSON *section, const hx_bundle_files *files,

@@ -3,6 +3,7 @@
 #include "detect/combos.h"
 
 #include <haechi/hash.h>
+#include <haechi/users.h>
 
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -183,7 +184,8 @@ static int read_pairs(const cJSON *list, hx_combo_set *set)
 
 static int read_set(const cJSON *item, hx_combos_model *m)
 {
-    static const char *const kinds[HX_COMBO_KINDS] = {"host_process", "process_key"};
+    static const char *const kinds[HX_COMBO_KINDS] = {"host_process", "process_key", "host_user",
+                                                      "process_user"};
     const char *kind = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "kind"));
     hx_combo_set *set;
     uint32_t k = 0;
@@ -220,11 +222,54 @@ static int read_sets(const char *file, hx_combos_model *m, hx_error *err)
         if (rc)
             return hx_error_set(
                 err, rc,
-                "bundle: %s: set %u is not a kind (\"host_process\" or "
-                "\"process_key\", once), members with a name, nats, if any, of at least "
+                "bundle: %s: set %u is not a kind (\"host_process\", \"process_key\", "
+                "\"host_user\" or \"process_user\", once), members with a name, nats, if any, of "
+                "at least "
                 "their limit and at most %d usual, and pairs of places of them",
                 file, n, HX_COMBO_USUAL_MAX);
         n++;
+    }
+    return 0;
+}
+
+/* [{"word": "user", "keys": [3, 4]}, ...]; each log key once. */
+static int read_word(const cJSON *item, hx_combos_model *m)
+{
+    const char *word = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(item, "word"));
+    const cJSON *keys = cJSON_GetObjectItemCaseSensitive(item, "keys"), *key;
+
+    if (!word || !*word || strlen(word) > HX_USER_WORD_MAX || !cJSON_IsArray(keys) ||
+        m->word_count == HX_COMBO_WORDS_MAX)
+        return HX_EMALFORMED;
+    m->word[m->word_count++] = hx_slice_str(word);
+    cJSON_ArrayForEach(key, keys)
+    {
+        double k = cJSON_IsNumber(key) ? key->valuedouble : -1;
+
+        if (!(k >= 0 && k < m->key_count) || k != floor(k) || m->word_of_key[(uint32_t)k])
+            return HX_EMALFORMED;
+        m->word_of_key[(uint32_t)k] = (uint8_t)m->word_count;
+    }
+    return 0;
+}
+
+static int read_words(const char *file, hx_combos_model *m, hx_error *err)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(m->root, "users"), *item;
+
+    if (!list)
+        return 0;
+    m->key_count = m->bundle->log_keys;
+    m->word_of_key = calloc((size_t)m->key_count + 1, 1);
+    if (!m->word_of_key)
+        return hx_error_set(err, HX_ENOMEM, "bundle: %s: out of memory", file);
+    cJSON_ArrayForEach(item, list)
+    {
+        if (read_word(item, m))
+            return hx_error_set(err, HX_EMALFORMED,
+                                "bundle: %s: \"users\" is not a list of at most %d words of 1 to "
+                                "%d bytes, each with its log keys, each of these once",
+                                file, HX_COMBO_WORDS_MAX, HX_USER_WORD_MAX);
     }
     return 0;
 }
@@ -249,6 +294,7 @@ void hx_combos_unload(void *model)
         free_side(&m->set[k].second);
         free(m->set[k].pair);
     }
+    free(m->word_of_key);
     cJSON_Delete(m->root);
     free(m);
 }
@@ -264,7 +310,8 @@ static int read_file(const hx_bundle_files *files, const char *name, hx_combos_m
         return rc;
     m->root = cJSON_ParseWithLength(bytes, len);
     free(bytes);
-    return read_sets(name, m, err);
+    rc = read_sets(name, m, err);
+    return rc ? rc : read_words(name, m, err);
 }
 
 int hx_combos_load(const cJSON *section, const hx_bundle_files *files,

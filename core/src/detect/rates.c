@@ -5,6 +5,7 @@
 
 #define AHEAD    12
 #define LONG_US  INT64_C(9000000000000000) /* longer than any silence */
+#define FIRST_US (INT64_MIN / 4)           /* before any event */
 #define ROUNDING 1e-9
 
 double hx_rate_excess(double count, double usual)
@@ -24,12 +25,26 @@ double hx_rate_lack(double count, double usual)
 /* --- hosts -------------------------------------------------------------------------------------
  */
 
-static rate_host *find_host(rates_state *s, uint32_t hash, hx_slice name)
+/* Most names are of eight to sixteen bytes: two words of eight that may overlap. */
+static inline bool same_name(const rate_host *h, hx_slice name)
+{
+    uint64_t a, b, c, d;
+
+    if (h->name_len != name.len)
+        return false;
+    if (name.len < 8 || name.len > 16)
+        return memcmp(h->name, name.ptr, name.len) == 0;
+    memcpy(&a, h->name, 8), memcpy(&b, name.ptr, 8);
+    memcpy(&c, h->name + name.len - 8, 8), memcpy(&d, name.ptr + name.len - 8, 8);
+    return a == b && c == d;
+}
+
+static inline rate_host *find_host(rates_state *s, uint32_t hash, hx_slice name)
 {
     for (uint32_t at = hash & s->mask; s->index[at]; at = (at + 1) & s->mask) {
         rate_host *h = &s->hosts[s->index[at] - 1];
 
-        if (h->hash == hash && h->name_len == name.len && memcmp(h->name, name.ptr, name.len) == 0)
+        if (h->hash == hash && same_name(h, name))
             return h;
     }
     return NULL;
@@ -51,11 +66,9 @@ rate_host *hx_rates_add_host(rates_state *s, uint32_t hash)
 static void begin_watch(const rates_model *m, const rates_state *s, hx_rate_group group,
                         uint32_t season, int64_t interval, int64_t time_us, rate_watch *w)
 {
-    *w = (rate_watch){.known = true,
-                      .last_us = time_us,
+    *w = (rate_watch){.last_us = time_us,
                       .last_total = s->total,
                       .quiet_us = LONG_US,
-                      .quiet_at_us = time_us + LONG_US,
                       .reported_us = HX_TIME_NONE,
                       .alarm_at = UINT32_MAX,
                       .season = season};
@@ -97,8 +110,10 @@ static uint64_t total_before(const rates_state *s, int64_t interval)
     return start->interval == interval ? start->total : s->total;
 }
 
-/* The interval that an event is in; the last one's again, mostly. */
-static void enter_interval(const rates_model *m, rates_state *s, int64_t time_us)
+/* The interval that an event is in, and whether the hour is over. The bounds are those between
+ * which nothing more is to be done for a line. */
+static void enter_interval(const rates_model *m, rates_state *s, int64_t time_us,
+                           hx_reporter *reporter)
 {
     int64_t interval = interval_of(&m->rule, time_us);
     rate_start *start = &s->start[(uint64_t)interval % HX_RATE_STARTS];
@@ -108,6 +123,14 @@ static void enter_interval(const rates_model *m, rates_state *s, int64_t time_us
     s->open_until_us = s->open_from_us + m->rule.interval_us;
     if (start->interval < interval)
         *start = (rate_start){interval, s->total};
+    if (time_us >= s->hour_ends_us)
+        hx_rates_hour_over(m, s, time_us, reporter);
+    else
+        s->ahead = 0;
+    if (s->ahead)
+        s->open_until_us = INT64_MIN; /* each line counts until that is settled */
+    else if (s->hour_ends_us < s->open_until_us)
+        s->open_until_us = s->hour_ends_us;
 }
 
 static double weight_of(uint32_t seen)
@@ -208,20 +231,13 @@ static int64_t quiet_after(const rates_model *m, const rates_state *s, hx_rate_g
     return (int64_t)(wait * (1 - ROUNDING));
 }
 
-static void watch_silence(const rates_model *m, const rates_state *s, hx_rate_group group,
-                          rate_watch *w)
-{
-    w->quiet_us = quiet_after(m, s, group, &w->level[0]);
-    w->quiet_at_us = w->last_us + w->quiet_us;
-}
-
 /* Its next event has come, after a time that may have been a silence. */
 static void look_back(const rates_model *m, rates_state *s, hx_rate_group group, rate_watch *w,
                       int64_t before_us, hx_reporter *reporter)
 {
     int64_t interval = s->open_interval;
 
-    if (!w->silent && before_us > w->last_us) {
+    if (w->standing == RATE_WATCHED && before_us > w->last_us) {
         double score = silence_score(m, s, w, before_us);
 
         if (s->observed && w->level[0].seen >= m->rule.warm)
@@ -230,13 +246,14 @@ static void look_back(const rates_model *m, rates_state *s, hx_rate_group group,
         if (score > m->rule.limits[group].silence.nats)
             hx_rates_report_silence(m, s, group, w, reporter);
     }
-    if (!w->silent)
+    if (w->standing != RATE_SILENT)
         return;
     /* The silence is no part of what is usual. */
-    w->silent = false;
+    w->standing = RATE_WATCHED;
     for (uint32_t l = 0; l < HX_RATE_LEVELS; l++, interval /= HX_RATE_STEP)
         if (w->level[l].interval < interval) {
             w->level[l].interval = interval;
+            w->hour_closed += l ? 0 : w->level[l].count;
             w->level[l].count = 0;
             w->level[l].total_began = s->total;
         }
@@ -265,6 +282,9 @@ static void close_levels(const rates_model *m, rates_state *s, hx_rate_group gro
 {
     int64_t next = s->open_interval, before = w->level[0].interval;
 
+    if (hx_rate_hour_count(w) >= w->hour_alarm_at)
+        hx_rates_hour_fills(m, s, group, w, e, reporter);
+    w->hour_closed += w->level[0].count;
     for (uint32_t l = 0; l < HX_RATE_LEVELS; l++, next /= HX_RATE_STEP, before /= HX_RATE_STEP) {
         rate_history *r = &w->level[l];
 
@@ -282,32 +302,27 @@ static void close_levels(const rates_model *m, rates_state *s, hx_rate_group gro
     }
     w->level[0].total_began = total_before(s, w->level[0].interval);
     w->alarm_at = look_closer_at(m, group, &w->level[0]);
-    watch_silence(m, s, group, w);
+    w->quiet_us = quiet_after(m, s, group, &w->level[0]);
 }
 
-/* The rest of this file is what a line costs: two of these. */
+/* From here on it is what a line costs: two of these. */
 static inline void count_event(const rates_model *m, rates_state *s, hx_rate_group group,
                                rate_watch *w, const hx_event *e, int64_t before_us,
                                hx_reporter *reporter)
 {
     rate_history *r = &w->level[0];
 
-    if (__builtin_expect(before_us > w->quiet_at_us || w->silent, 0))
+    if (__builtin_expect(before_us - w->last_us > w->quiet_us || w->standing != RATE_WATCHED, 0))
         look_back(m, s, group, w, before_us, reporter);
     if (s->open_interval > r->interval)
         close_levels(m, s, group, w, e, reporter);
     r->count++;
     w->last_total = s->total;
-    if (e->time_us > w->last_us) {
-        w->last_us = e->time_us;
-        w->quiet_at_us = e->time_us + w->quiet_us;
-    }
+    w->last_us = e->time_us > w->last_us ? e->time_us : w->last_us;
     if (__builtin_expect(r->count >= w->alarm_at, 0)) {
         w->alarm_at += w->alarm_at / 32 + 1; /* not improbable yet: again a little later */
         judge_burst(m, s, group, w, 0, e, reporter);
     }
-    if (__builtin_expect(++w->hour_count >= w->hour_alarm_at, 0))
-        hx_rates_hour_fills(m, s, group, w, e, reporter);
 }
 
 static inline void vote(rate_host *h, uint32_t key)
@@ -345,10 +360,12 @@ static inline void count_for_key(const rates_model *m, rates_state *s, const hx_
 {
     rate_watch *w;
 
-    if (e->key >= s->key_count || !s->mine[e->key])
+    if (e->key >= s->key_count)
         return;
     w = &s->keys[e->key];
-    if (__builtin_expect(!w->known, 0))
+    if (__builtin_expect(w->standing == RATE_FOREIGN, 0))
+        return;
+    if (__builtin_expect(w->standing == RATE_UNKNOWN, 0))
         begin_watch(m, s, HX_RATE_KEYS, hx_rates_season_of_key(&m->seasons, e->key),
                     s->open_interval, e->time_us, w);
     count_event(m, s, HX_RATE_KEYS, w, e, before_us, reporter);
@@ -357,7 +374,7 @@ static inline void count_for_key(const rates_model *m, rates_state *s, const hx_
 static void rates_lines(const void *model, void *state, const hx_event *events, uint32_t count,
                         const char *buffer, hx_reporter *reporter)
 {
-    const int64_t base_us = reporter->before_us;
+    const int64_t base_us = reporter->before_us > FIRST_US ? reporter->before_us : FIRST_US;
     const rates_model *m = model;
     rates_state *s = state;
 
@@ -370,11 +387,7 @@ static void rates_lines(const void *model, void *state, const hx_event *events, 
         if (!e->first_of_line || e->time_us == HX_TIME_NONE)
             continue;
         if (__builtin_expect(e->time_us >= s->open_until_us || e->time_us < s->open_from_us, 0))
-            enter_interval(m, s, e->time_us);
-        if (__builtin_expect(e->time_us >= s->hour_ends_us, 0))
-            hx_rates_hour_over(m, s, e->time_us, reporter);
-        else
-            s->ahead = 0;
+            enter_interval(m, s, e->time_us, reporter);
         s->total++;
         count_for_host(m, s, e, buffer, before_us, reporter);
         count_for_key(m, s, e, before_us, reporter);
@@ -384,7 +397,7 @@ static void rates_lines(const void *model, void *state, const hx_event *events, 
 static void look_for_silence(const rates_model *m, rates_state *s, hx_rate_group group,
                              rate_watch *w, int64_t watermark_us, hx_reporter *reporter)
 {
-    if (watermark_us > w->quiet_at_us && w->known && !w->silent &&
+    if (watermark_us - w->last_us > w->quiet_us && w->standing == RATE_WATCHED &&
         silence_score(m, s, w, watermark_us) > m->rule.limits[group].silence.nats)
         hx_rates_report_silence(m, s, group, w, reporter);
 }
@@ -395,6 +408,8 @@ static void rates_advance(const void *model, void *state, int64_t watermark_us,
     const rates_model *m = model;
     rates_state *s = state;
 
+    if (watermark_us < FIRST_US)
+        return;
     if (isfinite(m->rule.limits[HX_RATE_HOSTS].silence.nats))
         for (uint32_t i = 0; i < s->count; i++)
             look_for_silence(m, s, HX_RATE_HOSTS, &s->hosts[i].watch, watermark_us, reporter);

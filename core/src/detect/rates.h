@@ -74,20 +74,31 @@ typedef struct rate_history {
     uint32_t seen;        /* intervals that were closed */
 } rate_history;
 
+typedef enum rate_standing {
+    RATE_WATCHED = 0,
+    RATE_SILENT,  /* and reported as such */
+    RATE_UNKNOWN, /* it had no event yet */
+    RATE_FOREIGN, /* another worker's */
+} rate_standing;
+
 typedef struct rate_watch {
-    int64_t last_us;        /* event time at its last event */
-    int64_t quiet_at_us;    /* from then on it may be silent: look closer */
-    int64_t quiet_us;       /* after its last event */
-    uint64_t last_total;    /* all events by then */
-    int64_t reported_us;    /* HX_TIME_NONE: never */
-    uint32_t alarm_at;      /* of the first level: the count at which to look closer */
-    uint32_t hour_alarm_at; /* likewise of the hour */
-    uint32_t hour_count;
-    uint32_t season; /* row of the seasons + 1; 0: none */
-    bool known;      /* it has had an event */
-    bool silent;     /* and reported as such */
+    int64_t last_us;     /* event time at its last event */
+    int64_t quiet_us;    /* so long after it there may be a silence: look closer */
+    uint64_t last_total; /* all events by then */
+    int64_t reported_us; /* HX_TIME_NONE: never */
+    rate_standing standing;
+    uint32_t alarm_at; /* of the first level: the count at which to look closer */
     rate_history level[HX_RATE_LEVELS];
+    uint32_t season;        /* row of the seasons + 1; 0: none */
+    uint32_t hour_alarm_at; /* as alarm_at, of the hour */
+    int64_t hour_closed;    /* events of the hour up to the first level's open interval */
 } rate_watch;
+
+/* What has come in the open hour. */
+static inline uint32_t hx_rate_hour_count(const rate_watch *w)
+{
+    return (uint32_t)(w->hour_closed + (int64_t)w->level[0].count);
+}
 
 typedef struct rate_host {
     rate_watch watch; /* the first */
@@ -134,12 +145,13 @@ typedef struct rates_observed {
 
 typedef struct rates_state {
     uint32_t worker, workers;
-    uint64_t total;                                     /* all events so far, whoever's */
-    int64_t open_from_us, open_until_us, open_interval; /* the first level's, of the last event */
-    int64_t hour, hour_ends_us; /* the open one; ends INT64_MAX: hours do not matter */
-    uint64_t hour_began;        /* all events before it */
-    uint32_t ahead;             /* lines in a row that lie behind it */
-    bool hour_whole;            /* its beginning was seen */
+    uint64_t total;                      /* all events so far, whoever's */
+    int64_t open_interval;               /* the first level's, of the last event */
+    int64_t open_from_us, open_until_us; /* it; none where anything more is to be done */
+    int64_t hour, hour_ends_us;          /* the open one; ends INT64_MAX: hours do not matter */
+    uint64_t hour_began;                 /* all events before it */
+    uint32_t ahead;                      /* lines in a row that lie behind it */
+    bool hour_whole;                     /* its beginning was seen */
     rate_start start[HX_RATE_STARTS];
     rate_host *hosts;
     uint32_t *index; /* + 1; 0: empty */

@@ -123,7 +123,7 @@ void hx_rates_report_silence(const rates_model *m, const rates_state *s, hx_rate
     int64_t time_us = w->last_us + (int64_t)(wait_us < 9e15 ? wait_us : 9e15);
     hx_text reason = {0}, detail = {0};
 
-    w->silent = true;
+    w->standing = RATE_SILENT;
     if (!may_report(m, w, time_us))
         return;
     say_who(&who, &reason);
@@ -161,15 +161,16 @@ bool hx_rates_report_hour(const rates_model *m, const rates_state *s, hx_rate_gr
     say_who(&who, &reason);
     hx_text_printf(&reason, " has %s", who.host ? "said" : "come");
     if (e)
-        hx_text_printf(&reason, " %u %s so far", w->hour_count, who.host ? "lines" : "times");
+        hx_text_printf(&reason, " %u %s so far", hx_rate_hour_count(w),
+                       who.host ? "lines" : "times");
     else
-        hx_text_printf(&reason, " only %u %s", w->hour_count, who.host ? "lines" : "times");
+        hx_text_printf(&reason, " only %u %s", hx_rate_hour_count(w), who.host ? "lines" : "times");
     say_hour(m, what->hour, &reason);
     hx_text_printf(&reason, "; usual at that hour are %s %.3g.", e ? "at most" : "at least",
                    what->usual);
     put_who(m, &who, &detail);
-    hx_text_printf(&detail, ", \"count\": %u, \"usual\": %.6g, \"seconds\": 3600", w->hour_count,
-                   what->usual);
+    hx_text_printf(&detail, ", \"count\": %u, \"usual\": %.6g, \"seconds\": 3600",
+                   hx_rate_hour_count(w), what->usual);
     hx_text_json_key(&detail, "hour");
     hx_text_json_time(&detail, what->hour * HX_RATE_HOUR_US);
     report(&who, what->rule, what->score, what->limit, e, what->time_us, &reason, &detail,

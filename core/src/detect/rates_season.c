@@ -90,7 +90,7 @@ void hx_rates_hour_begins(const rates_model *m, const rates_state *s, hx_rate_gr
     const double limit = m->rule.limits[group].busy_hour.nats;
     double usual, count;
 
-    w->hour_count = 0;
+    w->hour_closed = -(int64_t)w->level[0].count; /* what came before it does not count */
     w->hour_alarm_at = UINT32_MAX;
     if (!w->season || !isfinite(limit))
         return;
@@ -110,9 +110,8 @@ void hx_rates_hour_fills(const rates_model *m, rates_state *s, hx_rate_group gro
     double by_share = most_of_three(&m->seasons, row, s->hour, true) * total;
     rate_hour_report what = {"busy_hour", s->hour, e->time_us, 0, 0, limit};
 
-    w->hour_alarm_at += w->hour_alarm_at / 32 + 1;
     what.usual = by_time > by_share ? by_time : by_share;
-    what.score = hx_rate_excess(w->hour_count, what.usual);
+    what.score = hx_rate_excess(hx_rate_hour_count(w), what.usual);
     if (what.score > limit->nats && hx_rates_report_hour(m, s, group, w, &what, e, reporter))
         w->hour_alarm_at = UINT32_MAX;
 }
@@ -129,7 +128,7 @@ static void judge_quiet(const rates_model *m, rates_state *s, hx_rate_group grou
     rate_hour_report what = {"quiet_hour", s->hour, s->hour_ends_us, 0, 0, limit};
 
     what.usual = usual < by_share ? usual : by_share;
-    what.score = hx_rate_lack(w->hour_count, what.usual);
+    what.score = hx_rate_lack(hx_rate_hour_count(w), what.usual);
     if (what.score > limit->nats)
         hx_rates_report_hour(m, s, group, w, &what, NULL, reporter);
 }
@@ -148,18 +147,19 @@ static void observe_hour(rates_state *s)
     for (uint32_t i = 0; i < s->count; i++) {
         const rate_host *h = &s->hosts[i];
 
-        if (!h->watch.hour_count)
+        if (!hx_rate_hour_count(&h->watch))
             continue;
         hx_text_str(out, first ? "" : ", ");
         hx_text_json_string(out, hx_slice_make(h->name, h->name_len));
-        hx_text_printf(out, ": %u", h->watch.hour_count);
+        hx_text_printf(out, ": %u", hx_rate_hour_count(&h->watch));
         first = false;
     }
     hx_text_str(out, "}, {");
     first = true;
     for (uint32_t key = 0; key < s->key_count; key++)
-        if (s->keys[key].known && s->keys[key].hour_count) {
-            hx_text_printf(out, "%s\"%u\": %u", first ? "" : ", ", key, s->keys[key].hour_count);
+        if (hx_rate_hour_count(&s->keys[key])) {
+            hx_text_printf(out, "%s\"%u\": %u", first ? "" : ", ", key,
+                           hx_rate_hour_count(&s->keys[key]));
             first = false;
         }
     hx_text_str(out, "}]");

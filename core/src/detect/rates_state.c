@@ -20,7 +20,6 @@ void hx_rates_close(void *state)
         hx_pages_unmap(s->index, ((size_t)s->mask + 1) * sizeof *s->index);
     if (s->keys)
         hx_pages_unmap(s->keys, (s->key_count + 1) * sizeof *s->keys);
-    free(s->mine);
     if (s->observed)
         hx_text_free(&s->observed->hours);
     free(s->observed);
@@ -30,11 +29,14 @@ void hx_rates_close(void *state)
 static void begin_keys(const rates_model *m, rates_state *s)
 {
     for (uint32_t key = 0; key < s->key_count; key++) {
-        s->mine[key] = hx_rates_owns(s, (uint32_t)m->bundle->key_hash[key]);
-        if (s->mine[key])
-            s->keys[key] = (rate_watch){.reported_us = HX_TIME_NONE,
-                                        .hour_alarm_at = UINT32_MAX,
-                                        .season = hx_rates_season_of_key(&m->seasons, key)};
+        rate_watch *w = &s->keys[key];
+
+        *w = (rate_watch){
+            .standing = RATE_FOREIGN, .reported_us = HX_TIME_NONE, .hour_alarm_at = UINT32_MAX};
+        if (!hx_rates_owns(s, (uint32_t)m->bundle->key_hash[key]))
+            continue;
+        w->standing = RATE_UNKNOWN;
+        w->season = hx_rates_season_of_key(&m->seasons, key);
     }
 }
 
@@ -62,10 +64,9 @@ int hx_rates_open(const void *model, uint32_t worker, uint32_t workers, void **s
     s->hosts = hx_pages_map(s->max * sizeof *s->hosts);
     s->index = hx_pages_map((size_t)places * sizeof *s->index);
     s->keys = hx_pages_map((s->key_count + 1) * sizeof *s->keys);
-    s->mine = calloc(s->key_count + 1, sizeof *s->mine);
     if (m->rule.observe)
         s->observed = calloc(1, sizeof *s->observed);
-    if (!s->hosts || !s->index || !s->keys || !s->mine || (m->rule.observe && !s->observed)) {
+    if (!s->hosts || !s->index || !s->keys || (m->rule.observe && !s->observed)) {
         hx_rates_close(s);
         return HX_ENOMEM;
     }
@@ -91,6 +92,11 @@ typedef struct saved_key {
     rate_watch watch;
 } saved_key;
 
+static bool is_saved(const rate_watch *w)
+{
+    return w->standing == RATE_WATCHED || w->standing == RATE_SILENT;
+}
+
 void hx_rates_save(const void *state, hx_text *out)
 {
     const rates_state *s = state;
@@ -104,14 +110,14 @@ void hx_rates_save(const void *state, hx_text *out)
                         .hour_whole = s->hour_whole};
 
     for (uint32_t key = 0; key < s->key_count; key++)
-        head.keys += s->keys[key].known;
+        head.keys += is_saved(&s->keys[key]);
     memcpy(head.start, s->start, sizeof head.start);
     hx_text_bytes(out, &head, sizeof head);
     hx_text_bytes(out, s->hosts, s->count * sizeof *s->hosts);
     for (uint32_t key = 0; key < s->key_count; key++) {
         saved_key saved = {s->key_hash[key], key, s->keys[key]};
 
-        if (s->keys[key].known)
+        if (is_saved(&s->keys[key]))
             hx_text_bytes(out, &saved, sizeof saved);
     }
 }
@@ -124,7 +130,8 @@ static bool time_is_good(int64_t time_us)
 /* Numbers that cannot be are refused: a checkpoint's bytes are anybody's. */
 static bool watch_is_good(const rate_watch *w)
 {
-    if (!time_is_good(w->last_us) || !time_is_good(w->quiet_us) || !time_is_good(w->quiet_at_us) ||
+    if (!time_is_good(w->last_us) || !time_is_good(w->quiet_us) || !is_saved(w) ||
+        w->hour_closed > UINT32_MAX || w->hour_closed < -(int64_t)UINT32_MAX ||
         (w->reported_us != HX_TIME_NONE && !time_is_good(w->reported_us)))
         return false;
     for (uint32_t l = 0; l < HX_RATE_LEVELS; l++)
@@ -177,12 +184,11 @@ static int restore_keys(const rates_model *m, rates_state *s, const char *bytes,
 
         memcpy(&saved, bytes + i * sizeof saved, sizeof saved);
         key = key_now(s, &saved);
-        if (key == s->key_count || !s->mine[key])
+        if (key == s->key_count || s->keys[key].standing == RATE_FOREIGN)
             continue;
         if (!watch_is_good(&saved.watch))
             return HX_EMALFORMED;
         s->keys[key] = saved.watch;
-        s->keys[key].known = true;
         s->keys[key].season = hx_rates_season_of_key(&m->seasons, key);
         if (!s->keys[key].season)
             s->keys[key].hour_alarm_at = UINT32_MAX;

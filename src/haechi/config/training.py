@@ -127,9 +127,10 @@ class ValuesConfig(_Section):
 
 
 class CombosConfig(_Section):
-    """Hosts, processes and kinds of event that were never seen together."""
+    """Hosts, processes, kinds of event and users that were never seen together."""
 
     enabled: bool = True
+    users: bool = True
     budget: float = Field(default=1e-6, gt=0, lt=1)
     observations: int = Field(default=100, ge=10, le=1_000_000_000)
     max_pairs: int = Field(default=65_536, ge=1, le=1_000_000)

@@ -4,6 +4,7 @@ Every method that takes `bytes` takes whole lines, each ended by a newline (the 
 Errors of the core arrive as `CoreError` with the core's own sentence.
 """
 
+from collections.abc import Iterable
 from typing import TypedDict
 
 import numpy as np
@@ -30,6 +31,12 @@ class Records(TypedDict):
 
 def parse(data: bytes, format_spec: str) -> Records:
     """Every line as a record; for small inputs, tests and people."""
+
+def behind_process(data: bytes, format_spec: str) -> list[bytes]:
+    """[n] what of each line stands behind its process; empty where it names none or does not fit."""
+
+def find_users(words: Iterable[bytes], texts: Iterable[bytes]) -> list[bytes]:
+    """Of each word and text: the user's name that stands behind it, or nothing (haechi/users.h)."""
 
 class Miner:
     """Learns templates. Same messages in the same order, same bytes from finish()."""

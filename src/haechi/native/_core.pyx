@@ -93,6 +93,9 @@ cdef extern from "haechi/values.h":
     uint32_t hx_values_judge(const hx_values *values, hx_match_scratch *scratch, hx_slice message,
                              uint32_t log_key) nogil
 
+cdef extern from "haechi/users.h":
+    hx_slice hx_user_find(hx_slice word, hx_slice text) nogil
+
 cdef extern from "haechi/front.h":
     enum:
         HX_FIELD_HOST
@@ -275,6 +278,41 @@ def parse(const uint8_t[::1] data not None, str format_spec not None):
         "severity": np.array(severities, dtype=np.uint8),
         "fields": fields,
     }
+
+
+def behind_process(const uint8_t[::1] data not None, str format_spec not None):
+    cdef Format format = Format(format_spec)
+    cdef const char *at = start(data)
+    cdef const char *end = at + data.shape[0]
+    cdef const char *behind
+    cdef hx_format_scratch scratch
+    cdef hx_record record
+    cdef hx_slice line
+    memset(&scratch, 0, sizeof(scratch))
+    scratch.now_us = now_us()
+    texts = []
+    while next_line(&at, end, &line):
+        cut_return(&line)
+        if hx_format_parse(format.ptr, line, &scratch, &record) < 0 or record.process.len == 0:
+            texts.append(b"")
+            continue
+        behind = record.process.ptr + record.process.len
+        inside = line.ptr <= behind < line.ptr + line.len
+        texts.append(behind[:line.ptr + line.len - behind] if inside else b"")
+    return texts
+
+
+def find_users(words not None, texts not None):
+    cdef hx_slice word, text, name
+    cdef const uint8_t[::1] of_word, of_text
+    found = []
+    for one, other in zip(words, texts, strict=True):
+        of_word, of_text = one, other
+        word.ptr, word.len = start(of_word), of_word.shape[0]
+        text.ptr, text.len = start(of_text), of_text.shape[0]
+        name = hx_user_find(word, text)
+        found.append(to_bytes(name))
+    return found
 
 
 cdef class Miner:

@@ -1,15 +1,19 @@
 """combos: what belongs together, from normal logs alone.
 
-A line shows two pairs: its host and its process, its process and its log key. Each side of a pair is a
-member: a host, say, with the processes that were seen there, its partners. A member that was seen often is
-settled where a partner that it was not seen with is improbable. The share of its lines that would
-show one is estimated twice, as for the detector of values: by the share of partners seen once (Good,
-Biometrika 40, 1953), and by the chance to have missed one as rare as those that were seen, the sum of n
-exp(-n). Counted are blocks of lines, not lines, because what is said often at one time is no better known.
+A line shows two pairs: its host and its process, its process and its log key; and where it names a user
+(haechi.train.users), its host and the user, its process and the user. Each side of a pair is a member: a
+host, say, with the processes that were seen there, its partners. A member that was seen often is settled
+where a partner that it was not seen with is improbable. The share of its lines that would show one is
+estimated twice, as for the detector of values: by the share of partners seen once (Good, Biometrika 40,
+1953), and by the chance to have missed one as rare as those that were seen, the sum of n exp(-n). Counted are
+blocks of lines, not lines, because what is said often at one time is no better known.
 
 The budget is shared by all that were seen often enough. What settles only by chance is found by halves:
 learned from each half of the logs, members are tried on the other one, and those of a new pair do not count
 as settled. Where they are more than a few, no member of this kind of pairs does, and nothing is said of it.
+
+A user need not be a member: of a host or a process that is settled, any user that it was not seen with is
+new. So what is tried on the other half, and listed in the bundle, are all users of those.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from typing import Any
 from haechi.config.training import CombosConfig
 from haechi.corpus.logs import chunks
 from haechi.native import _core
+from haechi.train import users
 from haechi.train.detector import Entry
 
 NAME = "combos"
@@ -33,6 +38,9 @@ FILE = "combos.json"
 FORMAT = 1
 BLOCKS = 1024  # that the logs are cut into
 HOST_PROCESS, PROCESS_KEY = "host_process", "process_key"
+HOST_USER, PROCESS_USER = "host_user", "process_user"
+KINDS = (HOST_PROCESS, PROCESS_KEY, HOST_USER, PROCESS_USER)
+OF_USERS = (HOST_USER, PROCESS_USER)
 _NAME_MAX = 255  # bytes; the engine looks at no longer ones
 _USUAL = 3
 _FIRED_MOST = 0.05  # of the members that were tried
@@ -40,7 +48,7 @@ _UNSEEN = 0xFFFFFFFF
 
 Name = str | int  # of a host or a process; a log key
 Pair = tuple[Name, Name]
-Line = tuple[bytes, bytes, int]  # host, process, log key
+Line = tuple[bytes, bytes, int, bytes]  # host, process, log key, user
 
 
 @dataclass
@@ -83,29 +91,38 @@ def learn(
 ) -> Entry | None:
     """The detector's section and file; None where nothing belongs together. lines: of all the logs."""
     matcher = _core.Matcher(templates)
-    halves = study(_lines(logs, format_spec, matcher), lines)
+    words = users.learn(_texts(logs, format_spec, matcher)) if config.users else {}
+    halves = study(_lines(logs, format_spec, matcher, words), lines)
     sets, validation = list[dict[str, Any]](), dict[str, Any]()
     for kind, (first, second) in halves.items():
-        kept, said = settle(first, second, lines, config)
+        kept, said = settle(first, second, lines, config, strangers=kind in OF_USERS)
         pairs = [pair for pair in (first | second).lines if pair[0] in kept[0] and pair[1] in kept[1]]
         validation[kind] = said | {"pairs": len(pairs)}
-        if said["settled"] and 0 < len(pairs) <= config.max_pairs and _can_differ(kept, pairs):
+        judged = said["settled"] and 0 < len(pairs) <= config.max_pairs
+        if judged and (kind in OF_USERS or _can_differ(kept, pairs)):
             sets.append({"kind": kind, **_section(kept, pairs)})
     if not sets:
         return None
     validation |= {"lines": lines, "budget": config.budget}
     section = {"name": NAME, "file": FILE, "repeat_s": config.repeat_s, "validation": validation}
-    return Entry(section, {FILE: document(sets)})
+    judged_users = any(one["kind"] in OF_USERS for one in sets)
+    return Entry(section, {FILE: document(sets, words if judged_users else {})})
 
 
-def document(sets: Sequence[Mapping[str, Any]]) -> bytes:
-    """The text of combos.json."""
-    return json.dumps({"format": FORMAT, "sets": list(sets)}, separators=(",", ":")).encode()
+def document(sets: Sequence[Mapping[str, Any]], words: Mapping[int, bytes]) -> bytes:
+    """The text of combos.json. words: of log keys, that behind which their lines name a user."""
+    text: dict[str, Any] = {"format": FORMAT, "sets": list(sets)}
+    if words:
+        keys = defaultdict[str, list[int]](list)
+        for key, word in sorted(words.items()):
+            keys[word.decode()].append(key)
+        text["users"] = [{"word": word, "keys": listed} for word, listed in keys.items()]
+    return json.dumps(text, separators=(",", ":")).encode()
 
 
 def study(parsed: Iterable[Line], lines: int) -> dict[str, tuple[Seen, Seen]]:
     """The pairs of each kind in each half of the lines."""
-    found = {kind: (Seen(), Seen()) for kind in (HOST_PROCESS, PROCESS_KEY)}
+    found = {kind: (Seen(), Seen()) for kind in KINDS}
     block, at = max(lines // BLOCKS, 1), 0
     rest = iter(parsed)
     while some := Counter(islice(rest, block)):
@@ -115,17 +132,23 @@ def study(parsed: Iterable[Line], lines: int) -> dict[str, tuple[Seen, Seen]]:
     return found
 
 
-def settle(first: Seen, second: Seen, lines: int, config: CombosConfig) -> tuple[Members, dict[str, int]]:
-    """The members of all lines that neither half speaks against, and how many these are of how many."""
+def settle(
+    first: Seen, second: Seen, lines: int, config: CombosConfig, strangers: bool = False
+) -> tuple[Members, dict[str, int]]:
+    """The members of all lines that neither half speaks against, and how many these are of how many.
+
+    strangers: what is no member on the second side is new to a settled one on the first, too.
+    """
     least = max(config.observations // 2, 1)
     tried = [members(learned, lines, least, config.budget) for learned in (first, second)]
     fired: tuple[set[Name], set[Name]] = (set(), set())
     for known, learned, other in zip(tried, (first, second), (second, first), strict=True):
         for pair in other.lines:
-            if pair in learned.lines or any(pair[side] not in known[side] for side in (0, 1)):
+            member = [pair[side] in known[side] for side in (0, 1)]
+            if pair in learned.lines or not member[0] or not (member[1] or strangers):
                 continue
             for side in (0, 1):
-                if known[side][pair[side]].settled:
+                if member[side] and known[side][pair[side]].settled:
                     fired[side].add(pair[side])
     kept = members(first | second, lines, config.observations, config.budget)
     said = {"members": sum(map(len, kept)), "proposed": _settled_of(kept), "fired": sum(map(len, fired))}
@@ -134,6 +157,10 @@ def settle(first: Seen, second: Seen, lines: int, config: CombosConfig) -> tuple
         for name, one in kept[side].items():
             if too_many or name in fired[side]:
                 kept[side][name] = Member(one.usual)
+    if strangers:
+        for a, b in sorted((first | second).lines, key=str):
+            if a in kept[0] and b not in kept[1]:
+                kept[1][b] = Member((a,))
     return kept, said | {"settled": _settled_of(kept)}
 
 
@@ -175,18 +202,24 @@ def improbability(blocks: Sequence[int], count: int, allowed: float) -> float | 
     return min(-math.log(max(missed, 1e-300) / count), 2 * math.log(count))
 
 
-def _pairs(block: Mapping[Line, int]) -> tuple[Counter[Pair], Counter[Pair]]:
-    """Host and process, process and log key, of the lines of one block."""
-    with_host, with_key = Counter[Pair](), Counter[Pair]()
-    for (host, process, key), count in block.items():
-        name = _text(process)
+def _pairs(block: Mapping[Line, int]) -> tuple[Counter[Pair], ...]:
+    """Of the lines of one block, in the order of KINDS."""
+    found = tuple(Counter[Pair]() for _ in KINDS)
+    with_host, with_key, user_of_host, user_of_process = found
+    for (host, process, key, user), count in block.items():
+        name, who = _text(process), _text(user)
         if name is None:
             continue
-        if (where := _text(host)) is not None:
+        where = _text(host)
+        if where is not None:
             with_host[where, name] += count
         if key != _UNSEEN:
             with_key[name, key] += count
-    return with_host, with_key
+        if who is not None:
+            user_of_process[name, who] += count
+            if where is not None:
+                user_of_host[where, who] += count
+    return found
 
 
 def _text(name: bytes) -> str | None:
@@ -219,9 +252,22 @@ def _shown(name: Name, one: Member) -> dict[str, Any]:
     return shown
 
 
-def _lines(logs: Sequence[Path], format_spec: str, matcher: _core.Matcher) -> Iterator[Line]:
+def _lines(
+    logs: Sequence[Path], format_spec: str, matcher: _core.Matcher, words: Mapping[int, bytes]
+) -> Iterator[Line]:
     for data in chunks(logs):
         records = _core.parse(data, format_spec)
-        keys = matcher.match(b"".join(message + b"\n" for message in records["message"]))
+        keys = matcher.match(b"".join(message + b"\n" for message in records["message"])).tolist()
         fields = records["fields"]
-        yield from zip(fields["host"], fields["process"], keys.tolist(), strict=True)
+        found: Iterable[bytes] = [b""] * len(keys)
+        if words:
+            found = users.find(keys, _core.behind_process(data, format_spec), words)
+        yield from zip(fields["host"], fields["process"], keys, found, strict=True)
+
+
+def _texts(logs: Sequence[Path], format_spec: str, matcher: _core.Matcher) -> Iterator[tuple[int, bytes]]:
+    """Each line's log key, and what stands behind its process."""
+    for data in chunks(logs):
+        messages = _core.parse(data, format_spec)["message"]
+        keys = matcher.match(b"".join(message + b"\n" for message in messages)).tolist()
+        yield from zip(keys, _core.behind_process(data, format_spec), strict=True)
