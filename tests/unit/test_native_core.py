@@ -84,6 +84,19 @@ def test_learned_lines_match_and_others_do_not(matcher: _core.Matcher) -> None:
         matcher.text(len(matcher))
 
 
+def test_a_key_without_a_digit_is_no_kind_of_line_of_its_own() -> None:
+    """Nor is it where it comes again, as the same message with another length of a number."""
+    keys = ("YBK9XZMD9KuBF1j2oremQqGnx7qaMxh976k3X8M6TL0", "lkF4EY0j34yAh5QRzmNYYIaajNUTRuvVrtaQR6KSy7i")
+    line = "Accepted publickey for root from 10.0.0.7 port {} ssh2: RSA SHA256:{}\n"
+    miner = _core.Miner()
+    miner.learn("".join(line.format(22, key) for key in keys).encode())
+    matcher = _core.Matcher(miner.finish())
+    without = "BKEFlQkECaWLbHixBQDRqkkCZJTNMPSQIEynQpTKHqK"
+    log = [line.format(port, without) for port in (22, 23, 222, 2222)]
+    log.append(line.format(22, "org.apache.hadoop.hdfs.server.datanode.DataXceiver"))
+    assert matcher.match("".join(log).encode()).tolist() == [0, 0, 0, 0, UNSEEN]
+
+
 def test_empty_input_gives_empty_arrays(matcher: _core.Matcher) -> None:
     assert len(matcher.match(b"")) == 0
     events = front(matcher).read(b"")
