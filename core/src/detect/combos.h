@@ -68,4 +68,6 @@ const hx_combo_member *hx_combo_by_key(const hx_combo_side *side, uint32_t key);
 bool hx_combo_seen(const hx_combo_set *set, const hx_combo_member *first,
                    const hx_combo_member *second);
 
+extern const hx_detector hx_combos_detector;
+
 #endif
