@@ -61,7 +61,7 @@ static int fit_scratch(hx_rules *rules, const hs_database_t *database, hx_error 
 typedef struct field_work {
     hx_rules *rules;
     uint32_t field;
-    hx_expressions near, far, exact, far_exact, blind, block, settled, numbers, told[HX_GATES];
+    hx_expressions near, far, exact, far_exact, blind, block, settled, told;
     uint32_t block_size;
     bool *given_up;    /* by pattern: its widened form was refused */
     hx_needs needs;    /* of the pattern at hand */
@@ -87,7 +87,7 @@ static bool sort_gated(field_work *w, uint32_t id, hx_slice own, const hx_wideni
         return false;
     p->far = p->digits = false;
     p->checked = !told;
-    hx_expressions_add(told ? &w->told[p->gate] : &w->settled, p->nocase, id, own);
+    hx_expressions_add(told ? &w->told : &w->settled, p->nocase, id, own);
     least = told ? &f->told_least[p->gate] : &f->settled_least[p->gate];
     if (p->least < *least)
         *least = p->least;
@@ -142,7 +142,7 @@ static bool sort_numbered(field_work *w, uint32_t id, hx_slice own, const hx_wid
     hx_needs_write(&w->needs, numbers, &number);
     hx_needs_write(&w->needs, words, &word);
     w->near.failed |= number.failed || word.failed;
-    hx_expressions_add(&w->numbers, false, id, hx_slice_make(number.ptr, number.len));
+    hx_expressions_add(&w->told, false, id, hx_slice_make(number.ptr, number.len));
     hx_expressions_add(&w->exact, p->nocase, id, own);
     if (p->loose)
         f->loose_least = p->least < f->loose_least ? p->least : f->loose_least;
@@ -272,9 +272,7 @@ static void free_lists(field_work *w)
     hx_expressions_free(&w->far_exact);
     hx_expressions_free(&w->blind);
     hx_expressions_free(&w->settled);
-    hx_expressions_free(&w->numbers);
-    for (int gate = 0; gate < HX_GATES; gate++)
-        hx_expressions_free(&w->told[gate]);
+    hx_expressions_free(&w->told);
 }
 
 /* Near and far ones. A widened pattern may be more than Hyperscan takes where the pattern is not:
@@ -302,17 +300,11 @@ static int compile_gated(field_work *w, hx_field *f, hx_error *err)
     hx_rules *rules = w->rules;
     int rc = hx_expressions_compile(rules, &w->settled, &f->settled, NULL, err);
 
-    for (int gate = 0; gate < HX_GATES && !rc; gate++) {
-        rc = hx_expressions_compile(rules, &w->told[gate], &f->told[gate], NULL, err);
-        if (!rc)
-            rc = fit_scratch(rules, f->told[gate], err);
-        f->gated |= f->told[gate] != NULL;
-    }
     if (!rc)
-        rc = hx_expressions_compile(rules, &w->numbers, &f->numbers, NULL, err);
+        rc = hx_expressions_compile(rules, &w->told, &f->told, NULL, err);
     if (!rc)
-        rc = fit_scratch(rules, f->numbers, err);
-    f->gated |= w->settled.count > 0 || f->numbers;
+        rc = fit_scratch(rules, f->told, err);
+    f->gated = f->settled || f->told;
     if (rc || !w->settled.count)
         return rc;
     f->settled_ids = calloc(w->settled.count, sizeof *f->settled_ids);

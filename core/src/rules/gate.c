@@ -1,6 +1,8 @@
 /* Gates: what a text must have for a pattern to be worth a search. */
 #include "rules/gate.h"
 
+#include <haechi/rules.h>
+
 #include <stdlib.h>
 
 /* Each holds all digits or none and both cases of its letters, so that texts of one form pass the
@@ -9,17 +11,20 @@ static const struct {
     const char *ranges; /* pairs of first and last */
 } gates[HX_GATES] = {
     [HX_GATE_ADDRESS] = {"09.."},
+    [HX_GATE_HEX] = {"09AFaf"},
     [HX_GATE_WORD] = {"09AZaz__"},
     [HX_GATE_CODED] = {"09AZaz__++//==--"},
     [HX_GATE_BINARY] = {"\x01\x1f\x7f\xff"},
 };
 
 /* Shorter ones are passed by too many texts. */
-static const uint32_t least_of_gate[HX_GATES] = {7, 12, 12, 2};
+static const uint32_t least_of_gate[HX_GATES] = {7, 8, 12, 12, 2};
 /* So long a run is rarer than any word in it. */
 #define LONG_RUN 20
 
-typedef int32_t lanes __attribute__((vector_size(16)));
+typedef int16_t lanes __attribute__((vector_size(16)));
+_Static_assert(HX_GATES <= sizeof(lanes) / sizeof(int16_t), "a lane for each gate");
+_Static_assert(HX_RULE_PATTERN_BYTES <= INT16_MAX, "no pattern asks for more than can be counted");
 
 static lanes masks[256]; /* by byte: all bits of a gate's lane where the gate has it */
 
@@ -75,7 +80,7 @@ hx_gate hx_gate_find(const hx_hyperscan *hs, const char *expression, unsigned fl
         *least = least_width(hs, expression, flags);
         if (*least < least_of_gate[gate])
             return HX_GATE_NONE;
-        if (gate == HX_GATE_ADDRESS || !widening->has_word || *least >= LONG_RUN)
+        if (gate <= HX_GATE_HEX || !widening->has_word || *least >= LONG_RUN)
             return (hx_gate)gate;
         return HX_GATE_NONE;
     }
@@ -89,7 +94,7 @@ void hx_gate_runs(hx_slice text, uint32_t runs[static HX_GATES])
     for (uint32_t i = 0; i < text.len; i++) {
         lanes longer;
 
-        run = (run + 1) & masks[(unsigned char)text.ptr[i]];
+        run = (run - (run != INT16_MAX)) & masks[(unsigned char)text.ptr[i]];
         longer = run > best;
         best = (run & longer) | (best & ~longer);
     }

@@ -9,6 +9,7 @@
 
 typedef enum hx_gate {
     HX_GATE_ADDRESS, /* digits and points */
+    HX_GATE_HEX,     /* what digests are written with */
     HX_GATE_WORD,
     HX_GATE_CODED,  /* what base64 is written with, too */
     HX_GATE_BINARY, /* what is not printed */
@@ -21,7 +22,8 @@ typedef enum hx_gate {
 hx_gate hx_gate_find(const hx_hyperscan *hs, const char *expression, unsigned flags,
                      const hx_widening *widening, uint32_t *least);
 
-/* By gate: the most bytes of it in a row that the text has. The same for all texts of a form. */
+/* By gate: the most bytes of it in a row that the text has, up to 32767. The same for all texts of
+ * a form. */
 void hx_gate_runs(hx_slice text, uint32_t runs[static HX_GATES]);
 
 #endif

@@ -93,17 +93,14 @@ static void settle_gated(hx_rule_seat *s, const hx_field *f, const uint32_t *run
     }
 }
 
-/* Behind the first checks of maybe: gates that the text passes; how many there are in maybe then.
- */
-static uint32_t pass_gates(hx_rule_seat *s, const hx_field *f, const uint32_t *runs,
-                           uint32_t checks)
+/* Whether texts of the form are searched for what told holds, whatever words they have. */
+static bool passes_gate(const hx_field *f, const uint32_t *runs)
 {
+    bool passes = runs[HX_GATE_ADDRESS] >= f->loose_least;
+
     for (uint32_t gate = 0; gate < HX_GATES; gate++)
-        if (f->told[gate] && runs[gate] >= f->told_least[gate])
-            s->maybe[checks++] = HX_GATE_ID + gate;
-    if (runs[HX_GATE_ADDRESS] >= f->loose_least)
-        s->maybe[checks++] = HX_LOOSE_ID;
-    return checks;
+        passes |= runs[gate] >= f->told_least[gate];
+    return passes;
 }
 
 void hx_seat_learn(hx_rule_seat *s, hx_rule_field field, hx_slice text)
@@ -117,7 +114,8 @@ void hx_seat_learn(hx_rule_seat *s, hx_rule_field field, hx_slice text)
     checks = settle_far(s, field, far, text);
     if (f->gated) {
         hx_gate_runs(text, runs);
-        checks = pass_gates(s, f, runs, checks);
+        if (passes_gate(f, runs))
+            s->maybe[checks++] = HX_TOLD_ID;
         settle_gated(s, f, runs, text);
     }
     hits = s->fresh[LIST_HITS];

@@ -116,19 +116,18 @@ typedef struct hx_field {
     hs_database_t *far;       /* the same of patterns without a word, widened further */
     hs_database_t *exact;     /* those of near that tell digits apart, as they are */
     hs_database_t *far_exact; /* those of far that tell no digits apart, as they are */
-    /* Of patterns behind gates, as they are: those that tell digits apart, by gate, searched in
-     * every text that passes; and the others, once for a form. */
-    hs_database_t *told[HX_GATES];
-    uint32_t told_least[HX_GATES]; /* of its patterns' */
+    /* What is searched in a text whose form passes a gate, or has words of numbered patterns: the
+     * patterns behind gates that tell digits apart, as they are, and the numbers of numbered ones.
+     */
+    hs_database_t *told;
+    uint32_t told_least[HX_GATES]; /* of its gated patterns'; UINT32_MAX: there are none */
+    uint32_t loose_least;          /* of loose ones' */
+    /* The other patterns behind gates, searched once for a form. */
     hs_database_t *settled;
     uint32_t settled_least[HX_GATES];
     uint32_t *settled_ids;
     uint32_t settled_count;
-    bool gated; /* some are, or there are numbers */
-    /* Of numbered patterns: the numbers alone. A form tells of a loose one where it has so many
-     * digits in a row, of another one where it has its words (in near) as well. */
-    hs_database_t *numbers;
-    uint32_t loose_least; /* of the loose ones; UINT32_MAX: there are none */
+    bool gated;           /* there are any of these */
     bool remembers;       /* something is told by a form */
     hs_database_t *blind; /* what no form tells anything of: searched in every text */
 } hx_field;

@@ -140,9 +140,7 @@ void hx_rules_destroy(hx_rules *rules)
         free_database(rules, rules->fields[f].far_exact);
         free_database(rules, rules->fields[f].blind);
         free_database(rules, rules->fields[f].settled);
-        free_database(rules, rules->fields[f].numbers);
-        for (int gate = 0; gate < HX_GATES; gate++)
-            free_database(rules, rules->fields[f].told[gate]);
+        free_database(rules, rules->fields[f].told);
         free(rules->fields[f].settled_ids);
     }
     for (uint32_t b = 0; b < rules->block_count; b++)

@@ -31,8 +31,8 @@ int hx_rule_seat_create(const hx_rules *rules, hx_rule_seat **out, hx_error *err
         s->lists_end = LIST_IDS; /* behind list 0 */
         s->places = calloc(HX_LISTS_PLACES, sizeof *s->places);
         s->found = calloc(patterns + 1, sizeof *s->found);
-        s->fresh = calloc(patterns + HX_GATES + 1 + LIST_IDS, sizeof *s->fresh);
-        s->maybe = calloc(2 * patterns + HX_GATES + 1, sizeof *s->maybe);
+        s->fresh = calloc(patterns + 1 + LIST_IDS, sizeof *s->fresh);
+        s->maybe = calloc(2 * patterns + 1, sizeof *s->maybe);
         s->bits = calloc(patterns / 64 + 1, sizeof *s->bits);
         s->marked = calloc(patterns + 1, sizeof *s->marked);
         s->looked_at = calloc(count + 1, sizeof *s->looked_at);
@@ -138,31 +138,23 @@ static bool is_among(const uint32_t *ids, uint32_t count, uint32_t id)
     return false;
 }
 
-/* Into maybe: of those that may hit the ones to look at, without numbered ones of which no number
- * is in the text; how many. */
-static uint32_t leave_out_numbers(hx_rule_seat *s, hx_rule_field field, const uint32_t *ids,
-                                  uint32_t count, hx_slice text)
+/* What told holds: gated patterns that are found have hit. Into maybe, behind the kept ones there:
+ * numbered patterns that may have; how many there are then. ids: those that the form tells of. */
+static uint32_t search_told(hx_rule_seat *s, const hx_field *f, const uint32_t *ids, uint32_t count,
+                            uint32_t kept, hx_slice text)
 {
     const hx_pattern *patterns = s->rules->book.patterns;
-    bool loose = false, numbered = false;
-    uint32_t kept = 0;
 
-    for (uint32_t i = 0; i < count; i++)
-        if (ids[i] == HX_LOOSE_ID)
-            loose = true;
-        else if (ids[i] < HX_GATE_ID && patterns[ids[i]].numbered)
-            numbered = true;
-        else
-            s->maybe[kept++] = ids[i];
-    if (!loose && !numbered)
-        return kept;
-    hx_seat_search(s, s->rules->fields[field].numbers, text);
-    /* With so many, all are searched at once, and whether they may hit does not matter. */
-    for (uint32_t i = 0; i < s->found_count; i++)
-        if (s->found_count > HX_CHECKS_ALONE ||
-            (patterns[s->found[i]].loose ? loose
-                                         : is_among(ids, count, patterns[s->found[i]].leader)))
+    hx_seat_search(s, f->told, text);
+    for (uint32_t i = 0; i < s->found_count; i++) {
+        const hx_pattern *p = &patterns[s->found[i]];
+
+        if (!p->numbered)
+            mark(s, s->found[i]);
+        /* Among many nothing is looked for: a pattern too much is searched like the others. */
+        else if (p->loose || kept > HX_CHECKS_ALONE || is_among(ids, count, p->leader))
             s->maybe[kept++] = s->found[i];
+    }
     return kept;
 }
 
@@ -171,24 +163,25 @@ static void check(hx_rule_seat *s, hx_rule_field field, const uint32_t *ids, uin
                   hx_slice text)
 {
     const hx_field *f = &s->rules->fields[field];
-    const uint32_t left = leave_out_numbers(s, field, ids, count, text);
-    const bool at_once = left > HX_CHECKS_ALONE && f->exact;
-    uint32_t done = HX_NO_BLOCK;
+    const hx_pattern *patterns = s->rules->book.patterns;
+    uint32_t kept = 0, done = HX_NO_BLOCK;
+    bool told = false, at_once;
 
+    for (uint32_t i = 0; i < count; i++)
+        if (ids[i] == HX_TOLD_ID || patterns[ids[i]].numbered)
+            told = true;
+        else
+            s->maybe[kept++] = ids[i];
+    if (told)
+        kept = search_told(s, f, ids, count, kept, text);
+    at_once = kept > HX_CHECKS_ALONE && f->exact;
     if (at_once) {
         hx_seat_search(s, f->exact, text);
         mark_found(s);
     }
-    for (uint32_t i = 0; i < left; i++) {
-        const uint32_t id = s->maybe[i];
-        const hx_pattern *p;
+    for (uint32_t i = 0; i < kept; i++) {
+        const hx_pattern *p = &patterns[s->maybe[i]];
 
-        if (id >= HX_GATE_ID) {
-            hx_seat_search(s, f->told[id - HX_GATE_ID], text);
-            mark_found(s);
-            continue;
-        }
-        p = &s->rules->book.patterns[id];
         if ((at_once && !p->far) || p->block == done)
             continue;
         done = p->block;

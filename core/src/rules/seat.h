@@ -7,10 +7,9 @@
 
 /* With more patterns of a field to look at exactly, all of them are searched at once. */
 #define HX_CHECKS_ALONE 4
-/* Among what is to be looked at exactly: all patterns behind a gate, and the loose numbered ones.
- */
-#define HX_GATE_ID  UINT32_C(0x80000000)
-#define HX_LOOSE_ID (HX_GATE_ID + HX_GATES)
+/* Among what is to be looked at exactly: what told holds, but for numbered patterns that have
+ * words. */
+#define HX_TOLD_ID UINT32_C(0x80000000)
 
 /* What forms are remembered to hit: lists of patterns, each once. Few are different in a log; when
  * there is no room for a new one, all forms are forgotten. */

@@ -13,11 +13,13 @@ static void test_patterns(void)
     } cases[] = {
         {"\\b10\\.0\\.(?:5|1[0-9])\\.\\d{1,3}\\b", HX_GATE_ADDRESS, 8},
         {"\\d\\.\\d", HX_GATE_NONE, 0}, /* too short */
-        {"\\b[0-9a-f]{64}\\b", HX_GATE_WORD, 64},
+        {"\\b[0-9a-f]{64}\\b", HX_GATE_HEX, 64},
+        {"(?i)\\bdeadbeef[0-9A-F]{2}", HX_GATE_HEX, 10},
+        {"[0-9a-f]{7}", HX_GATE_NONE, 0},
         {"\\b[A-Z]{3}[0-9]{10}", HX_GATE_WORD, 13},
         {"(?i)[0-9A-F]{12}(?:[a-z]_)?", HX_GATE_WORD, 12},
         {"authentication", HX_GATE_NONE, 0}, /* a word is enough to begin with */
-        {"deadbeefdeadbeefdeadbeef", HX_GATE_WORD, 24},
+        {"deadbeefdeadbeefdeadbeef", HX_GATE_HEX, 24},
         {"[A-Za-z0-9+/]{40,}={0,2}", HX_GATE_CODED, 40},
         {"[^\\x20-\\x7e]{4,}", HX_GATE_BINARY, 4},
         {"[^\\x20-\\x7e]{4,} ?", HX_GATE_NONE, 0},
@@ -60,12 +62,13 @@ static void test_runs(void)
         const char *text;
         uint32_t runs[HX_GATES];
     } cases[] = {
-        {"", {0, 0, 0, 0}},
-        {"from 10.0.0.1 port", {8, 4, 4, 0}},
-        {"id=ab_12-3/x", {2, 5, 12, 0}},
-        {"a\xff\x01\t\x7f b", {0, 1, 1, 4}},
-        {"0123456789", {10, 10, 10, 0}},
-        {" ~ ~", {0, 0, 0, 0}},
+        {"", {0, 0, 0, 0, 0}},
+        {"from 10.0.0.1 port", {8, 2, 4, 4, 0}},
+        {"id=ab_12-3/x", {2, 2, 5, 12, 0}},
+        {"a\xff\x01\t\x7f b", {0, 1, 1, 1, 4}},
+        {"0123456789", {10, 10, 10, 10, 0}},
+        {"Ab0Fg", {1, 4, 5, 5, 0}},
+        {" ~ ~", {0, 0, 0, 0, 0}},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -79,9 +82,24 @@ static void test_runs(void)
     }
 }
 
+/* A run longer than can be counted. */
+static void test_long_run(void)
+{
+    static char text[100000];
+    uint32_t runs[HX_GATES];
+
+    memset(text, 'x', sizeof text);
+    memset(text, '1', 40000);
+    hx_gate_runs(hx_slice_make(text, sizeof text), runs);
+    CHECK_INT(runs[HX_GATE_ADDRESS], INT16_MAX);
+    CHECK_INT(runs[HX_GATE_CODED], INT16_MAX);
+    CHECK_INT(runs[HX_GATE_BINARY], 0);
+}
+
 int main(void)
 {
     test_patterns();
     test_runs();
+    test_long_run();
     return 0;
 }
