@@ -5,7 +5,7 @@
 static uint32_t find_far(hx_rule_seat *s, hx_rule_field field, hx_slice text)
 {
     hx_forms *forms = &s->fields[field].far;
-    hx_form_place place = {NULL, 0};
+    hx_form_place place = {NULL, 0}, known;
     char form[HX_FORM_BYTES];
     hx_slice far;
     uint32_t list, count;
@@ -14,8 +14,9 @@ static uint32_t find_far(hx_rule_seat *s, hx_rule_field field, hx_slice text)
         hx_far_form(text, form);
         far = hx_slice_make(form, text.len);
         place = s->way.place(forms, far);
-        if (s->way.holds(place, far)) {
-            const uint32_t *l = s->lists + hx_form_use(place);
+        known = hx_seat_find_form(s, forms, place, far);
+        if (known.form) {
+            const uint32_t *l = s->lists + hx_form_use(known);
 
             memcpy(s->maybe, l + LIST_IDS, l[LIST_HITS] * sizeof *l);
             return l[LIST_HITS];
@@ -28,7 +29,7 @@ static uint32_t find_far(hx_rule_seat *s, hx_rule_field field, hx_slice text)
     memcpy(s->fresh + LIST_IDS, s->found, count * sizeof *s->found);
     memcpy(s->maybe, s->found, count * sizeof *s->found);
     if (place.form && (list = hx_seat_keep_list(s)) != UINT32_MAX)
-        hx_form_keep(place, far, list);
+        hx_seat_keep_form(forms, place, far, list);
     return count;
 }
 

@@ -1,7 +1,51 @@
-/* Lists of what forms hit, each kept once. */
+/* What is remembered: forms, and lists of what they hit, each kept once. */
 #include "rules/seat.h"
 
 #include <haechi/hash.h>
+
+/* --- forms -------------------------------------------------------------------------------------
+ */
+
+/* Places of one form: neighbours, so that they are of the same few. */
+#define WAYS 4
+
+static hx_form_place way(const hx_forms *forms, hx_form_place place, uint32_t number)
+{
+    place.form = &forms->items[(uint32_t)(place.form - forms->items) ^ number];
+    return place;
+}
+
+hx_form_place hx_seat_find_form(const hx_rule_seat *s, const hx_forms *forms, hx_form_place place,
+                                hx_slice text)
+{
+    if (!place.form || s->way.holds(place, text))
+        return place;
+    for (uint32_t i = 1; i < WAYS; i++) {
+        const hx_form_place other = way(forms, place, i);
+
+        if (other.form->hash == other.hash && s->way.holds(other, text))
+            return other;
+    }
+    return (hx_form_place){NULL, place.hash};
+}
+
+void hx_seat_keep_form(const hx_forms *forms, hx_form_place place, hx_slice text, uint32_t list)
+{
+    hx_form_place chosen = way(forms, place, place.hash >> 8 & (WAYS - 1));
+
+    for (uint32_t i = 0; i < WAYS; i++) {
+        const hx_form_place other = way(forms, place, i);
+
+        if (!other.form->used) {
+            chosen = other;
+            break;
+        }
+    }
+    hx_form_keep(chosen, text, list);
+}
+
+/* --- lists -------------------------------------------------------------------------------------
+ */
 
 static void forget_forms(hx_rule_seat *s)
 {

@@ -193,20 +193,22 @@ static void check(hx_rule_seat *s, hx_rule_field field, const uint32_t *ids, uin
 static void take_text(hx_rule_seat *s, hx_rule_field field, hx_slice text, hx_rule_place at)
 {
     const hx_field *f = &s->rules->fields[field];
+    const hx_forms *forms = &s->fields[field].near;
     const hx_form_place place = {at.form, at.hash};
+    const hx_form_place known = hx_seat_find_form(s, forms, place, text);
     const uint32_t *list = s->fresh;
     uint32_t number;
 
-    if (s->way.holds(place, text)) {
+    if (known.form) {
         s->counters.known++;
-        number = hx_form_use(place);
+        number = hx_form_use(known);
         if (!number && !f->blind)
             return;
         list = s->lists + number;
     } else if (f->remembers) {
         hx_seat_learn(s, field, text);
         if (place.form && (number = hx_seat_keep_list(s)) != UINT32_MAX)
-            hx_form_keep(place, text, number);
+            hx_seat_keep_form(forms, place, text, number);
     } else {
         s->fresh[LIST_HITS] = s->fresh[LIST_CHECKS] = 0;
     }

@@ -50,6 +50,14 @@ void hx_seat_search(hx_rule_seat *seat, const hs_database_t *database, hx_slice 
 /* Whether the pattern is among what a block hits. */
 bool hx_seat_is_there(hx_rule_seat *seat, uint32_t block, uint32_t pattern, hx_slice text);
 
+/* The same place, or another of the few where the text's form may be as well, if it is there; else
+ * a place without a form. A place of hx_rule_seat_look's is one form's only: with several to choose
+ * from, forms that come again do not take it from each other. */
+hx_form_place hx_seat_find_form(const hx_rule_seat *seat, const hx_forms *forms,
+                                hx_form_place place, hx_slice text);
+/* Keeps what the list says of a text's form that was not found. Not always: see hx_form_keep. */
+void hx_seat_keep_form(const hx_forms *forms, hx_form_place place, hx_slice text, uint32_t list);
+
 /* The number of the list in fresh; UINT32_MAX where it is too long to be kept. */
 uint32_t hx_seat_keep_list(hx_rule_seat *seat);
 /* So that the same patterns are the same list, whichever was found first. Long lists are rare and
