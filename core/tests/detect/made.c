@@ -148,3 +148,44 @@ hx_bundle *made_bundle(const made_manifest *manifest)
     free(templates);
     return bundle;
 }
+
+static void put_entry(const char *name, const char *bytes, size_t len, hx_text *out)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+
+    EVP_Digest(bytes, len, digest, NULL, EVP_sha256(), NULL);
+    hx_text_json_key(out, name);
+    hx_text_str(out, "{\"sha256\": \"");
+    for (int i = 0; i < 32; i++)
+        hx_text_printf(out, "%02x", digest[i]);
+    hx_text_str(out, "\"}");
+}
+
+int made_load_with(const char *section, const char *file, const char *text, hx_bundle **out,
+                   hx_error *err)
+{
+    const hx_bundle_options options = {0};
+    made_manifest manifest = {.deeplog = section};
+    hx_text files = {0}, json;
+    size_t len;
+    char *templates = made_templates(&len);
+    int rc;
+
+    hx_text_str(&files, "{");
+    put_entry("templates.json", templates, len, &files);
+    if (file) {
+        put_entry(file, text, strlen(text), &files);
+        made_text(file, text);
+    }
+    hx_text_bytes(&files, "}", 2);
+    CHECK(!files.failed);
+    manifest.files = files.ptr;
+    json = made_manifest_text(&manifest, templates, len);
+    made_file("templates.json", templates, len);
+    made_file("manifest.json", json.ptr, json.len);
+    rc = hx_bundle_load(made_folder(), &options, out, err);
+    hx_text_free(&files);
+    hx_text_free(&json);
+    free(templates);
+    return rc;
+}

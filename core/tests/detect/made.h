@@ -29,4 +29,9 @@ hx_text made_manifest_text(const made_manifest *manifest, const char *templates,
 /* Writes both files and loads them. */
 hx_bundle *made_bundle(const made_manifest *manifest);
 
+/* With another detector: its section of the manifest, and a file of its own, or NULL. What loading
+ * says of it. */
+int made_load_with(const char *section, const char *file, const char *text, hx_bundle **out,
+                   hx_error *err);
+
 #endif

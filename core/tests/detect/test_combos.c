@@ -6,8 +6,6 @@
 
 #include <haechi/hash.h>
 
-#include <openssl/evp.h>
-
 #define SETTLED "\"nats\": 9, \"limit\": 3"
 #define HOSTS                                                                                      \
     "[{\"name\": \"web1\", \"usual\": [\"nginx\"], " SETTLED "}, "                                 \
@@ -45,42 +43,10 @@ static void note(hx_reporter *reporter, const hx_event *event, int64_t time_us,
     s->count++;
 }
 
-static void put_digest(const char *bytes, size_t len, hx_text *out)
-{
-    unsigned char digest[EVP_MAX_MD_SIZE];
-
-    EVP_Digest(bytes, len, digest, NULL, EVP_sha256(), NULL);
-    hx_text_str(out, "{\"sha256\": \"");
-    for (int i = 0; i < 32; i++)
-        hx_text_printf(out, "%02x", digest[i]);
-    hx_text_str(out, "\"}");
-}
-
 static int load(const char *file, hx_bundle **out, hx_error *err)
 {
-    const hx_bundle_options options = {0};
-    hx_text files = {0}, json;
-    made_manifest manifest = {
-        .deeplog = "{\"name\": \"combos\", \"file\": \"combos.json\", \"repeat_s\": 60}"};
-    size_t len;
-    char *templates = made_templates(&len);
-    int rc;
-
-    hx_text_str(&files, "{\"templates.json\": ");
-    put_digest(templates, len, &files);
-    hx_text_str(&files, ", \"combos.json\": ");
-    put_digest(file, strlen(file), &files);
-    hx_text_bytes(&files, "}", 2);
-    manifest.files = files.ptr;
-    json = made_manifest_text(&manifest, templates, len);
-    made_text("combos.json", file);
-    made_file("templates.json", templates, len);
-    made_file("manifest.json", json.ptr, json.len);
-    rc = hx_bundle_load(made_folder(), &options, out, err);
-    hx_text_free(&files);
-    hx_text_free(&json);
-    free(templates);
-    return rc;
+    return made_load_with("{\"name\": \"combos\", \"file\": \"combos.json\", \"repeat_s\": 60}",
+                          "combos.json", file, out, err);
 }
 
 /* --- what is reported --------------------------------------------------------------------------
