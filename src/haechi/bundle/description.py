@@ -38,6 +38,8 @@ def describe(detector: Any) -> str:
     section = detector.model_dump()
     if detector.name == "rates":
         return _rates(section)
+    if detector.name == "combos":
+        return _combos(section)
     if detector.name == "values":
         budget = section["validation"]["budget"]
         return (
@@ -52,12 +54,36 @@ def describe(detector: Any) -> str:
 
 
 def _rates(section: dict[str, Any]) -> str:
+    parts = _limits(section, section["interval_s"], "a host")
+    if section.get("keys"):
+        parts += _limits(section["keys"], section["interval_s"], "a log key")
+    period = (section.get("season") or {}).get("period_h")
+    parts += [f"hours of the {'day' if period == 24 else 'week'}"] if period else []
+    return "; ".join(parts)
+
+
+def _limits(group: dict[str, Any], interval_s: float, of: str) -> list[str]:
     bursts = [
-        f"{10**level * section['interval_s']:g} s above {one['limit']:.3g} nats"
-        for level, one in enumerate(section["burst"])
+        f"{10**level * interval_s:g} s above {one['limit']:.3g} nats"
+        for level, one in enumerate(group["burst"])
         if one["limit"] is not None
     ]
-    silence = section["silence"]["limit"]
-    parts = [f"bursts of a host within {', '.join(bursts)}"] if bursts else []
-    parts += [f"silences above {silence:.3g} nats"] if silence is not None else []
-    return "; ".join(parts)
+    silence = group["silence"]["limit"]
+    parts = [f"bursts of {of} within {', '.join(bursts)}"] if bursts else []
+    return parts + ([f"silences of {of} above {silence:.3g} nats"] if silence is not None else [])
+
+
+def _combos(section: dict[str, Any]) -> str:
+    kinds = {
+        "host_process": "hosts and processes",
+        "process_key": "processes and log keys",
+        "host_user": "hosts and users",
+        "process_user": "processes and users",
+    }
+    rows = section["validation"]
+    parts = [
+        f"{rows[kind]['pairs']} pairs of {name}"
+        for kind, name in kinds.items()
+        if rows.get(kind, {}).get("settled")
+    ]
+    return f"{', '.join(parts)}; any other one is reported, at most every {section['repeat_s']} s"
