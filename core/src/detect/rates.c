@@ -143,25 +143,42 @@ static double usual_with_season(const rates_model *m, const rates_state *s, cons
                                 uint32_t level)
 {
     const rate_history *r = &w->level[level];
-    double usual = hx_rates_usual(s, r), length = (double)m->rule.interval_us, by_season;
-    int64_t begins = r->interval * m->rule.interval_us;
+    const int64_t length_us = hx_rates_length_us(m, level);
+    double usual = hx_rates_usual(s, r), by_season;
 
     if (!w->season)
         return usual;
-    for (uint32_t l = 0; l < level; l++)
-        length *= HX_RATE_STEP, begins *= HX_RATE_STEP;
-    by_season = hx_rates_season_most(m, w, hx_rates_hour_of(begins)) * length / HX_RATE_HOUR_US;
+    by_season =
+        hx_rates_season_within(m, w, r->interval * length_us, length_us, s->total - r->total_began);
     return usual > by_season ? usual : by_season;
 }
 
+static double score_with_season(const rates_model *m, const rates_state *s, const rate_watch *w,
+                                uint32_t level)
+{
+    return hx_rate_excess(w->level[level].count, usual_with_season(m, s, w, level));
+}
+
+/* The highest of an interval's scores, as they are judged: a longer one's several times. */
 static void observe(const rates_model *m, rates_state *s, hx_rate_group group, uint32_t level,
                     const rate_watch *w)
 {
-    if (s->observed)
-        hx_histogram_record(
-            &s->observed->burst[group][level],
-            (uint64_t)(hx_rate_excess(w->level[level].count, usual_with_season(m, s, w, level)) *
-                       HX_RATE_OBSERVED_UNITS));
+    double score;
+
+    if (!s->observed)
+        return;
+    score = score_with_season(m, s, w, level);
+    score = score > w->level[level].peak ? score : w->level[level].peak;
+    hx_histogram_record(&s->observed->burst[group][level],
+                        (uint64_t)(score * HX_RATE_OBSERVED_UNITS));
+}
+
+static void observe_early(const rates_model *m, const rates_state *s, rate_watch *w, uint32_t level)
+{
+    double score = score_with_season(m, s, w, level);
+
+    if (score > w->level[level].peak)
+        w->level[level].peak = score;
 }
 
 /* The open interval ends, and with it those in which nothing came. What was reported is taken into
@@ -185,6 +202,7 @@ static void close_interval(const rates_model *m, rates_state *s, rate_history *h
     }
     h->interval = next;
     h->count = 0;
+    h->peak = 0;
     h->total_began = s->total;
 }
 
@@ -269,6 +287,8 @@ static void judge_burst(const rates_model *m, rates_state *s, hx_rate_group grou
     const double limit = m->rule.limits[group].burst[level].nats;
     double usual = hx_rates_usual(s, r);
 
+    if (s->observed)
+        observe_early(m, s, w, level);
     if (hx_rate_excess(r->count, usual) <= limit)
         return;
     usual = usual_with_season(m, s, w, level);

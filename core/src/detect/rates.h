@@ -72,6 +72,7 @@ typedef struct rate_history {
     uint64_t total_began; /* all events before the interval */
     uint32_t count;       /* in it */
     uint32_t seen;        /* intervals that were closed */
+    double peak;          /* for training: the highest score that was looked at before its end */
 } rate_history;
 
 typedef enum rate_standing {
@@ -173,6 +174,16 @@ static inline bool hx_rates_owns(const rates_state *s, uint32_t hash)
 /* A place for a host that is not there yet; NULL where there is none left. */
 rate_host *hx_rates_add_host(rates_state *state, uint32_t hash);
 
+/* How long an interval of a level is. */
+static inline int64_t hx_rates_length_us(const rates_model *m, uint32_t level)
+{
+    int64_t length_us = m->rule.interval_us;
+
+    for (uint32_t l = 0; l < level; l++)
+        length_us *= HX_RATE_STEP;
+    return length_us;
+}
+
 /* What would have come by now, by the more generous of the two moving histories. */
 static inline double hx_rates_usual(const rates_state *s, const rate_history *h)
 {
@@ -196,7 +207,12 @@ uint32_t hx_rates_season_of_key(const rate_seasons *seasons, uint32_t key);
 /* What an hour usually holds of it: in that hour or one beside it, whichever holds most. */
 double hx_rates_season_most(const rates_model *m, const rate_watch *w, int64_t hour);
 
-/* What is to be expected of it from one time to another, as that hour alone has it. */
+/* What at most is to be expected of it in so much time, in which all together said total: by number
+ * and by share, whichever of its hours holds more. */
+double hx_rates_season_within(const rates_model *m, const rate_watch *w, int64_t from_us,
+                              int64_t length_us, uint64_t total);
+
+/* What is to be expected of it from one time to another, as each hour alone has it. */
 double hx_rates_season_between(const rates_model *m, const rate_watch *w, int64_t from_us,
                                int64_t to_us);
 

@@ -2,8 +2,6 @@
  */
 #include "detect/rates.h"
 
-#include <math.h>
-
 #define SHOWN_MAX 200 /* bytes of a template that stand for its log key */
 
 /* Who it is about. */
@@ -58,9 +56,11 @@ static void put_who(const rates_model *m, const rate_subject *who, hx_text *deta
     }
 }
 
-static bool may_report(const rates_model *m, rate_watch *w, int64_t time_us)
+/* Of one interval or hour there is one report: wait_us is its length. */
+static bool may_report(const rates_model *m, rate_watch *w, int64_t time_us, int64_t wait_us)
 {
-    if (w->reported_us != HX_TIME_NONE && time_us - w->reported_us < m->rule.repeat_us)
+    wait_us = wait_us > m->rule.repeat_us ? wait_us : m->rule.repeat_us;
+    if (w->reported_us != HX_TIME_NONE && time_us - w->reported_us < wait_us)
         return false;
     w->reported_us = time_us;
     return true;
@@ -90,14 +90,14 @@ void hx_rates_report_burst(const rates_model *m, rates_state *s, hx_rate_group g
 {
     const rate_subject who = subject_of(m, s, group, w);
     const uint32_t count = w->level[level].count;
-    const double seconds = (double)m->rule.interval_us / 1e6 * pow(HX_RATE_STEP, level);
+    const double seconds = (double)hx_rates_length_us(m, level) / 1e6;
     const bool made_of = who.host && who.host->vote_key < m->bundle->log_keys;
     hx_text reason = {0}, detail = {0};
 
-    if (!may_report(m, w, e->time_us))
+    if (!may_report(m, w, e->time_us, hx_rates_length_us(m, level)))
         return;
     say_who(&who, &reason);
-    hx_text_printf(&reason, " has %s %u %s within %.3g s; usual are %.3g",
+    hx_text_printf(&reason, " has %s %u %s within %.4g s; usual are %.3g",
                    who.host ? "said" : "come", count, who.host ? "lines" : "times", seconds, usual);
     if (made_of)
         hx_text_printf(&reason, "; most were \"%s\"",
@@ -124,7 +124,7 @@ void hx_rates_report_silence(const rates_model *m, const rates_state *s, hx_rate
     hx_text reason = {0}, detail = {0};
 
     w->standing = RATE_SILENT;
-    if (!may_report(m, w, time_us))
+    if (!may_report(m, w, time_us, 0))
         return;
     say_who(&who, &reason);
     hx_text_printf(&reason, " is silent: nothing for %.3g s, where %.3g lines are usual.",
@@ -156,7 +156,7 @@ bool hx_rates_report_hour(const rates_model *m, const rates_state *s, hx_rate_gr
     const rate_subject who = subject_of(m, s, group, w);
     hx_text reason = {0}, detail = {0};
 
-    if (!may_report(m, w, what->time_us))
+    if (!may_report(m, w, what->time_us, 0))
         return false;
     say_who(&who, &reason);
     hx_text_printf(&reason, " has %s", who.host ? "said" : "come");

@@ -58,6 +58,31 @@ double hx_rates_season_most(const rates_model *m, const rate_watch *w, int64_t h
     return w->season ? most_of_three(&m->seasons, row_of(&m->seasons, w), hour, false) : 0;
 }
 
+double hx_rates_season_within(const rates_model *m, const rate_watch *w, int64_t from_us,
+                              int64_t length_us, uint64_t total)
+{
+    const rate_seasons *seasons = &m->seasons;
+    const int64_t round_us = (int64_t)seasons->period * HX_RATE_HOUR_US;
+    /* Of a longer time than the period: as of a whole one. */
+    const int64_t shown_us = length_us < round_us ? length_us : round_us;
+    const int64_t to_us = from_us + shown_us;
+    double most = 0, share = 0;
+
+    while (from_us < to_us) {
+        int64_t hour = hx_rates_hour_of(from_us), ends_us = (hour + 1) * HX_RATE_HOUR_US;
+        double one = most_of_three(seasons, row_of(seasons, w), hour, true);
+
+        ends_us = ends_us < to_us ? ends_us : to_us;
+        most += hx_rates_season_most(m, w, hour) * (double)(ends_us - from_us) /
+                (double)HX_RATE_HOUR_US;
+        share = one > share ? one : share;
+        from_us = ends_us;
+    }
+    most *= (double)length_us / (double)shown_us;
+    share *= (double)total;
+    return most > share ? most : share;
+}
+
 double hx_rates_season_between(const rates_model *m, const rate_watch *w, int64_t from_us,
                                int64_t to_us)
 {

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#define STATE_VERSION 2
+#define STATE_VERSION 3
 #define TIME_MOST     (INT64_MAX / 4) /* so that sums and differences of times stay within bounds */
 
 void hx_rates_close(void *state)
@@ -136,7 +136,7 @@ static bool watch_is_good(const rate_watch *w)
         return false;
     for (uint32_t l = 0; l < HX_RATE_LEVELS; l++)
         if (!(w->level[l].mean >= 0 && w->level[l].mean < 1e12) ||
-            !(w->level[l].share >= 0 && w->level[l].share <= 1) ||
+            !(w->level[l].share >= 0 && w->level[l].share <= 1) || !(w->level[l].peak >= 0) ||
             !time_is_good(w->level[l].interval))
             return false;
     return true;
