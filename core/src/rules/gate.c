@@ -87,17 +87,32 @@ hx_gate hx_gate_find(const hx_hyperscan *hs, const char *expression, unsigned fl
     return HX_GATE_NONE;
 }
 
-void hx_gate_runs(hx_slice text, uint32_t runs[static HX_GATES])
+static inline lanes longer_of(lanes a, lanes b)
+{
+    const lanes longer = a > b;
+
+    return (a & longer) | (b & ~longer);
+}
+
+/* may_fill: a run may become longer than can be counted. Without, two steps a byte hang on each
+ * other instead of four. */
+static inline __attribute__((always_inline)) lanes find_runs(hx_slice text, bool may_fill)
 {
     lanes run = {0}, best = {0};
 
     for (uint32_t i = 0; i < text.len; i++) {
-        lanes longer;
+        const lanes one_more = may_fill ? run - (run != INT16_MAX) : run + 1;
 
-        run = (run - (run != INT16_MAX)) & masks[(unsigned char)text.ptr[i]];
-        longer = run > best;
-        best = (run & longer) | (best & ~longer);
+        run = one_more & masks[(unsigned char)text.ptr[i]];
+        best = longer_of(run, best);
     }
+    return best;
+}
+
+void hx_gate_runs(hx_slice text, uint32_t runs[static HX_GATES])
+{
+    const lanes best = text.len <= INT16_MAX ? find_runs(text, false) : find_runs(text, true);
+
     for (int gate = 0; gate < HX_GATES; gate++)
         runs[gate] = (uint32_t)best[gate];
 }

@@ -4,7 +4,7 @@
 /* Into maybe: the patterns without a word that may hit, as the text's far form tells. */
 static uint32_t find_far(hx_rule_seat *s, hx_rule_field field, hx_slice text)
 {
-    hx_forms *forms = &s->fields[field].far;
+    hx_seat_forms *forms = &s->fields[field].far;
     hx_form_place place = {NULL, 0}, known;
     char form[HX_FORM_BYTES];
     hx_slice far;
@@ -13,8 +13,8 @@ static uint32_t find_far(hx_rule_seat *s, hx_rule_field field, hx_slice text)
     if (text.len <= HX_FORM_BYTES) {
         hx_far_form(text, form);
         far = hx_slice_make(form, text.len);
-        place = s->way.place(forms, far);
-        known = hx_seat_find_form(s, forms, place, far);
+        place = s->way.place(&forms->forms, far);
+        known = hx_seat_forms_find(s, forms, place, far);
         if (known.form) {
             const uint32_t *l = s->lists + hx_form_use(known);
 
@@ -29,7 +29,7 @@ static uint32_t find_far(hx_rule_seat *s, hx_rule_field field, hx_slice text)
     memcpy(s->fresh + LIST_IDS, s->found, count * sizeof *s->found);
     memcpy(s->maybe, s->found, count * sizeof *s->found);
     if (place.form && (list = hx_seat_keep_list(s)) != UINT32_MAX)
-        hx_seat_keep_form(forms, place, far, list);
+        hx_seat_forms_keep(forms, place, far, list);
     return count;
 }
 

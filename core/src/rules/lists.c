@@ -3,45 +3,61 @@
 
 #include <haechi/hash.h>
 
+#include <stdlib.h>
+
 /* --- forms -------------------------------------------------------------------------------------
  */
 
 /* Places of one form: neighbours, so that they are of the same few. */
 #define WAYS 4
 
-static hx_form_place way(const hx_forms *forms, hx_form_place place, uint32_t number)
+int hx_seat_forms_init(hx_seat_forms *f)
 {
-    place.form = &forms->items[(uint32_t)(place.form - forms->items) ^ number];
-    return place;
+    f->tags = calloc(HX_FORMS, sizeof *f->tags);
+    return f->tags ? hx_forms_init(&f->forms) : HX_ENOMEM;
 }
 
-hx_form_place hx_seat_find_form(const hx_rule_seat *s, const hx_forms *forms, hx_form_place place,
-                                hx_slice text)
+void hx_seat_forms_free(hx_seat_forms *f)
 {
+    hx_forms_free(&f->forms);
+    free(f->tags);
+}
+
+static uint32_t tag_of(uint64_t hash)
+{
+    return (uint32_t)hash | 1; /* a place's number is of the other half */
+}
+
+hx_form_place hx_seat_forms_find(const hx_rule_seat *s, const hx_seat_forms *f, hx_form_place place,
+                                 hx_slice text)
+{
+    uint32_t home;
+
     if (!place.form || s->way.holds(place, text))
         return place;
+    home = (uint32_t)(place.form - f->forms.items);
     for (uint32_t i = 1; i < WAYS; i++) {
-        const hx_form_place other = way(forms, place, i);
+        const hx_form_place other = {&f->forms.items[home ^ i], place.hash};
 
-        if (other.form->hash == other.hash && s->way.holds(other, text))
+        if (f->tags[home ^ i] == tag_of(place.hash) && s->way.holds(other, text))
             return other;
     }
     return (hx_form_place){NULL, place.hash};
 }
 
-void hx_seat_keep_form(const hx_forms *forms, hx_form_place place, hx_slice text, uint32_t list)
+void hx_seat_forms_keep(hx_seat_forms *f, hx_form_place place, hx_slice text, uint32_t list)
 {
-    hx_form_place chosen = way(forms, place, place.hash >> 8 & (WAYS - 1));
+    const uint32_t home = (uint32_t)(place.form - f->forms.items);
+    uint32_t at = home ^ (place.hash >> 8 & (WAYS - 1));
 
-    for (uint32_t i = 0; i < WAYS; i++) {
-        const hx_form_place other = way(forms, place, i);
-
-        if (!other.form->used) {
-            chosen = other;
+    for (uint32_t i = 0; i < WAYS; i++)
+        if (!f->forms.items[home ^ i].used) {
+            at = home ^ i;
             break;
         }
-    }
-    hx_form_keep(chosen, text, list);
+    place.form = &f->forms.items[at];
+    if (hx_form_keep(place, text, list))
+        f->tags[at] = tag_of(place.hash);
 }
 
 /* --- lists -------------------------------------------------------------------------------------
@@ -51,10 +67,12 @@ static void forget_forms(hx_rule_seat *s)
 {
     for (uint32_t f = 0; f < HX_RULE_TEXTS; f++)
         for (uint32_t i = 0; i < HX_FORMS; i++) {
-            if (s->fields[f].near.items)
-                s->fields[f].near.items[i].hash = s->fields[f].near.items[i].used = 0;
-            if (s->fields[f].far.items)
-                s->fields[f].far.items[i].hash = s->fields[f].far.items[i].used = 0;
+            hx_form *near = s->fields[f].near.forms.items, *far = s->fields[f].far.forms.items;
+
+            if (near)
+                near[i].hash = near[i].used = 0;
+            if (far)
+                far[i].hash = far[i].used = 0;
         }
     memset(s->places, 0, HX_LISTS_PLACES * sizeof *s->places);
     s->lists_end = LIST_IDS;

@@ -11,9 +11,9 @@ static int make_forms(hx_rule_seat *s)
         const hx_field *field = &s->rules->fields[f];
 
         if (field->remembers)
-            rc |= hx_forms_init(&s->fields[f].near);
+            rc |= hx_seat_forms_init(&s->fields[f].near);
         if (field->far)
-            rc |= hx_forms_init(&s->fields[f].far);
+            rc |= hx_seat_forms_init(&s->fields[f].far);
     }
     return rc;
 }
@@ -53,8 +53,8 @@ void hx_rule_seat_destroy(const hx_rules *rules, hx_rule_seat *s)
     if (!s)
         return;
     for (uint32_t f = 0; f < HX_RULE_TEXTS; f++) {
-        hx_forms_free(&s->fields[f].near);
-        hx_forms_free(&s->fields[f].far);
+        hx_seat_forms_free(&s->fields[f].near);
+        hx_seat_forms_free(&s->fields[f].far);
     }
     if (s->scratch)
         rules->hs->free_scratch(s->scratch);
@@ -193,9 +193,9 @@ static void check(hx_rule_seat *s, hx_rule_field field, const uint32_t *ids, uin
 static void take_text(hx_rule_seat *s, hx_rule_field field, hx_slice text, hx_rule_place at)
 {
     const hx_field *f = &s->rules->fields[field];
-    const hx_forms *forms = &s->fields[field].near;
+    hx_seat_forms *forms = &s->fields[field].near;
     const hx_form_place place = {at.form, at.hash};
-    const hx_form_place known = hx_seat_find_form(s, forms, place, text);
+    const hx_form_place known = hx_seat_forms_find(s, forms, place, text);
     const uint32_t *list = s->fresh;
     uint32_t number;
 
@@ -208,7 +208,7 @@ static void take_text(hx_rule_seat *s, hx_rule_field field, hx_slice text, hx_ru
     } else if (f->remembers) {
         hx_seat_learn(s, field, text);
         if (place.form && (number = hx_seat_keep_list(s)) != UINT32_MAX)
-            hx_seat_keep_form(forms, place, text, number);
+            hx_seat_forms_keep(forms, place, text, number);
     } else {
         s->fresh[LIST_HITS] = s->fresh[LIST_CHECKS] = 0;
     }
@@ -226,9 +226,9 @@ hx_rule_place hx_rule_seat_look(const hx_rule_seat *seat, hx_rule_field field, h
 {
     hx_form_place place;
 
-    if (!seat->fields[field].near.items || !text.len)
+    if (!seat->fields[field].near.forms.items || !text.len)
         return (hx_rule_place){NULL, 0};
-    place = seat->way.place(&seat->fields[field].near, text);
+    place = seat->way.place(&seat->fields[field].near.forms, text);
     return (hx_rule_place){place.form, place.hash};
 }
 

@@ -19,8 +19,15 @@
 /* A list: how many have hit, how many may have, and they. List 0: none. */
 enum { LIST_HITS, LIST_CHECKS, LIST_IDS };
 
+/* What is remembered by form. A form has a few places: with several to choose from, forms that come
+ * again do not take theirs from each other. Tags tell which of them is worth a look. */
+typedef struct hx_seat_forms {
+    hx_forms forms;
+    uint32_t *tags; /* [HX_FORMS]: of the forms' hashes */
+} hx_seat_forms;
+
 typedef struct hx_seat_field {
-    hx_forms near, far;
+    hx_seat_forms near, far;
 } hx_seat_field;
 
 struct hx_rule_seat {
@@ -50,13 +57,15 @@ void hx_seat_search(hx_rule_seat *seat, const hs_database_t *database, hx_slice 
 /* Whether the pattern is among what a block hits. */
 bool hx_seat_is_there(hx_rule_seat *seat, uint32_t block, uint32_t pattern, hx_slice text);
 
-/* The same place, or another of the few where the text's form may be as well, if it is there; else
- * a place without a form. A place of hx_rule_seat_look's is one form's only: with several to choose
- * from, forms that come again do not take it from each other. */
-hx_form_place hx_seat_find_form(const hx_rule_seat *seat, const hx_forms *forms,
-                                hx_form_place place, hx_slice text);
+/* 0 or HX_ENOMEM. */
+int hx_seat_forms_init(hx_seat_forms *forms);
+void hx_seat_forms_free(hx_seat_forms *forms);
+/* The place where the text's form is, which is not always the one that hx_rule_seat_look says; form
+ * NULL: it is not there. */
+hx_form_place hx_seat_forms_find(const hx_rule_seat *seat, const hx_seat_forms *forms,
+                                 hx_form_place place, hx_slice text);
 /* Keeps what the list says of a text's form that was not found. Not always: see hx_form_keep. */
-void hx_seat_keep_form(const hx_forms *forms, hx_form_place place, hx_slice text, uint32_t list);
+void hx_seat_forms_keep(hx_seat_forms *forms, hx_form_place place, hx_slice text, uint32_t list);
 
 /* The number of the list in fresh; UINT32_MAX where it is too long to be kept. */
 uint32_t hx_seat_keep_list(hx_rule_seat *seat);
