@@ -237,6 +237,27 @@ def test_the_same_for_any_workers_and_batches(
     assert told(other) == told(usual)
 
 
+def test_a_series_without_events_is_not_to_blame(room: Room, usual: Judged, tmp_path: Path) -> None:
+    """All other hosts never said a word in training, nor do they now."""
+    if room.by != "host":
+        return
+    manifest = room.bundle.manifest.model_dump(mode="json")
+    section = manifest["detectors"][-1]
+    last = section["series"][-1]
+    last["low"] = float(even(np.zeros(1, np.int64))[0])
+    last["high"] = last["low"] + 1
+    for window in section["limit"]:
+        window[-SERIES:] = [1e-6] * SERIES  # its row is broken whatever it does
+    files = {name: room.bundle.file(name) for name in manifest["files"]}
+    bundle = write(tmp_path / "bundle", Manifest.model_validate(manifest), files)
+    lines = room.log.read_text().splitlines(keepends=True)
+    (tmp_path / "app.log").write_text("".join(line for line in lines if " mail " not in line))
+    quiet, loud = (judge(bundle.path, tmp_path, [log]) for log in (tmp_path / "app.log", room.log))
+    named = [{s["host"] for a in told(of) for s in a["detail"]["series"]} for of in (quiet, loud)]
+    assert None not in named[0] and len(named[0]) == SERIES - 1
+    assert None in named[1]  # where it speaks, it may be
+
+
 def test_a_restart_changes_nothing(room: Room, usual: Judged, tmp_path: Path) -> None:
     """Stopped after a part of the log, by the checkpoint of the input's end, and begun anew on more of it."""
     bundle = room.bundle

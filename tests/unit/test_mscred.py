@@ -25,7 +25,16 @@ from haechi.mscred.learn import MODEL_FILE, learn
 from haechi.mscred.rootcause import LULL, SEEN, Finding, find, lengths, rank, stretches
 from haechi.mscred.score import broken, residuals, runs, scores
 from haechi.mscred.signature import HISTORY, STEP, WINDOWS, Scaling, ends, signatures
-from haechi.mscred.threshold import BETA, Thresholds, beta_of, choose, crossed, limit_of, residuals_between
+from haechi.mscred.threshold import (
+    BETA,
+    LEAST,
+    Thresholds,
+    beta_of,
+    choose,
+    crossed,
+    limit_of,
+    residuals_between,
+)
 from haechi.mscred.train import disturb, fit, reconstruct
 from haechi.native import _core
 from haechi.train import TrainError, run
@@ -246,7 +255,7 @@ def test_usual_residuals_make_the_limits() -> None:
     left[:, :, 5, 5] = 0
     limit = choose(left).limit
     assert limit[0, 0, 0] == pytest.approx(10 * limit[0, 1, 1], rel=0.3)
-    assert limit[0, 5, 5] == pytest.approx(0.25 * np.median(limit[0]), rel=0.1)
+    assert limit[0, 5, 5] == pytest.approx(LEAST * np.median(limit[0]), rel=0.1)
 
 
 def test_parts_of_validation_are_judged_by_the_others() -> None:

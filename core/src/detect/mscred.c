@@ -59,23 +59,33 @@ static void judge(const mscred_state *s, const float *last, mscred_verdict *v)
             v->worst = other.worst;
 }
 
+/* Without an event in training and in all that is seen now: what its row lacks is the network's
+ * doing. */
+static bool is_idle(const hx_mscred *m, const float *last, uint32_t series)
+{
+    const uint32_t n = m->form.count;
+    const size_t longest = (size_t)(HX_SERIES_SCALES - 1) * n * n;
+
+    return last[longest + (size_t)series * n + series] == 0 && hx_series_is_new(&m->form, series);
+}
+
 /* Who it is that does not fit: the rows of the windows that found it. */
 static void blame(const mscred_state *s, const float *last, const mscred_verdict *v,
                   mscred_finding *f)
 {
     const hx_mscred *m = s->model;
     const uint32_t n = m->form.count;
-    const size_t cells = (size_t)n * n;
 
-    for (uint32_t scale = 0; scale < (m->any_window ? HX_SERIES_SCALES : 1); scale++) {
-        if (!hx_mscred_over(m, v, scale))
+    for (uint32_t row = 0; row < HX_SERIES_SCALES * n; row++) {
+        const uint32_t scale = row / n, series = row % n;
+
+        if (!hx_mscred_over(m, v, scale) || (scale && !m->any_window) || is_idle(m, last, series))
             continue;
-        for (size_t c = 0; c < cells; c++) {
-            const float off = off_by(s, last, scale * cells + c);
-            const float limit = m->limit[scale * cells + c];
+        for (size_t c = (size_t)row * n; c < (size_t)(row + 1) * n; c++) {
+            const float off = off_by(s, last, c);
 
-            f->broken[c / n] += off > limit;
-            f->off[c / n] += (double)off / (double)limit;
+            f->broken[series] += off > m->limit[c];
+            f->off[series] += (double)off / (double)m->limit[c];
         }
     }
 }

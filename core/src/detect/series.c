@@ -86,6 +86,14 @@ static double value_of(const hx_series_form *form, uint32_t count)
     return form->value == HX_SERIES_LN ? log1p((double)count) : 2 * sqrt((double)count + 0.375);
 }
 
+/* Training scales what never moved by 1, which is not the distance of two counts' values. */
+bool hx_series_is_new(const hx_series_form *form, uint32_t series)
+{
+    const double low = form->low[series], high = form->high[series];
+
+    return fabs(low - value_of(form, 0)) < 1e-9 && fabs(high - low - 1) < 1e-9;
+}
+
 int hx_series_create(const hx_series_form *form, hx_series **out)
 {
     const uint32_t n = form->count;

@@ -67,6 +67,9 @@ typedef void (*hx_series_moment)(void *context, const float *matrices, const uin
 int hx_series_create(const hx_series_form *form, hx_series **out);
 void hx_series_destroy(hx_series *series);
 
+/* Training saw no event of it. */
+bool hx_series_is_new(const hx_series_form *form, uint32_t series);
+
 /* A host gets a row, the next one; hosts and host_row have room. Its hash is as hx_event has it. */
 void hx_series_add_host(hx_series_form *form, hx_slice name);
 

@@ -272,11 +272,26 @@ static void test_hosts(void)
     }
 }
 
+static void test_new(void)
+{
+    hx_series_form f = form();
+
+    f.high[0] = 1;
+    CHECK_INT(hx_series_is_new(&f, 0),
+              f.value == HX_SERIES_LN); /* the root of no count is above 1 */
+    f.low[1] = f.value == HX_SERIES_LN ? 0 : 2 * sqrt(0.375);
+    f.high[1] = f.low[1] + 1;
+    CHECK(hx_series_is_new(&f, 1));
+    CHECK(!hx_series_is_new(&f, 2));
+}
+
 int main(void)
 {
+    test_new();
     test_hosts();
     test_matrices();
     made_of = HX_SERIES_ROOT;
+    test_new();
     test_matrices();
     test_order_within_an_interval();
     test_late_and_untimed();
