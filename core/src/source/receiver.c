@@ -10,8 +10,9 @@
 #define HIGH_BYTES 4096u
 #define NAP_NS     200000
 #define REFRESH_NS 100000000u
-/* Of a chunk: what came meanwhile can go with the next one. */
-#define ENOUGH_BYTES (128u << 10)
+/* Of a chunk, but for a longer message: a line has been judged when all of its chunk has, so this
+ * is what it waits for. What came meanwhile goes with the next one. */
+#define CHUNK_BYTES (64u << 10)
 /* Of all listeners, before there is nothing: taking a connection is a round. */
 #define TAKE_ROUNDS 2
 
@@ -128,6 +129,15 @@ static uint32_t copy_runs(receiver *r, char *buffer, uint32_t capacity, bool who
     return at;
 }
 
+static uint32_t chunk_room(const receiver *r, uint32_t capacity)
+{
+    const hx_taken *t = &r->runs[r->run_at];
+    const uint32_t left = t->bytes - r->run_used;
+    const uint32_t first = t->stride && t->stride < left ? t->stride : left;
+
+    return capacity > CHUNK_BYTES && first < CHUNK_BYTES ? CHUNK_BYTES : capacity;
+}
+
 /* The lines of the port whose turn it is, in as large a piece as there is. */
 static uint32_t copy_port(receiver *r, char *buffer, uint32_t capacity, hx_chunk *chunk)
 {
@@ -136,11 +146,12 @@ static uint32_t copy_port(receiver *r, char *buffer, uint32_t capacity, hx_chunk
 
     *chunk = (hx_chunk){
         .input = input, .identity = r->inputs[input].identity, .arrival_us = r->taken_us};
+    capacity = chunk_room(r, capacity);
     do {
         more = copy_runs(r, buffer + chunk->length, capacity - chunk->length, chunk->length == 0,
                          input);
         chunk->length += more;
-    } while (more && r->run_at == r->run_count && chunk->length < ENOUGH_BYTES && take(r, true) &&
+    } while (more && r->run_at == r->run_count && chunk->length < capacity && take(r, true) &&
              r->runs[0].port == port);
     r->load.bytes += chunk->length;
     return chunk->length;
