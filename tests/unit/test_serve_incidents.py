@@ -14,9 +14,10 @@ from starlette.testclient import TestClient
 
 from haechi.config.incidents import IncidentsConfig
 from haechi.config.serve import ChannelConfig, ServeConfig
-from haechi.serve import incidents
+from haechi.serve import incident_store, incidents
 from haechi.serve.app import make_app
 from haechi.serve.exposition import render
+from haechi.serve.incident_store import NAME, IncidentStore
 from haechi.serve.incidents import IncidentBook, Wanted
 from haechi.serve.keys import Keys
 from haechi.serve.plane import Plane
@@ -143,7 +144,9 @@ HOOK = ChannelConfig(name="hook", url="json://127.0.0.1:1/x")
 
 
 def messages(room: Room) -> list[tuple[str, str, str]]:
-    return [(note.rule, note.event, note.text) for note in reversed(room.plane.notifier.latest(1000))]
+    """Of incidents and alerts: the host that tests run on may have something to say, too."""
+    notes = [note for note in reversed(room.plane.notifier.latest(1000)) if not note.rule.startswith("cpu")]
+    return [(note.rule, note.event, note.text) for note in notes]
 
 
 def test_one_message_an_incident(make: Make) -> None:
@@ -201,3 +204,106 @@ def test_ten_thousand_alerts_are_one_incident(make: Make) -> None:
     assert one["count"] == 10_000
     assert len(one["alert_numbers"]) == 100
     assert one["sessions"]["at_least"]
+
+
+# --- over a restart of the server ---------------------------------------------------------------------------
+
+
+def lines_of(state: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (state / NAME).read_text().splitlines()]
+
+
+def test_the_next_server_knows_them(make: Make, tmp_path: Path) -> None:
+    room = make()
+    (tmp_path / "state").mkdir()
+    room.write([*(guess(n, "10.0.0.9", n) for n in range(30)), full(5, 1, severity="low")])
+    (raised,) = room.get("/incidents", raised="true")["incidents"]
+    room.client.post(f"/incidents/{raised['id']}/acknowledge")
+    room.plane.incidents.write(everything=True)
+
+    room.file.unlink()
+    again = make()
+    again.plane.incidents.load()
+    quiet, found = again.get("/incidents")["incidents"]
+    assert (found["acknowledged"], found["raised"], found["state"]) == (True, True, "closed")
+    assert (quiet["acknowledged"], quiet["severity"]) == (False, "low")
+    same = ("id", "number", "count", "summary", "sources", "detectors", "first", "last")
+    assert [found[name] for name in same] == [raised[name] for name in same]
+    whole = again.get(f"/incidents/{found['id']}")
+    assert (whole["alerts"], whole["alert_numbers"]) == ([], [])
+    assert again.get("/incidents", severity="medium")["incidents"] == [found]
+    assert again.get("/incidents", state="open")["incidents"] == []
+    again.client.post(f"/incidents/{quiet['id']}/acknowledge")
+    again.write([full(9000, 7)])
+    assert again.get("/incidents", limit=1)["incidents"][0]["number"] == 3
+    again.plane.incidents.write(everything=True)
+
+    again.file.unlink()
+    last = make()
+    last.plane.incidents.load()
+    assert [one["acknowledged"] for one in last.get("/incidents")["incidents"]] == [False, True, True]
+
+
+def test_written_soon_when_raised_and_later_while_it_grows(make: Make, tmp_path: Path) -> None:
+    room = make()
+    state = tmp_path / "state"
+    state.mkdir()
+    room.write([guess(n, "10.0.0.9", n, severity="high") for n in range(3)])
+    assert [(one["count"], one["raised"]) for one in lines_of(state)] == [(3, True)]
+    room.write([guess(n, "10.0.0.9", n, severity="high") for n in range(3, 8)])
+    assert len(lines_of(state)) == 1
+    room.clock.now += incidents.WRITTEN_EVERY_S
+    room.plane.tick()
+    assert [one["count"] for one in lines_of(state)] == [3, 8]
+    assert (state / NAME).stat().st_mode & 0o077 == 0
+
+
+def test_junk_in_the_file(tmp_path: Path) -> None:
+    view = {"id": "a" * 16, "state": "open", "severity": "low", "raised": False, "held_back": False}
+    view |= {"acknowledged": False, "first": None, "last": None, "count": 1, "summary": "s", "cause": {}}
+    view |= {"line": None, "evidence": 1.5, "detectors": [], "rules": [], "alerts": [], "number": 4}
+    names = {"number": 0, "at_least": False, "names": []}
+    view |= dict.fromkeys(("sessions", "hosts", "kinds", "sources", "users"), names)
+    changes: list[dict[str, Any]] = [{"number": 0}, {"number": "x"}, {"severity": "odd"}]
+    changes += [{"hosts": []}, {"id": 7}]
+    bad = [
+        b"junk",
+        b"[1]",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        *(json.dumps({**view, **change}).encode() for change in changes),
+        b"x" * (incident_store.LINE_BYTES + 1),
+    ]
+    newer = json.dumps({**view, "count": 2}).encode()
+    (tmp_path / NAME).write_bytes(b"\n".join([json.dumps(view).encode(), *bad, newer, b'{"id": "cut']))
+    store = IncidentStore(tmp_path)
+    assert [(one["id"], one["count"]) for one in store.load()] == [("a" * 16, 2)]
+    assert store.unreadable == len(bad) + 1
+    store.add([view])  # behind the cut line, not in it
+    assert [one["count"] for one in IncidentStore(tmp_path).load()] == [1]
+
+
+def test_a_long_file_is_written_anew(make: Make, tmp_path: Path) -> None:
+    store = IncidentStore(tmp_path, file_bytes=20_000)
+    book = IncidentBook(IncidentsConfig(), Clock(), store)
+    plane = make().plane
+    for n in range(60):
+        plane.alerts._take("d", json.dumps(full(n / 100, n % 5)).encode(), set())
+        alert = plane.alerts.get(n + 1)
+        assert alert is not None
+        book.take(alert, json.loads(alert.line))
+        book.write(everything=True)
+    assert (tmp_path / NAME).stat().st_size < 30_000
+    read = IncidentStore(tmp_path).load()
+    assert [one["number"] for one in read] == [entry.number for entry in reversed(book.find(Wanted(), 100))]
+    assert sum(one["count"] for one in read) == 60
+
+
+def test_where_nothing_can_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = IncidentStore(tmp_path / "nowhere")
+    for _ in range(3):
+        store.add([{"id": "x"}])
+    store.write_anew([{"id": "x"}])
+    assert store.unwritten == 4
+    assert capsys.readouterr().err.count("incidents are not written") == 1
+    assert store.load() == []

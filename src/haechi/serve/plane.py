@@ -19,6 +19,7 @@ from haechi.serve import rules
 from haechi.serve.alertlog import AlertLog
 from haechi.serve.fleet import Fleet, Job
 from haechi.serve.healing import Healer
+from haechi.serve.incident_store import IncidentStore
 from haechi.serve.incidents import IncidentBook
 from haechi.serve.journal import Entry, Journal
 from haechi.serve.notify import Notifier
@@ -52,7 +53,7 @@ class Plane:
             kind, subject, action, text, outcome=outcome
         )
         self.alerts = AlertLog(config.alerts_kept, clock)
-        self.incidents = IncidentBook(config.incidents, clock)
+        self.incidents = IncidentBook(config.incidents, clock, IncidentStore(config.state))
         self.alerts.on_alert = self.incidents.take
         self.notifier = Notifier(config.channels, config.attempts, config.backoff, clock)
         self.healer = Healer(config, self.fleet, self.journal, self.notifier, clock)
@@ -81,6 +82,7 @@ class Plane:
         for name in ("files", "alerts", "checkpoints"):
             (self.config.state / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         self.journal.load()
+        self.incidents.load()
         self.trials.open()
         psutil.cpu_percent()
         running = (self._tick_for_ever(), self.notifier.run(), self.healer.run())
@@ -98,6 +100,7 @@ class Plane:
             await self.healer.close()
             await self.tuner.close()
             await self.notifier.close()
+            self.incidents.write(everything=True)
 
     @property
     def stalled(self) -> bool:
@@ -117,6 +120,7 @@ class Plane:
             if not self.alerts.read():
                 break
         self._say_incidents()
+        self.incidents.write()
         self._evaluate(at)
         self.tuner.look(at)
         self.tuner.trim_alerts(self.host["serve_rss_bytes"], at)

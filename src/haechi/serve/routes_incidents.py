@@ -113,7 +113,7 @@ async def one_incident(plane: ThePlane, entry: TheEntry) -> IncidentWhole:
 
 
 @routes.post("/incidents/{name}/acknowledge", summary="Acknowledge an incident")
-async def acknowledge_incident(entry: TheEntry) -> IncidentView:
+async def acknowledge_incident(plane: ThePlane, entry: TheEntry) -> IncidentView:
     """Somebody sees to it."""
-    entry.acknowledged = True
+    plane.incidents.acknowledge(entry.view()["id"])
     return IncidentView.model_validate(entry.view())
