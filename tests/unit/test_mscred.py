@@ -214,6 +214,8 @@ def test_the_cause_is_the_series_with_most_broken_cells() -> None:
     over[:, 0] = True
     assert rank(left, limit, over).tolist()[:2] == [3, 4]  # 4 has as many as 1 and 2, and is further over
     over[2, 1] = over[2, 2] = True
+    assert rank(left, limit, over).tolist()[:2] == [3, 4]  # by the shortest that was over
+    over[:, 0] = False
     assert rank(left, limit, over).tolist()[0] == 0
 
 

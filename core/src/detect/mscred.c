@@ -79,13 +79,16 @@ static void blame(const mscred_state *s, const float *last, const mscred_verdict
     for (uint32_t row = 0; row < HX_SERIES_SCALES * n; row++) {
         const uint32_t scale = row / n, series = row % n;
 
-        if (!hx_mscred_over(m, v, scale) || (scale && !m->any_window) || is_idle(m, last, series))
+        if (!hx_mscred_over(m, v, scale) || (scale && !m->any_window))
+            continue;
+        f->found[scale] += series == 0;
+        if (is_idle(m, last, series))
             continue;
         for (size_t c = (size_t)row * n; c < (size_t)(row + 1) * n; c++) {
             const float off = off_by(s, last, c);
 
-            f->broken[series] += off > m->limit[c];
-            f->off[series] += (double)off / (double)m->limit[c];
+            f->broken[scale][series] += off > m->limit[c];
+            f->off[scale][series] += (double)off / (double)m->limit[c];
         }
     }
 }

@@ -40,14 +40,14 @@ typedef struct mscred_verdict {
 
 /* What is known of the anomaly that lasts, or of the last one. */
 typedef struct mscred_finding {
-    uint64_t active;           /* there has been one */
-    int64_t first_us, last_us; /* the ends of its first and last moment */
-    int64_t lasted;            /* intervals */
-    uint64_t told;             /* severities told so far */
-    mscred_verdict verdict;    /* of its worst moment */
-    /* Over all its moments, of the windows that were over: */
-    uint32_t broken[HX_SERIES_MAX]; /* cells of a series' row */
-    double off[HX_SERIES_MAX];      /* their residuals in units of their limits, added up */
+    uint64_t active;                  /* there has been one */
+    int64_t first_us, last_us;        /* the ends of its first and last moment */
+    int64_t lasted;                   /* intervals */
+    uint64_t told;                    /* severities told so far */
+    mscred_verdict verdict;           /* of its worst moment */
+    uint64_t found[HX_SERIES_SCALES]; /* moments that a window was over; in these, of its rows: */
+    uint32_t broken[HX_SERIES_SCALES][HX_SERIES_MAX]; /* cells */
+    double off[HX_SERIES_SCALES][HX_SERIES_MAX]; /* residuals in units of their limits, added up */
 } mscred_finding;
 
 /* Since when the middle window has been raised, whether there is an anomaly or not. */

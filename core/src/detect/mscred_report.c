@@ -6,19 +6,30 @@
 
 #define NAMED_MAX 3 /* series in an alert, as the paper names three root causes */
 
+/* The shortest window that was over: the paper's, where it was. */
+static uint32_t naming(const mscred_finding *f)
+{
+    uint32_t scale = 0;
+
+    while (scale + 1 < HX_SERIES_SCALES && !f->found[scale])
+        scale++;
+    return scale;
+}
+
 /* The series with most broken cells first; where two have as many, the one that is further off. */
 static uint32_t worst(const hx_mscred *m, const mscred_finding *f, uint32_t best[NAMED_MAX])
 {
+    const uint32_t *broken = f->broken[naming(f)];
+    const double *off = f->off[naming(f)];
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < m->form.count; i++) {
         uint32_t at = n;
 
-        while (at > 0 &&
-               (f->broken[i] > f->broken[best[at - 1]] ||
-                (f->broken[i] == f->broken[best[at - 1]] && f->off[i] > f->off[best[at - 1]])))
+        while (at > 0 && (broken[i] > broken[best[at - 1]] ||
+                          (broken[i] == broken[best[at - 1]] && off[i] > off[best[at - 1]])))
             at--;
-        if (!f->broken[i] || at == NAMED_MAX)
+        if (!broken[i] || at == NAMED_MAX)
             continue;
         n += n < NAMED_MAX;
         memmove(&best[at + 1], &best[at], (n - at - 1) * sizeof *best);
@@ -112,7 +123,7 @@ static void put_series(const mscred_state *s, const uint32_t *piece, hx_text *ou
         hx_text_str(out, i ? ", {" : "{");
         put_kind(m, best[i], out);
         hx_text_json_key(out, "broken_cells");
-        hx_text_printf(out, "%u", s->finding.broken[best[i]]);
+        hx_text_printf(out, "%u", s->finding.broken[naming(&s->finding)][best[i]]);
         hx_text_json_key(out, "events");
         hx_text_printf(out, "%u", piece[best[i]]);
         hx_text_json_key(out, "line");

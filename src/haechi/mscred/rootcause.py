@@ -89,9 +89,11 @@ def stretches(flagged: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
 def rank(
     residuals: Residuals, limit: npt.NDArray[np.float32], over: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.int64]:
-    """Series by how many cells of their rows are broken, in all windows and moments that are over; where two
-    have as many, the one that is further over its limits. residuals: [moments, 3, n, n], over: [moments, 3];
-    int64 [n], likeliest cause first."""
-    cells = broken(residuals, limit).sum(axis=3)[over].sum(axis=0)
-    size = (np.abs(residuals) / limit).sum(axis=3)[over].sum(axis=0)
+    """Series by how many cells of their rows are broken, in the shortest window that was over, whenever it
+    was; where two have as many, the one that is further over its limits. residuals: [moments, 3, n, n], over:
+    [moments, 3], at any of them; int64 [n], likeliest cause first."""
+    window = int(over.any(axis=0).argmax())
+    found = residuals[over[:, window], window]
+    cells = broken(found, limit[window]).sum(axis=(0, 2))
+    size = (np.abs(found) / limit[window]).sum(axis=(0, 2))
     return np.lexsort((-size, -cells))
