@@ -30,7 +30,10 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = [
     *([verb] for verb in VERBS),
     *(["bundle", verb] for verb in ("show", "verify", "diff", "pack")),
-    *(["bench", name] for name in ("hdfs", "parsing", "accuracy", "detect", "storm", "loop", "soak")),
+    *(
+        ["bench", name]
+        for name in ("hdfs", "parsing", "accuracy", "detect", "rules", "storm", "loop", "soak")
+    ),
 ]
 
 
