@@ -192,7 +192,7 @@ static inline double hx_rates_usual(const rates_state *s, const rate_history *h)
     return h->mean > by_share ? h->mean : by_share;
 }
 
-/* --- rates_season.c ----------------------------------------------------------------------------
+/* --- rates_season.c, rates_season_load.c -------------------------------------------------------
  */
 
 struct cJSON;
