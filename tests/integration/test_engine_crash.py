@@ -97,12 +97,14 @@ def crash_again_and_again(
         with Process.start("haechi-detect", {**config, "workers": workers(turn)}) as engine:
             for _ in range(draw.randrange(1, 8)):
                 writer.write(LINES // rounds // 8 + draw.randrange(60))
-                if rotate and rotate_when_running and draw.random() < 0.15:
+                # Before it first said so, nobody knows that it was to read the file.
+                if rotate and rotate_when_running and draw.random() < 0.15 and has_position(folder):
                     rotate(writer)
                 time.sleep(draw.random() * 0.04)
             engine.kill()
         writer.write(draw.randrange(80))
-        if rotate and draw.random() < 0.4 and (rotate_when_running or has_begun(folder)):
+        known = has_position if rotate_when_running else has_begun
+        if rotate and draw.random() < 0.4 and known(folder):
             rotate(writer)
     with Process.start("haechi-detect", {**config, "workers": workers(rounds)}) as engine:
         writer.write(len(writer.left))
@@ -111,9 +113,13 @@ def crash_again_and_again(
     return read_alerts(folder / "alerts.jsonl"), lines
 
 
+def has_position(folder: Path) -> bool:
+    return (folder / "checkpoint").exists()
+
+
 def has_begun(folder: Path) -> bool:
     """Whether the checkpoint knows the head of a file: without, its copy cannot be told from others."""
-    return b'"fingerprint":"0:' not in (folder / "checkpoint").read_bytes()
+    return has_position(folder) and b'"fingerprint":"0:' not in (folder / "checkpoint").read_bytes()
 
 
 def wait_until_quiet(engine: Process, folder: Path, still_s: float = 0.8, timeout_s: float = 20.0) -> None:

@@ -66,14 +66,22 @@ void hx_alert_render(const hx_alert *alert, const hx_bundle *bundle, hx_text *ou
 /* --- where they go -----------------------------------------------------------------------------
  */
 
+/* An alert that stands behind the checkpoint that the engine went on from. */
+typedef struct hx_known_alert {
+    uint64_t id[2];
+    uint64_t at;       /* of its line in the file */
+    _Atomic bool made; /* again, since the restart */
+} hx_known_alert;
+
 typedef struct hx_alert_sink {
     pthread_mutex_t lock; /* alerts are rare; lines of two workers must not mix */
     int fd;
-    bool owned;           /* the descriptor is to be closed */
-    bool file;            /* a regular file: it has positions */
-    bool torn;            /* what stands in it ends without a newline: one is needed first */
-    uint64_t (*known)[2]; /* ids already in the file beyond the checkpoint; sorted */
+    bool owned;            /* the descriptor is to be closed */
+    bool file;             /* a regular file: it has positions */
+    bool torn;             /* what stands in it ends without a newline: one is needed first */
+    hx_known_alert *known; /* by id */
     size_t known_count;
+    bool made_all;            /* what of them was not made again will not be */
     _Atomic uint64_t retries; /* writes that failed and were tried again: a full disk */
 } hx_alert_sink;
 
@@ -85,13 +93,19 @@ void hx_alert_sink_close(hx_alert_sink *sink);
  * are not written again, and a last line cut short by the crash is taken away (it will be). */
 int hx_alert_sink_resume(hx_alert_sink *sink, const char *path, uint64_t position, hx_error *err);
 
-/* The file's length; 0 where it is no file. */
+/* For a checkpoint: from where on the file is to be looked through after a restart from it. Its
+ * length; or, while alerts that stood there at the last restart are not made again, where the first
+ * of those stands: a crash on the way to them must not make them new. 0 where it is no file. */
 uint64_t hx_alert_sink_position(hx_alert_sink *sink);
+
+/* What was there at the restart has been read again, and the time has passed that verdicts need. */
+void hx_alert_sink_caught_up(hx_alert_sink *sink);
 
 /* What was written is on the disk before a checkpoint relies on it. */
 void hx_alert_sink_sync(hx_alert_sink *sink);
 
-bool hx_alert_sink_knows(const hx_alert_sink *sink, const uint64_t id[2]);
+/* Whether this alert stands in the file since before the restart. From any thread. */
+bool hx_alert_sink_knows(hx_alert_sink *sink, const uint64_t id[2]);
 
 /* Writes whole lines. Where the disk is full it waits and tries again, saying so on standard error,
  * until it succeeds or *give_up becomes true: an alert is never dropped. 0, or HX_EIO when given up

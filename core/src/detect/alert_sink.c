@@ -10,6 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Of alerts after one that is awaited: then it is so no more. What a restart looks through is
+ * bounded. */
+#define AWAITED_BYTES (UINT64_C(256) << 20)
+
 /* Whether the last line lacks its newline. */
 static bool is_torn(int fd, off_t size)
 {
@@ -44,21 +48,44 @@ void hx_alert_sink_close(hx_alert_sink *sink)
     pthread_mutex_destroy(&sink->lock);
 }
 
+/* Where the first of the known alerts stands that was not made again; end where there is none. */
+static uint64_t first_awaited(const hx_alert_sink *sink, uint64_t end)
+{
+    uint64_t first = end;
+
+    for (size_t i = 0; i < sink->known_count && !sink->made_all; i++) {
+        const hx_known_alert *k = &sink->known[i];
+
+        if (k->at < first && end - k->at <= AWAITED_BYTES &&
+            !atomic_load_explicit(&k->made, memory_order_relaxed))
+            first = k->at;
+    }
+    return first;
+}
+
 uint64_t hx_alert_sink_position(hx_alert_sink *sink)
 {
     struct stat st;
-    uint64_t position;
+    uint64_t position = 0;
 
     /* Under the lock, so that it never lies within a line. */
     pthread_mutex_lock(&sink->lock);
-    position = sink->file && fstat(sink->fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+    if (sink->file && fstat(sink->fd, &st) == 0)
+        position = first_awaited(sink, (uint64_t)st.st_size);
     pthread_mutex_unlock(&sink->lock);
     return position;
 }
 
+void hx_alert_sink_caught_up(hx_alert_sink *sink)
+{
+    sink->made_all = true;
+}
+
 static int compare_ids(const void *a, const void *b)
 {
-    return memcmp(a, b, 2 * sizeof(uint64_t));
+    const hx_known_alert *x = a, *y = b;
+
+    return memcmp(x->id, y->id, sizeof x->id);
 }
 
 /* The id in a line that this program wrote: {"id": "<32 hexadecimal digits>", ... */
@@ -79,7 +106,8 @@ static bool line_id(const char *line, size_t len, uint64_t id[2])
     return true;
 }
 
-static int note_ids(hx_alert_sink *sink, const char *bytes, size_t len)
+/* position: of the bytes in the file. */
+static int note_ids(hx_alert_sink *sink, const char *bytes, size_t len, uint64_t position)
 {
     size_t room = 0;
 
@@ -98,7 +126,8 @@ static int note_ids(hx_alert_sink *sink, const char *bytes, size_t len)
                     return HX_ENOMEM;
                 sink->known = grown;
             }
-            memcpy(sink->known[sink->known_count++], id, sizeof id);
+            sink->known[sink->known_count++] =
+                (hx_known_alert){{id[0], id[1]}, position + at, false};
         }
         at += line_len + 1;
     }
@@ -131,7 +160,7 @@ int hx_alert_sink_resume(hx_alert_sink *sink, const char *path, uint64_t positio
         const char *last = memrchr(bytes, '\n', len);
         uint64_t whole = last ? position + (uint64_t)(last - bytes) + 1 : position;
 
-        rc = note_ids(sink, bytes, len);
+        rc = note_ids(sink, bytes, len, position);
         if (!rc && whole < end && ftruncate(sink->fd, (off_t)whole) != 0)
             rc = HX_EIO;
         sink->torn = sink->torn && whole == end;
@@ -150,10 +179,16 @@ void hx_alert_sink_sync(hx_alert_sink *sink)
         (void)fdatasync(sink->fd);
 }
 
-bool hx_alert_sink_knows(const hx_alert_sink *sink, const uint64_t id[2])
+bool hx_alert_sink_knows(hx_alert_sink *sink, const uint64_t id[2])
 {
-    return sink->known_count &&
-           bsearch(id, sink->known, sink->known_count, sizeof *sink->known, compare_ids);
+    const hx_known_alert wanted = {.id = {id[0], id[1]}};
+    hx_known_alert *found = NULL;
+
+    if (sink->known_count)
+        found = bsearch(&wanted, sink->known, sink->known_count, sizeof wanted, compare_ids);
+    if (found)
+        atomic_store_explicit(&found->made, true, memory_order_relaxed);
+    return found != NULL;
 }
 
 static bool worth_waiting(int error)

@@ -9,6 +9,7 @@
 
 #define READ_WAIT_MS  100
 #define TICK_EVERY_US 1000000
+#define VERDICTS_US   60000000 /* from when a session is idle until its alert is surely there */
 /* Batches on the way at once: enough that neither the reader nor a worker waits for the other's
  * hiccups; more only makes the engine larger. */
 #define BATCHES_PER_WORKER 4
@@ -442,6 +443,15 @@ static void note_data(hx_engine *e, hx_batch *batch, int64_t now_us)
     e->last_tick_us = now_us;
 }
 
+/* Sessions that were open then have ended some time after it, and a tick later they are judged. */
+static void note_caught_up(hx_engine *e, const hx_bundle *bundle, int64_t now_us)
+{
+    if (!e->caught_up_us)
+        e->caught_up_us = now_us;
+    else if (now_us - e->caught_up_us > bundle->idle_us + VERDICTS_US)
+        hx_alert_sink_caught_up(&e->sink);
+}
+
 /* Waits for the checkpoint that is being written, so that the last one can begin. */
 static void await_keeper(hx_engine *e)
 {
@@ -486,12 +496,14 @@ static bool turn(hx_engine *e, uint64_t epoch_sent[2])
 
     give_orders(e, batch, bundle, rules);
     now_us = monotonic_us();
-    if (rc == 0)
+    if (rc == 0) {
         note_data(e, batch, now_us);
-    else if (rc == HX_EAGAIN)
+    } else if (rc == HX_EAGAIN) {
         batch->tick_us = tick(e, now_us);
-    else
+        note_caught_up(e, bundle, now_us);
+    } else {
         batch->last = true;
+    }
     batch->close_all = batch->last && !stopping && e->config.close_at_end;
     if (batch->last)
         await_keeper(e);

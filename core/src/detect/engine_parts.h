@@ -102,8 +102,10 @@ struct hx_engine {
     hx_control *control;
     _Atomic uint64_t started_ns, ended_ns;                  /* read by whoever asks for a summary */
     int64_t last_data_us, last_tick_us, last_checkpoint_us; /* monotonic */
-    bool resumed;                                           /* from a checkpoint */
-    bool live;             /* more may come at any time: files are followed, or a network listens */
+    int64_t
+        caught_up_us; /* when there was nothing to read for the first time; 0: there always was */
+    bool resumed;     /* from a checkpoint */
+    bool live;        /* more may come at any time: files are followed, or a network listens */
     hx_source_port *ports; /* of the network, for publishing */
     int64_t ports_read_us; /* monotonic */
 };

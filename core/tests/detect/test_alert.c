@@ -207,9 +207,10 @@ static void test_resume(const hx_bundle *bundle)
         made_file("alerts", text.ptr, torn);
         CHECK_INT(hx_alert_sink_open(&sink, path, &err), 0);
         CHECK_INT(hx_alert_sink_resume(&sink, path, position, &err), 0);
-        CHECK_INT(hx_alert_sink_position(&sink), whole);
+        CHECK_INT(hx_alert_sink_position(&sink), sink.known_count ? position : whole);
         for (uint32_t n = 0; n < 8; n++)
             known += hx_alert_sink_knows(&sink, id[n]);
+        CHECK_INT(hx_alert_sink_position(&sink), whole);
         CHECK_INT(known, sink.known_count);
         CHECK(!hx_alert_sink_knows(&sink, id[2]));
         CHECK(hx_alert_sink_knows(&sink, id[3]));
@@ -221,6 +222,46 @@ static void test_resume(const hx_bundle *bundle)
         hx_text_free(&now);
     }
     hx_text_free(&text);
+}
+
+/* Crashed again before what a crash left behind was made again: the alerts that are still to come
+ * are known to the next run, too. */
+static void test_crashed_on_the_way(const hx_bundle *bundle)
+{
+    static const _Atomic bool go_on = false;
+    uint64_t id[6][2], at[6];
+    hx_text text = {0}, more = {0};
+    hx_alert_sink sink;
+    hx_error err = {{0}};
+
+    for (uint64_t n = 0; n < 6; n++) {
+        at[n] = text.len;
+        add_alert(n < 5 ? &text : &more, bundle, n, id[n]);
+    }
+    made_file("alerts", text.ptr, text.len);
+    CHECK_INT(hx_alert_sink_open(&sink, made_path("alerts"), &err), 0);
+    CHECK_INT(hx_alert_sink_resume(&sink, "alerts", at[1], &err), 0);
+    CHECK_INT(sink.known_count, 4);
+    CHECK(hx_alert_sink_knows(&sink, id[2])); /* another worker was faster */
+    CHECK_INT(hx_alert_sink_position(&sink), at[1]);
+    CHECK(hx_alert_sink_knows(&sink, id[1]));
+    CHECK_INT(hx_alert_sink_position(&sink), at[3]);
+    CHECK_INT(hx_alert_sink_write(&sink, more.ptr, more.len, &go_on), 0);
+    CHECK_INT(hx_alert_sink_position(&sink), at[3]);
+    hx_alert_sink_close(&sink);
+
+    CHECK_INT(hx_alert_sink_open(&sink, made_path("alerts"), &err), 0);
+    CHECK_INT(hx_alert_sink_resume(&sink, "alerts", at[3], &err), 0);
+    for (uint32_t n = 0; n < 6; n++)
+        if (n != 4)
+            CHECK_INT(hx_alert_sink_knows(&sink, id[n]), n >= 3);
+    CHECK_INT(hx_alert_sink_position(&sink), at[4]); /* is never made again, */
+    hx_alert_sink_caught_up(&sink);                  /* but not for ever awaited */
+    CHECK_INT(hx_alert_sink_position(&sink), text.len + more.len);
+    CHECK(hx_alert_sink_knows(&sink, id[4]));
+    hx_alert_sink_close(&sink);
+    hx_text_free(&text);
+    hx_text_free(&more);
 }
 
 /* A file that another program left without a newline: its last line stays, and stays apart. */
@@ -278,6 +319,7 @@ int main(void)
     test_ids(bundle);
     test_every_kind(bundle);
     test_resume(bundle);
+    test_crashed_on_the_way(bundle);
     test_a_foreign_end();
     test_odd_places();
     hx_bundle_destroy(bundle);
