@@ -1,4 +1,4 @@
-#include "room.h"
+#include "rotated.h"
 
 #include <haechi/hash.h>
 
@@ -211,6 +211,9 @@ static int open_path(hx_source *s, uint32_t i, struct stat *st)
     source_add_before(s, g, NULL);
     names_watch_file(s, g);
     s->open_streams += g->stream;
+    if (s->follow && s->started && !g->stream && old && !old->stream &&
+        rotated_add_between(s, i, old))
+        return HX_ENOMEM;
     if (!s->follow) { /* opened again in its turn: a thousand files need not be open at once */
         if (!g->stream) {
             close(g->fd);

@@ -154,7 +154,21 @@ static int by_age(const void *a, const void *b)
     return later(&x->changed, &y->changed) - later(&y->changed, &x->changed);
 }
 
-int rotated_add_since(hx_source *s, uint32_t i, const struct timespec *since)
+/* When a file was made. False where its file system does not say. */
+static bool born(int fd, struct timespec *out)
+{
+    struct statx st;
+
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &st) || !(st.stx_mask & STATX_BTIME))
+        return false;
+    *out = (struct timespec){st.stx_btime.tv_sec, st.stx_btime.tv_nsec};
+    return true;
+}
+
+/* Whether a file of a path's past is wanted. */
+typedef bool wanted(int fd, const struct stat *st, const struct timespec *since);
+
+static int add_all(hx_source *s, uint32_t i, wanted *wants, const struct timespec *since)
 {
     const struct dirent *entry;
     met found[ROTATED_MAX];
@@ -170,7 +184,7 @@ int rotated_add_since(hx_source *s, uint32_t i, const struct timespec *since)
 
         if (!is_rotated_name(entry->d_name, l.base) || (fd = open_regular(l.name, &st)) < 0)
             continue;
-        if (later(&st.st_mtim, since) && !source_find(s, &st))
+        if (!source_find(s, &st) && wants(fd, &st, since))
             found[count++] = (met){st.st_mtim, fd};
         else
             close(fd);
@@ -184,4 +198,33 @@ int rotated_add_since(hx_source *s, uint32_t i, const struct timespec *since)
             rc = HX_ENOMEM;
     }
     return rc;
+}
+
+static bool written_since(int fd, const struct stat *st, const struct timespec *since)
+{
+    (void)fd;
+    return later(&st->st_mtim, since);
+}
+
+int rotated_add_since(hx_source *s, uint32_t i, const struct timespec *since)
+{
+    return add_all(s, i, written_since, since);
+}
+
+static bool born_since(int fd, const struct stat *st, const struct timespec *since)
+{
+    struct timespec birth;
+
+    (void)st;
+    return born(fd, &birth) && !later(since, &birth);
+}
+
+/* Renaming old changed it, so what took its name was made after its last change. By their birth,
+ * and not by when they were written to: one that was read to its end long ago may have got a late
+ * line since, and the copies that copying and truncating leaves are older than the truncation. */
+int rotated_add_between(hx_source *s, uint32_t i, const generation *old)
+{
+    struct stat st;
+
+    return old->fd >= 0 && fstat(old->fd, &st) == 0 ? add_all(s, i, born_since, &st.st_ctim) : 0;
 }

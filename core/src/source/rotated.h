@@ -31,4 +31,9 @@ generation *rotated_add(hx_source *s, uint32_t i, int fd);
 /* The files that path i was rotated to after since, oldest first. 0 or HX_ENOMEM. */
 int rotated_add_since(hx_source *s, uint32_t i, const struct timespec *since);
 
+/* The files that came to path i and left it between old, which had it, and the one that has it now,
+ * while nobody looked. 0 or HX_ENOMEM. Where the file system does not say when a file was made,
+ * none are found. */
+int rotated_add_between(hx_source *s, uint32_t i, const generation *old);
+
 #endif
