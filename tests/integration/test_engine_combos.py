@@ -25,7 +25,9 @@ from tests.integration.engine_room import (
 )
 from tests.integration.test_engine_crash import restarted
 
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "alert.schema.json").read_text())
+SCHEMA = jsonschema.Draft202012Validator(
+    json.loads((Path(__file__).parents[2] / "docs" / "alert.schema.json").read_text())
+)
 LINES = 12_000
 SAYS = {"sshd": ORDER[:2], "nginx": ORDER[1:3], "cron": ORDER[2:], "postgres": ORDER[3:]}
 RUNS = {"web1": ("sshd", "nginx", "cron"), "web2": ("sshd", "nginx"), "db1": ("sshd", "postgres", "cron")}
@@ -122,7 +124,7 @@ def test_reports_new_pairs_once_and_says_what_is_usual(usual: Judged) -> None:
         ("host_process", "01:01:40"),
     ]
     for alert in found:
-        jsonschema.validate(alert, SCHEMA)
+        SCHEMA.validate(alert)
         assert alert["rule"] == "new_pair"
         assert alert["score"] == pytest.approx(alert["evidence"])
         assert alert["score"] >= alert["threshold"] > 0

@@ -10,7 +10,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from haechi.bundle.manifest import Manifest
@@ -100,7 +99,7 @@ def test_finds_the_unusual_hour_and_the_backup_that_did_not_run(usual: Judged) -
         ("quiet_hour", "close request <*>", "2026-01-07T02"),
     ]
     for alert in found:
-        jsonschema.validate(alert, SCHEMA)
+        SCHEMA.validate(alert)
         assert alert["score"] > alert["threshold"] > 0
         assert alert["detail"]["seconds"] == 3600
     busy, _, quiet = found

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from haechi.bundle.manifest import Other
@@ -140,7 +139,7 @@ def test_reports_new_users_once(usual: Judged) -> None:
         ("new_user_of_process", "sudo", "deploy"),
     ]
     for alert in found:
-        jsonschema.validate(alert, SCHEMA)
+        SCHEMA.validate(alert)
         assert alert["score"] >= alert["threshold"] > 0
     known, unknown, _, process = found
     assert known["reason"] == (
