@@ -6,7 +6,10 @@
 #define AHEAD    12
 #define LONG_US  INT64_C(9000000000000000) /* longer than any silence */
 #define FIRST_US (INT64_MIN / 4)           /* before any event */
-#define ROUNDING 1e-9
+/* A line that lies further behind has a wrong clock and says nothing of the way it came. */
+#define LATE_MOST_US 1000000
+#define LATE_MEMORY  32 /* intervals */
+#define ROUNDING     1e-9
 
 double hx_rate_excess(double count, double usual)
 {
@@ -123,6 +126,10 @@ static void enter_interval(const rates_model *m, rates_state *s, int64_t time_us
     s->open_until_us = s->open_from_us + m->rule.interval_us;
     if (start->interval < interval)
         *start = (rate_start){interval, s->total};
+    if (s->late_interval < interval) {
+        s->late_interval = interval;
+        s->late_us -= (s->late_us + LATE_MEMORY - 1) / LATE_MEMORY;
+    }
     if (time_us >= s->hour_ends_us)
         hx_rates_hour_over(m, s, time_us, reporter);
     else
@@ -249,6 +256,13 @@ static int64_t quiet_after(const rates_model *m, const rates_state *s, hx_rate_g
     return (int64_t)(wait * (1 - ROUNDING));
 }
 
+/* The earliest end of what may be said by everybody; it grows as they speak, unseen. */
+static inline void expect_quiet(rates_state *s, const rate_watch *w)
+{
+    if (w->last_us + w->quiet_us < s->quiet_after_us)
+        s->quiet_after_us = w->last_us + w->quiet_us;
+}
+
 /* Its next event has come, after a time that may have been a silence. */
 static void look_back(const rates_model *m, rates_state *s, hx_rate_group group, rate_watch *w,
                       int64_t before_us, hx_reporter *reporter)
@@ -332,10 +346,14 @@ static inline void count_event(const rates_model *m, rates_state *s, hx_rate_gro
 {
     rate_history *r = &w->level[0];
 
-    if (__builtin_expect(before_us - w->last_us > w->quiet_us || w->standing != RATE_WATCHED, 0))
+    if (__builtin_expect(before_us - w->last_us > w->quiet_us || w->standing != RATE_WATCHED, 0)) {
         look_back(m, s, group, w, before_us, reporter);
-    if (s->open_interval > r->interval)
+        expect_quiet(s, w);
+    }
+    if (s->open_interval > r->interval) {
         close_levels(m, s, group, w, e, reporter);
+        expect_quiet(s, w);
+    }
     r->count++;
     w->last_total = s->total;
     w->last_us = e->time_us > w->last_us ? e->time_us : w->last_us;
@@ -401,6 +419,7 @@ static void rates_lines(const void *model, void *state, const hx_event *events, 
     for (uint32_t i = 0; i < count; i++) {
         const hx_event *e = &events[i];
         int64_t before_us = e->earlier_us > base_us ? e->earlier_us : base_us;
+        int64_t late_us;
 
         if (i + AHEAD < count)
             __builtin_prefetch(&s->index[events[i + AHEAD].host & s->mask]);
@@ -409,6 +428,10 @@ static void rates_lines(const void *model, void *state, const hx_event *events, 
         if (__builtin_expect(e->time_us >= s->open_until_us || e->time_us < s->open_from_us, 0))
             enter_interval(m, s, e->time_us, reporter);
         s->total++;
+        late_us = before_us - e->time_us;
+        if (__builtin_expect(late_us > s->late_us && late_us <= LATE_MOST_US, 0))
+            s->late_us = late_us;
+        before_us -= s->late_us;
         count_for_host(m, s, e, buffer, before_us, reporter);
         count_for_key(m, s, e, before_us, reporter);
     }
@@ -417,7 +440,10 @@ static void rates_lines(const void *model, void *state, const hx_event *events, 
 static void look_for_silence(const rates_model *m, rates_state *s, hx_rate_group group,
                              rate_watch *w, int64_t watermark_us, hx_reporter *reporter)
 {
-    if (watermark_us - w->last_us > w->quiet_us && w->standing == RATE_WATCHED &&
+    if (w->standing != RATE_WATCHED)
+        return;
+    expect_quiet(s, w);
+    if (watermark_us - w->last_us > w->quiet_us &&
         silence_score(m, s, w, watermark_us) > m->rule.limits[group].silence.nats)
         hx_rates_report_silence(m, s, group, w, reporter);
 }
@@ -428,8 +454,10 @@ static void rates_advance(const void *model, void *state, int64_t watermark_us,
     const rates_model *m = model;
     rates_state *s = state;
 
-    if (watermark_us < FIRST_US)
+    watermark_us -= s->late_us;
+    if (watermark_us < FIRST_US || watermark_us <= s->quiet_after_us)
         return;
+    s->quiet_after_us = INT64_MAX;
     if (isfinite(m->rule.limits[HX_RATE_HOSTS].silence.nats))
         for (uint32_t i = 0; i < s->count; i++)
             look_for_silence(m, s, HX_RATE_HOSTS, &s->hosts[i].watch, watermark_us, reporter);

@@ -12,6 +12,9 @@
  * (rates_season.c). What an hour explains is no burst and no silence; and an hour that holds far
  * more or far less than it ever does is reported by itself.
  *
+ * Lines that come a little late, as a network or a stall of the writer brings them, are no silence
+ * of what they are of: a silence is judged as far back as lines have come late lately.
+ *
  * Scores are nats: Chernoff's bound on the tails of a Poisson distribution, and for a silence the
  * exponent of its probability of nothing. Real hosts vary by more than Poisson's, so the limits
  * come from what normal logs score, each length of its own (src/haechi/train/rates.py).
@@ -161,7 +164,10 @@ typedef struct rates_state {
     uint8_t *mine;            /* [key_count] */
     const uint64_t *key_hash; /* likewise; the bundle's */
     uint32_t key_count;
-    uint64_t unwatched; /* events of hosts beyond max */
+    uint64_t unwatched;     /* events of hosts beyond max */
+    int64_t late_us;        /* how far lines lay behind the latest of others, at most, of late */
+    int64_t late_interval;  /* in which that was lowered last */
+    int64_t quiet_after_us; /* nothing that is watched can be silent before event time is there */
     rates_observed *observed;
 } rates_state;
 

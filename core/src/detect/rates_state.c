@@ -56,6 +56,8 @@ int hx_rates_open(const void *model, uint32_t worker, uint32_t workers, void **s
                        .mask = places - 1,
                        .open_from_us = INT64_MAX, /* no event is in it */
                        .open_until_us = INT64_MIN,
+                       .late_interval = INT64_MIN,
+                       .quiet_after_us = INT64_MIN,
                        .key_hash = m->bundle->key_hash,
                        .key_count = m->rule.watch_keys ? m->bundle->log_keys : 0};
     s->hour_ends_us = m->seasons.period || m->rule.observe ? INT64_MIN : INT64_MAX;

@@ -223,6 +223,57 @@ static void test_bursts_and_silences(void)
     hx_bundle_destroy(bundle);
 }
 
+/* One line of a host, in a batch of its own. */
+static void give_line(const rates_model *m, void *state, uint32_t host, int64_t time_us, seen *s)
+{
+    hx_event e = {.time_us = time_us,
+                  .earlier_us = HX_TIME_NONE,
+                  .first_of_line = 1,
+                  .host_len = (uint8_t)strlen(hosts[host])};
+
+    e.host = (uint32_t)hx_hash_bytes(hosts[host], e.host_len, HX_HASH_SEED);
+    hx_rates_detector.lines(m, state, &e, 1, hosts[host], &s->reporter);
+    if (time_us > s->reporter.before_us)
+        s->reporter.before_us = time_us;
+    hx_rates_detector.advance(m, state, s->reporter.before_us, &s->reporter);
+}
+
+/* Lines that are late are no silence, once lines were late; a silence is one nevertheless. late: a
+ * line of the other host comes half a second late first. */
+static void check_late_lines(const rates_model *m, bool late)
+{
+    const int64_t step_us = 10000, half_us = 500000;
+    seen s = {.reporter = {.before_us = HX_TIME_NONE, .report = note}};
+    int64_t at_us = 0;
+    void *state;
+
+    CHECK_INT(hx_rates_detector.open(m, 0, 1, &state), 0);
+    for (; at_us < 20000000; at_us += step_us)
+        for (uint32_t host = 0; host < 2; host++)
+            give_line(m, state, host, at_us + host, &s);
+    if (late)
+        give_line(m, state, 0, at_us - half_us, &s);
+    for (int64_t end_us = at_us + half_us; at_us < end_us; at_us += step_us)
+        give_line(m, state, 0, at_us, &s);
+    for (int64_t own_us = at_us - half_us; own_us < at_us; own_us += step_us)
+        give_line(m, state, 1, own_us, &s);
+    CHECK_INT(s.count, late ? 0 : 1);
+    for (int64_t end_us = at_us + 3000000; at_us < end_us; at_us += step_us)
+        give_line(m, state, 0, at_us, &s);
+    CHECK_INT(s.count, 1);
+    CHECK(strstr(s.said[0], "silence db1"));
+    hx_rates_detector.close(state);
+}
+
+static void test_late_lines(void)
+{
+    hx_bundle *bundle = loaded(RATES("0.1", LIMITS), NULL);
+
+    check_late_lines(bundle->detectors.model[0], true);
+    check_late_lines(bundle->detectors.model[0], false);
+    hx_bundle_destroy(bundle);
+}
+
 /* Of a bundle of before there were limits of log keys: hosts only. */
 static void test_without_keys(void)
 {
@@ -325,6 +376,7 @@ int main(void)
 {
     test_statistics();
     test_bursts_and_silences();
+    test_late_lines();
     test_without_keys();
     test_hours();
     test_unusual_hour();
