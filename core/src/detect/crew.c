@@ -1,8 +1,6 @@
 /* Several workers: each has a thread, reads every W-th batch and judges its part of all of them. */
 #include "detect/engine_parts.h"
 
-#include <haechi/thread.h>
-
 #include <sched.h>
 #include <stdlib.h>
 #include <time.h>
@@ -75,7 +73,6 @@ static void *work(void *arg)
 
     free(arg);
     hx_crew_pin(seat.engine, seat.index);
-    hx_thread_slice_us(HX_SLICE_US);
     while (!last) {
         bool did = read_next(seat.engine, seat.index);
 

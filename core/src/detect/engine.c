@@ -1,7 +1,5 @@
 #include "detect/engine_parts.h"
 
-#include <haechi/thread.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -549,7 +547,6 @@ int hx_engine_run(hx_engine *engine, hx_error *err)
 
     atomic_store(&engine->started_ns, monotonic_ns());
     engine->last_checkpoint_us = engine->last_data_us = engine->last_tick_us = monotonic_us();
-    hx_thread_slice_us(HX_SLICE_US);
     if (engine->crew) {
         rc = hx_crew_start(engine, err);
         if (rc)

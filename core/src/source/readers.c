@@ -2,7 +2,6 @@
 
 #include <haechi/pages.h>
 #include <haechi/ring.h>
-#include <haechi/thread.h>
 
 #include <stdio.h>
 #include <string.h>
@@ -73,7 +72,6 @@ static void *receive(void *arg)
     reader *r = arg;
     block *b = NULL;
 
-    hx_thread_slice_us(HX_SLICE_US);
     while (!atomic_load_explicit(&r->home->stopping, memory_order_relaxed)) {
         bool finishing = atomic_load_explicit(&r->home->finishing, memory_order_relaxed);
 
