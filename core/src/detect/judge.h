@@ -12,6 +12,7 @@
 #define HX_ITEMS_MAX    4096
 #define HX_ITEMS_NEAR   96
 #define HX_EVIDENCE_MAX 256
+#define HX_TOLD_MAX     128 /* a power of two */
 #define HX_NO_EVENT     UINT32_MAX
 #define HX_NO_ROW       UINT32_MAX
 #define HX_NOWHERE      UINT32_MAX
@@ -71,7 +72,11 @@ struct hx_worker {
     uint32_t model_windows; /* of this batch */
     int64_t *tokens;        /* [HX_PENDING_MAX][window] */
     float *rows;            /* [HX_PENDING_MAX][classes] */
-    float *one_row;         /* [classes]: an answer looked up again for an alert */
+    float *told;            /* [HX_TOLD_MAX][classes]: answers that alerts asked for again */
+    struct hx_told {
+        uint64_t hash; /* 0: none */
+        uint16_t window[HX_WINDOW_MAX];
+    } told_of[HX_TOLD_MAX]; /* each by its hash: many alerts are about few windows */
     hx_text out;            /* alerts, written at the end of the batch */
     bool model_broken;      /* said once */
 

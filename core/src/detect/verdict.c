@@ -52,8 +52,28 @@ static hx_slice line_again(hx_worker *w, const hx_session *s, const char *source
     return (hx_slice){0};
 }
 
-/* What the model expected: its answer is at hand for a pending window, and is asked for again, this
- * one time, for a remembered one. */
+/* The model's answer to a window whose verdict the memo knew, or NULL. The last answers are kept:
+ * in a storm of alerts the model would have nothing else to do. */
+static const float *answer_again(hx_worker *w, const uint16_t (*window)[HX_WINDOW_MAX])
+{
+    const uint32_t bytes = w->bundle->window * (uint32_t)sizeof **window;
+    const uint64_t hash = hx_hash_bytes(*window, bytes, HX_HASH_SEED) | 1;
+    const uint32_t at = hash >> 32 & (HX_TOLD_MAX - 1);
+    struct hx_told *told = &w->told_of[at];
+    float *row = w->told + (size_t)at * w->bundle->deeplog.classes;
+
+    if (told->hash == hash && memcmp(told->window, *window, bytes) == 0)
+        return row;
+    told->hash = 0;
+    if (w->model_broken || hx_judge_run_model(w, window, 1, row) != 0)
+        return NULL;
+    told->hash = hash;
+    memcpy(told->window, *window, bytes);
+    return row;
+}
+
+/* What the model expected: its answer is at hand for a pending window, and is asked for again for a
+ * remembered one. */
 static void add_expectation(hx_worker *w, const hx_item *item, hx_alert *alert)
 {
     if (item->row != HX_NO_ROW) {
@@ -66,8 +86,7 @@ static void add_expectation(hx_worker *w, const hx_item *item, hx_alert *alert)
     if (item->evidence == HX_NOWHERE)
         return;
     alert->window = w->evidence[item->evidence];
-    if (!w->model_broken && hx_judge_run_model(w, &w->evidence[item->evidence], 1, w->one_row) == 0)
-        alert->row = w->one_row;
+    alert->row = answer_again(w, &w->evidence[item->evidence]);
 }
 
 static void emit_deeplog(hx_worker *w, const hx_item *item, hx_session *s, hx_alert_kind kind,

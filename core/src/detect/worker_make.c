@@ -46,20 +46,21 @@ static int make_room(hx_worker *w, const hx_bundle *bundle, hx_error *err)
     size_t classes = bundle->deeplog.classes;
     int64_t *tokens = calloc((size_t)HX_PENDING_MAX * bundle->window, sizeof *tokens);
     float *rows = calloc(HX_PENDING_MAX * classes, sizeof *rows);
-    float *one_row = calloc(classes, sizeof *one_row);
+    float *told = calloc(HX_TOLD_MAX * classes, sizeof *told);
 
-    if (!tokens || !rows || !one_row) {
+    if (!tokens || !rows || !told) {
         free(tokens);
         free(rows);
-        free(one_row);
+        free(told);
         return hx_error_set(err, HX_ENOMEM, "worker: out of memory");
     }
     free(w->tokens);
     free(w->rows);
-    free(w->one_row);
+    free(w->told);
     w->tokens = tokens;
     w->rows = rows;
-    w->one_row = one_row;
+    w->told = told;
+    memset(w->told_of, 0, sizeof w->told_of);
     return 0;
 }
 
@@ -154,7 +155,7 @@ void hx_worker_destroy(hx_worker *worker)
     hx_detector_room_free(&worker->room);
     free(worker->tokens);
     free(worker->rows);
-    free(worker->one_row);
+    free(worker->told);
     hx_text_free(&worker->out);
     free(worker);
 }
