@@ -20,7 +20,7 @@ void hx_far_form(hx_slice text, char out[static HX_FORM_BYTES])
         const uint8_t digit = (uint8_t)(c - '0') < 10;
         const uint8_t letter = (uint8_t)((c | 0x20) - 'a') < 26;
 
-        out[i] = (char)(digit | letter | (c == '_') ? 'a' : c);
+        out[i] = (char)((digit | letter | (c == '_')) ? 'a' : c);
     }
 }
 
