@@ -250,6 +250,7 @@ def test_acknowledge_and_mute_by_clicking(board: Board, room: Room) -> None:
     board.page.click("#detect-mutes")
     expect(board.page.locator(".mutes li")).to_have_count(1)
     board.page.locator(".mutes").get_by_role("button", name=EN["unmute"]).click()
+    expect(board.page.locator(".mutes li")).to_have_count(0)
     expect(board.page.locator(".mutes-panel .empty")).to_have_text(EN["no_mutes"])
     assert room.plane.get("/mutes") == []
 
