@@ -101,7 +101,7 @@ void hx_check_token_find(hx_step_place place, const hx_cut_message *message, hx_
 {
     const uint32_t count =
         message->tokenizer ? message->tokenizer->count : message->outline->tokens;
-    const uint32_t n = place.from_end ? count - place.token : place.token;
+    const uint32_t n = hx_step_number(place, count);
     hx_token token;
 
     out->text.ptr = NULL;

@@ -50,24 +50,12 @@ INLINE bool is_named(hx_form_place place, uint32_t length)
     return place.form && place.form->hash == place.hash && place.form->length == length;
 }
 
-/* Eight bytes with their digits made zeros. No carry goes from byte to byte: the high bits are
- * taken off before and bytes that had one are left alone. */
-INLINE uint64_t blank_eight(uint64_t bytes)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones * 0x80;
-    uint64_t low = bytes & ~high;
-    uint64_t from_zero = low + ones * (0x80 - '0'), past_nine = low + ones * (0x80 - '9' - 1);
-    uint64_t digits = from_zero & ~past_nine & ~bytes & high;
-
-    return bytes & ~((digits >> 7) * 15);
-}
-
 INLINE uint64_t load_eight(hx_slice message, uint32_t at)
 {
     uint64_t eight = 0;
 
     memcpy(&eight, message.ptr + at, message.len - at < 8 ? message.len - at : 8);
-    return blank_eight(eight);
+    return hx_blank_eight(eight);
 }
 
 static hx_form_place place_plain(const hx_forms *forms, hx_slice message)

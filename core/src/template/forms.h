@@ -32,6 +32,18 @@ typedef struct hx_forms {
     hx_form *items;
 } hx_forms;
 
+/* Eight bytes with their digits made zeros. No carry goes from byte to byte: the high bits are
+ * taken off before and bytes that had one are left alone. */
+static inline uint64_t hx_blank_eight(uint64_t bytes)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones * 0x80;
+    uint64_t low = bytes & ~high;
+    uint64_t from_zero = low + ones * (0x80 - '0'), past_nine = low + ones * (0x80 - '9' - 1);
+    uint64_t digits = from_zero & ~past_nine & ~bytes & high;
+
+    return bytes & ~((digits >> 7) * 15);
+}
+
 /* Where a message's form is, or would be. */
 typedef struct hx_form_place {
     hx_form *form; /* NULL: the message is too long */

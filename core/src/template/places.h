@@ -19,10 +19,17 @@ typedef struct hx_step_place {
 /* False for a word, for a step between two spans, and where there is no such step. */
 bool hx_step_place_of(const hx_pattern *pattern, uint32_t step, hx_step_place *out);
 
-/* NULL where the message is too short; one that has the template's log key is not. */
+/* Of a message of count tokens; not below count where it is too short, which one that has the
+ * template's log key is not. */
+static inline uint32_t hx_step_number(hx_step_place place, uint32_t count)
+{
+    return place.from_end ? count - place.token : place.token;
+}
+
+/* NULL where the message is too short. */
 static inline const hx_token *hx_step_token(hx_step_place place, const hx_tokenizer *message)
 {
-    uint32_t token = place.from_end ? message->count - place.token : place.token;
+    uint32_t token = hx_step_number(place, message->count);
 
     return token < message->count ? &message->tokens[token] : NULL;
 }

@@ -1,5 +1,7 @@
 #include "plans.h"
 
+#include "forms.h"
+
 #include <haechi/error.h>
 #include <haechi/hash.h>
 
@@ -113,18 +115,6 @@ static void plan_token(const hx_values *values, const hx_check_group *group, hx_
     }
 }
 
-/* Eight bytes with their digits made zeros. No carry goes from byte to byte: the high bits are
- * taken off before, and bytes that had one are left alone. */
-static inline uint64_t blank_eight(uint64_t bytes)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones * 0x80;
-    const uint64_t low = bytes & ~high;
-    const uint64_t from_zero = low + ones * (0x80 - '0'), past_nine = low + ones * (0x80 - '9' - 1);
-    const uint64_t digits = from_zero & ~past_nine & ~bytes & high;
-
-    return bytes & ~((digits >> 7) * 15);
-}
-
 /* The eights of a token of at most TOKEN_BYTES; behind: bytes of the message from the token on. */
 static uint32_t take_form(hx_slice token, uint32_t behind, uint64_t *form)
 {
@@ -140,7 +130,7 @@ static uint32_t take_form(hx_slice token, uint32_t behind, uint64_t *form)
             memcpy(&eight, token.ptr + at, behind - at);
         if (left < 8)
             eight &= (UINT64_C(1) << 8 * left) - 1;
-        form[n] = blank_eight(eight);
+        form[n] = hx_blank_eight(eight);
     }
     return n;
 }
