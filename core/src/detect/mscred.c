@@ -19,7 +19,7 @@
 #include <stdlib.h>
 
 #define MIDDLE 1   /* of the windows */
-#define RAISED 0.6 /* of its threshold */
+#define RAISED 0.5 /* of its threshold */
 #define LULL   5   /* moments in between that are not */
 
 /* --- a moment ----------------------------------------------------------------------------------

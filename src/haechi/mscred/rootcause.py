@@ -22,7 +22,7 @@ from haechi.mscred.threshold import Thresholds
 SEVERITIES = ("short", "medium", "long")
 LONGER = (45, 75)  # steps from which it is medium, and long: midway between the paper's 30, 60 and 90
 MIDDLE = 1  # of the windows
-RAISED = 0.6  # of its threshold
+RAISED = 0.5  # of its threshold
 LULL = 5  # moments in between that are not
 SEEN = max(WINDOWS) + STEP * (HISTORY - 1)  # steps before a moment that the network looks at
 

@@ -1,14 +1,15 @@
 """Limits from the validation part alone, which holds no anomaly.
 
 A cell is broken when its residual is over its limit. The paper has one limit for all; here it is one number a
-window times the cell's own usual residual, since a convolution does worse at the edges than in the middle:
-with one limit for all, series at the edges would always be the cause. The number is chosen so that the share
-CELLS of a window's validation cells is not broken.
+window times the cell's usual residual, since a convolution does worse at the edges than in the middle: with
+one limit for all, series at the edges would always be the cause. The usual residual is that of the cell's row
+times that of its column: n + n numbers come out of validation, not n * n, each of which would be as little
+sure as a validation part of a few hundred moments that overlap leaves it. The number is chosen so that the
+share CELLS of a window's validation cells is not broken.
 
 A moment is anomalous when more cells of a window are broken than its tau = beta * the most that validation
-saw. Seen by limits that were made from the same moments, validation looks calmer than what comes later: the
-longest window's largest score was 37 there, and 87 on normal data of the same kind. So each part of
-validation is scored with limits from the other parts.
+saw. Seen by limits that were made from the same moments, validation looks calmer than what comes later, so
+each part of validation is scored with limits from the other parts.
 
 The paper takes beta from [1, 2] by the F1 of the validation part; without an anomaly in it there is no F1, so
 beta is chosen by extreme values: the largest score of each block of validation follows a Gumbel distribution
@@ -27,7 +28,7 @@ import numpy.typing as npt
 from haechi.mscred.score import Residuals, Scores, scores
 from haechi.mscred.signature import STEP, WINDOWS, Series, Signatures, signatures
 
-CELLS = 0.99
+CELLS = 0.999
 LEAST = 0.25  # of the median usual residual: a cell that hardly ever moved is not broken by a trifle
 BETA = (1.0, 2.0)
 BLOCKS = 10
@@ -74,11 +75,18 @@ def choose(validation: Residuals) -> Thresholds:
 
 def limit_of(residuals: Residuals) -> npt.NDArray[np.float32]:
     """Each cell's, [3, n, n]."""
-    usual = np.sqrt(np.square(residuals, dtype=np.float64).mean(axis=0))
-    least = LEAST * np.median(usual, axis=(1, 2), keepdims=True)
-    usual = np.maximum(usual, np.maximum(least, 1e-6))
+    usual = usual_of(residuals)
     times = np.quantile(np.abs(residuals) / usual, CELLS, axis=(0, 2, 3))
     return np.asarray(times[:, None, None] * usual, dtype=np.float32)
+
+
+def usual_of(residuals: Residuals) -> npt.NDArray[np.float64]:
+    """Each cell's root mean square, [3, n, n], were rows and columns independent; never 0."""
+    square = np.square(residuals, dtype=np.float64).mean(axis=0)
+    rows, columns = square.mean(axis=2, keepdims=True), square.mean(axis=1, keepdims=True)
+    usual = np.sqrt(rows * columns / np.maximum(rows.mean(axis=1, keepdims=True), 1e-12))
+    least = LEAST * np.median(usual, axis=(1, 2), keepdims=True)
+    return np.asarray(np.maximum(usual, np.maximum(least, 1e-6)))
 
 
 def crossed(residuals: Residuals) -> Scores:
