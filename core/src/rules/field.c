@@ -88,6 +88,8 @@ static bool sort_gated(field_work *w, uint32_t id, hx_slice own, const hx_wideni
     p->far = p->digits = false;
     p->checked = !told;
     hx_expressions_add(told ? &w->told : &w->settled, p->nocase, id, own);
+    if (told)
+        hx_clues_add(&f->clues, &w->needs);
     least = told ? &f->told_least[p->gate] : &f->settled_least[p->gate];
     if (p->least < *least)
         *least = p->least;
@@ -143,6 +145,7 @@ static bool sort_numbered(field_work *w, uint32_t id, hx_slice own, const hx_wid
     hx_needs_write(&w->needs, words, &word);
     w->near.failed |= number.failed || word.failed;
     hx_expressions_add(&w->told, false, id, hx_slice_make(number.ptr, number.len));
+    hx_clues_add(&f->clues, &w->needs);
     hx_expressions_add(&w->exact, p->nocase, id, own);
     if (p->loose)
         f->loose_least = p->least < f->loose_least ? p->least : f->loose_least;
@@ -204,6 +207,7 @@ static void sort_patterns(field_work *w)
     for (int gate = 0; gate < HX_GATES; gate++)
         f->told_least[gate] = f->settled_least[gate] = UINT32_MAX;
     f->loose_least = UINT32_MAX;
+    hx_clues_free(&f->clues);
     memset(w->leaders, 0, ((size_t)w->leader_mask + 1) * sizeof *w->leaders);
     for (uint32_t id = 0; id < book->pattern_count; id++)
         if (book->patterns[id].field == w->field)
@@ -304,6 +308,8 @@ static int compile_gated(field_work *w, hx_field *f, hx_error *err)
         rc = hx_expressions_compile(rules, &w->told, &f->told, NULL, err);
     if (!rc)
         rc = fit_scratch(rules, f->told, err);
+    if (!rc && hx_clues_make(&f->clues))
+        rc = hx_error_set(err, HX_ENOMEM, "%s: out of memory", rules->name);
     f->gated = f->settled || f->told;
     if (rc || !w->settled.count)
         return rc;

@@ -11,7 +11,7 @@ static void begin_level(hx_need_level *level)
 
 void hx_needs_begin(hx_needs *needs)
 {
-    needs->end = needs->run = needs->depth = 0;
+    needs->end = needs->run = needs->text_run = needs->depth = 0;
     needs->run_kind = HX_NEED_WORD;
     begin_level(&needs->levels[0]);
 }
@@ -40,28 +40,37 @@ static void offer(hx_needs *needs, hx_need kind, const hx_need_set *set)
         *have = *set;
 }
 
-void hx_needs_break(hx_needs *needs)
+/* What has been read from begin on. */
+static void offer_run(hx_needs *needs, hx_need kind, uint32_t begin)
 {
-    const uint32_t length = needs->end - needs->run;
+    const uint32_t length = needs->end - begin;
     hx_need_set one;
 
-    if (length) {
-        one.count = 1;
-        one.least = length;
-        one.any[0].at = (uint16_t)needs->run;
-        one.any[0].length = (uint16_t)length;
-        offer(needs, needs->run_kind, &one);
-    }
-    needs->run = needs->end;
+    if (!length)
+        return;
+    one.count = 1;
+    one.least = length;
+    one.any[0].at = (uint16_t)begin;
+    one.any[0].length = (uint16_t)length;
+    offer(needs, kind, &one);
+}
+
+void hx_needs_break(hx_needs *needs)
+{
+    offer_run(needs, needs->run_kind, needs->run);
+    offer_run(needs, HX_NEED_TEXT, needs->text_run);
+    needs->run = needs->text_run = needs->end;
 }
 
 void hx_needs_byte(hx_needs *needs, unsigned char byte)
 {
     const hx_need kind = byte >= '0' && byte <= '9' ? HX_NEED_NUMBER : HX_NEED_WORD;
 
-    if (kind != needs->run_kind)
-        hx_needs_break(needs);
-    needs->run_kind = kind;
+    if (kind != needs->run_kind) {
+        offer_run(needs, needs->run_kind, needs->run);
+        needs->run = needs->end;
+        needs->run_kind = kind;
+    }
     /* Without room the run is known as far as it goes: what begins a needed text is needed too. */
     if (needs->end < HX_NEEDS_BYTES)
         needs->bytes[needs->end++] = (char)byte;

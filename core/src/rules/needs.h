@@ -1,6 +1,7 @@
-/* What a regular expression cannot find without: texts of which one is in whatever it finds. Two
- * kinds of them: digits in a row, and bytes in a row of which none is a digit. The longest are
- * kept. Filled in while an expression is read from its begin to its end (widen.c). */
+/* What a regular expression cannot find without: texts of which one is in whatever it finds. Three
+ * kinds of them: digits in a row, bytes in a row of which none is a digit, and bytes of any kind in
+ * a row. The longest are kept. Filled in while an expression is read from its begin to its end
+ * (widen.c). */
 #ifndef HAECHI_RULES_NEEDS_H
 #define HAECHI_RULES_NEEDS_H
 
@@ -12,6 +13,7 @@
 typedef enum hx_need {
     HX_NEED_WORD,
     HX_NEED_NUMBER,
+    HX_NEED_TEXT,
     HX_NEEDS,
 } hx_need;
 
@@ -37,7 +39,8 @@ typedef struct hx_need_level {
 typedef struct hx_needs {
     char bytes[HX_NEEDS_BYTES];
     uint32_t end; /* of what is used of them */
-    uint32_t run; /* where the run at hand begins */
+    uint32_t text_run; /* where the run at hand begins */
+    uint32_t run;      /* and the one of one kind */
     hx_need run_kind;
     uint32_t depth;
     hx_need_level levels[HX_NEEDS_DEPTH];

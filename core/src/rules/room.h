@@ -2,6 +2,7 @@
 #ifndef HAECHI_RULES_ROOM_H
 #define HAECHI_RULES_ROOM_H
 
+#include "rules/clues.h"
 #include "rules/gate.h"
 #include "rules/hyperscan.h"
 #include "template/forms.h"
@@ -122,6 +123,7 @@ typedef struct hx_field {
     hs_database_t *told;
     uint32_t told_least[HX_GATES]; /* of its gated patterns'; UINT32_MAX: there are none */
     uint32_t loose_least;          /* of loose ones' */
+    hx_clues clues;                /* of all that told holds */
     /* The other patterns behind gates, searched once for a form. */
     hs_database_t *settled;
     uint32_t settled_least[HX_GATES];

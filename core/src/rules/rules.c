@@ -142,6 +142,7 @@ void hx_rules_destroy(hx_rules *rules)
         free_database(rules, rules->fields[f].settled);
         free_database(rules, rules->fields[f].told);
         free(rules->fields[f].settled_ids);
+        hx_clues_free(&rules->fields[f].clues);
     }
     for (uint32_t b = 0; b < rules->block_count; b++)
         free_database(rules, rules->blocks[b]);

@@ -172,7 +172,7 @@ static void check(hx_rule_seat *s, hx_rule_field field, const uint32_t *ids, uin
             told = true;
         else
             s->maybe[kept++] = ids[i];
-    if (told)
+    if (told && hx_clues_are_in(&f->clues, text))
         kept = search_told(s, f, ids, count, kept, text);
     at_once = kept > HX_CHECKS_ALONE && f->exact;
     if (at_once) {

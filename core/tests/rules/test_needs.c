@@ -68,6 +68,33 @@ static void test_table(void)
     }
 }
 
+/* Digits and others in a row. */
+static void test_texts(void)
+{
+    static const struct {
+        const char *in, *text;
+    } cases[] = {
+        {"port 8080", "port 8080"},
+        {"\\b13\\.4\\.(?:57|1[0-9][0-9])\\.", "13.4."},
+        {"a12|b345", "a12|b345"},
+        {"CVE-20[12][0-9]-1234", "CVE-20"},
+        {"ab1?2", "ab"},
+        {"12.3456", "3456"},
+        {"x(?:1|22)y", "x"},
+    };
+    hx_byte_set digits = {{0}};
+
+    hx_byte_set_add(&digits, '0', '9');
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        static hx_needs needs;
+        hx_widening widening;
+
+        hx_widen(hx_slice_str(cases[i].in), &digits, &widening, &needs);
+        check_set(cases[i].in, &needs, HX_NEED_TEXT, cases[i].text);
+        hx_text_free(&widening.text);
+    }
+}
+
 /* More texts, or longer ones, than there is room for. */
 static void test_bounds(void)
 {
@@ -108,6 +135,7 @@ static void test_bounds(void)
 int main(void)
 {
     test_table();
+    test_texts();
     test_bounds();
     return 0;
 }
