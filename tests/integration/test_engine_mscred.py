@@ -258,6 +258,20 @@ def test_a_series_without_events_is_not_to_blame(room: Room, usual: Judged, tmp_
     assert None in named[1]  # where it speaks, it may be
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+def test_what_comes_too_late_is_counted(workers: int, room: Room, usual: Judged, tmp_path: Path) -> None:
+    lines = room.log.read_text().splitlines(keepends=True)
+    late = 7
+    middle = len(lines) // (2 * len(OFFSETS))  # of the first stretch
+    (tmp_path / "app.log").write_text("".join([*lines[:middle], *lines[:late], *lines[middle:]]))
+    found = judge(room.bundle.path, tmp_path, [tmp_path / "app.log"], workers=workers)
+    assert usual.totals["mscred_late_events"] == usual.totals["mscred_unscored_moments"] == 0
+    assert found.totals["mscred_late_events"] == late
+    assert found.totals["mscred_unscored_moments"] == 0
+    assert [a["detail"]["scales"] for a in told(found)] == [a["detail"]["scales"] for a in told(usual)]
+    assert told(found)[-1]["detail"]["late_events"] == late
+
+
 def test_a_restart_changes_nothing(room: Room, usual: Judged, tmp_path: Path) -> None:
     """Stopped after a part of the log, by the checkpoint of the input's end, and begun anew on more of it."""
     bundle = room.bundle

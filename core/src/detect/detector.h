@@ -57,11 +57,18 @@ typedef struct hx_finding {
     hx_slice reason;      /* one sentence */
 } hx_finding;
 
+/* What detectors could not look at; a worker's, added to by all of its states. */
+typedef struct hx_detector_losses {
+    uint64_t late_events;      /* came when what counts them had closed */
+    uint64_t unscored_moments; /* a model could not be asked about */
+} hx_detector_losses;
+
 typedef struct hx_reporter {
     int64_t before_us; /* for lines: the watermark before the batch, or HX_TIME_NONE */
     /* event: NULL where no line of this batch stands for it; then at and subject say what it is. */
     void (*report)(struct hx_reporter *reporter, const hx_event *event, int64_t time_us,
                    const hx_finding *finding);
+    hx_detector_losses losses;
 } hx_reporter;
 
 /* Files of the bundle, for load: the whole file, verified, with a NUL behind it; to be freed. */

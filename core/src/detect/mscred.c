@@ -163,6 +163,7 @@ static void moment(void *context, const float *matrices, const uint32_t *piece, 
     if (hx_model_run_floats(s->model->network, &s->model->in, matrices, &s->model->out, s->wanted,
                             &err)) {
         s->unscored++;
+        s->reporter->losses.unscored_moments++;
         return;
     }
     judge(s, last, &v);
@@ -184,10 +185,12 @@ static void mscred_lines(const void *model, void *state, const hx_event *events,
 {
     const hx_mscred *m = model;
     mscred_state *s = state;
+    uint64_t late;
 
     if (!s->series)
         return;
     s->reporter = reporter;
+    late = hx_series_late(s->series);
     for (uint32_t i = 0; i < count; i++) {
         const hx_event *e = &events[i];
         const uint32_t of = hx_series_of(&m->form, row_of(m, e, buffer), e->key);
@@ -200,6 +203,7 @@ static void mscred_lines(const void *model, void *state, const hx_event *events,
         memcpy(sample->text, buffer + e->line,
                e->length < MSCRED_SAMPLE_BYTES ? e->length : MSCRED_SAMPLE_BYTES);
     }
+    reporter->losses.late_events += hx_series_late(s->series) - late;
 }
 
 static void mscred_advance(const void *model, void *state, int64_t watermark_us,

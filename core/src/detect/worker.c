@@ -317,6 +317,8 @@ static void note_latest(hx_worker *w, int64_t time_us)
 static void publish(hx_worker *w, uint64_t started_ns)
 {
     w->count[HX_STAT_MEMO_EVICTED] = w->memo.evictions;
+    w->count[HX_STAT_MSCRED_LATE] = w->reporter.base.losses.late_events;
+    w->count[HX_STAT_MSCRED_UNSCORED] = w->reporter.base.losses.unscored_moments;
     for (uint32_t i = 0; i < HX_STAT_SESSIONS_OPEN; i++)
         hx_stat_set(hx_stats_value(w->shared->stats, w->index, i), w->count[i]);
     hx_stat_set(hx_stats_value(w->shared->stats, w->index, HX_STAT_SESSIONS_OPEN),

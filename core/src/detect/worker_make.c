@@ -34,6 +34,8 @@ const hx_stat_def hx_worker_stat_defs[HX_WORKER_STATS] = {
     [HX_STAT_RULE_ALERTS_OVER] = {"rule_alerts_over", HX_STAT_COUNTER},
     [HX_STAT_RULE_KNOWN] = {"rule_texts_known", HX_STAT_COUNTER},
     [HX_STAT_RULE_SCANS] = {"rule_scans", HX_STAT_COUNTER},
+    [HX_STAT_MSCRED_LATE] = {"mscred_late_events", HX_STAT_COUNTER},
+    [HX_STAT_MSCRED_UNSCORED] = {"mscred_unscored_moments", HX_STAT_COUNTER},
     [HX_STAT_SESSIONS_OPEN] = {"sessions_open", HX_STAT_GAUGE},
     [HX_STAT_BATCH_NS] = {"batch_ns", HX_STAT_HISTOGRAM},
     [HX_STAT_STAGE1_US] = {"stage1_us", HX_STAT_HISTOGRAM},
@@ -101,7 +103,8 @@ static int make_detector_room(hx_worker *w, const hx_bundle *bundle, hx_error *e
     if (hx_detector_room_init(&w->room, &bundle->detectors, w->index, w->shared->workers,
                               w->sessions.slot_count))
         return hx_error_set(err, HX_ENOMEM, "worker: no memory for its detectors");
-    w->reporter = (hx_worker_reporter){{HX_TIME_NONE, hx_judge_report}, w, 0, HX_SESSION_NONE};
+    w->reporter =
+        (hx_worker_reporter){{HX_TIME_NONE, hx_judge_report, {0, 0}}, w, 0, HX_SESSION_NONE};
     look_beside(w);
     return 0;
 }
