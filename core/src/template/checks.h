@@ -66,6 +66,18 @@ static inline hx_cut_message hx_cut_by_outline(hx_slice message, const hx_outlin
     return (hx_cut_message){message.ptr, message.len, NULL, outline};
 }
 
+/* How many a number has. */
+static inline uint32_t hx_check_digits(uint64_t value)
+{
+    uint32_t n = 1;
+
+    while (value >= 10) {
+        value /= 10;
+        n++;
+    }
+    return n;
+}
+
 /* A part of a message against its check; text is as long as the part. */
 bool hx_check_passes(const hx_check *check, const char *text, uint32_t length);
 

@@ -170,17 +170,6 @@ static bool has_part(const hx_check *c)
     return false;
 }
 
-static uint32_t digits_of(uint64_t value)
-{
-    uint32_t n = 1;
-
-    while (value >= 10) {
-        value /= 10;
-        n++;
-    }
-    return n;
-}
-
 static int read_place(const cJSON *object, const hx_matcher *matcher, uint32_t at, hx_check *c,
                       hx_error *err)
 {
@@ -223,8 +212,8 @@ static int read_check(const cJSON *object, const hx_matcher *matcher, char **byt
     if (!read_limit(object, "low", 0, &c->low) ||
         !read_limit(object, "high", HX_VALUE_UNLIMITED, &c->high) || c->low > c->high)
         return wrong(err, at, "\"low\" and \"high\" are not whole numbers in order, or null");
-    c->low_digits = digits_of(c->low);
-    c->high_digits = c->high == HX_VALUE_UNLIMITED ? UINT32_MAX : digits_of(c->high);
+    c->low_digits = hx_check_digits(c->low);
+    c->high_digits = c->high == HX_VALUE_UNLIMITED ? UINT32_MAX : hx_check_digits(c->high);
     return 0;
 }
 

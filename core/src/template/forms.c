@@ -32,7 +32,7 @@ bool hx_form_keep(hx_form_place place, hx_slice message, uint32_t key)
     form->key = key;
     for (uint32_t i = 0; i < message.len; i++)
         form->bytes[i] = message.ptr[i] >= '0' && message.ptr[i] <= '9' ? '0' : message.ptr[i];
-    memset(form->bytes + message.len, 0, HX_FORM_BYTES - message.len);
+    memset(form->bytes + message.len, 0, hx_form_end(message.len) - message.len);
     return true;
 }
 

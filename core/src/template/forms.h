@@ -32,16 +32,21 @@ typedef struct hx_forms {
     hx_form *items;
 } hx_forms;
 
-/* Eight bytes with their digits made zeros. No carry goes from byte to byte: the high bits are
- * taken off before and bytes that had one are left alone. */
-static inline uint64_t hx_blank_eight(uint64_t bytes)
+/* Of eight bytes those that are digits: a one each. No carry goes from byte to byte: the high bits
+ * are taken off before and bytes that had one are left alone. */
+static inline uint64_t hx_digits_of_eight(uint64_t bytes)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), high = ones * 0x80;
     uint64_t low = bytes & ~high;
     uint64_t from_zero = low + ones * (0x80 - '0'), past_nine = low + ones * (0x80 - '9' - 1);
-    uint64_t digits = from_zero & ~past_nine & ~bytes & high;
 
-    return bytes & ~((digits >> 7) * 15);
+    return (from_zero & ~past_nine & ~bytes & high) >> 7;
+}
+
+/* Eight bytes with their digits made zeros. */
+static inline uint64_t hx_blank_eight(uint64_t bytes)
+{
+    return bytes & ~(hx_digits_of_eight(bytes) * 15);
 }
 
 /* Where a message's form is, or would be. */
@@ -75,6 +80,13 @@ static inline uint32_t hx_form_use(hx_form_place place)
     if (!place.form->used) /* most are: nothing is written then */
         place.form->used = true;
     return place.form->key;
+}
+
+/* Where the bytes of a form's message end: others may write what they know of it from there on, up
+ * to HX_FORM_BYTES, as long as the form lies there. */
+static inline uint32_t hx_form_end(uint32_t length)
+{
+    return length <= 32 ? 32 : (length + 7) / 8 * 8; /* so much is compared */
 }
 
 /* Keeps the answer for a message that was not found at place. False where the one that lies there

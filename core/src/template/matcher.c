@@ -26,9 +26,8 @@ struct hx_match_scratch {
     uint32_t open; /* what its words leave open of its log key's checks */
     hx_tokenizer tokenizer;
     const hx_values *values; /* or NULL: nothing is judged */
-    hx_plan *plans;          /* [HX_FORMS], beside the forms */
+    hx_plan *plans;          /* [HX_FORMS], beside the forms: those that do not fit in there */
     hx_token_plans token_plans;
-    hx_plan plan; /* of a message whose form is not kept */
 };
 
 int hx_matcher_create(const char *json, size_t json_len, hx_matcher **out, hx_error *err)
@@ -164,8 +163,8 @@ hx_match_place hx_matcher_look(const hx_match_scratch *scratch, hx_slice message
 {
     hx_form_place place = scratch->way.place(&scratch->forms, message);
 
-    if (scratch->plans && place.form)
-        __builtin_prefetch(&scratch->plans[place.form - scratch->forms.items]);
+    if (scratch->values && place.form) /* its plan begins in the message's last line, or there */
+        __builtin_prefetch(place.form->bytes + hx_form_end(message.len) + sizeof(hx_plan_item) - 1);
     return (hx_match_place){place.form, place.hash};
 }
 
@@ -222,13 +221,23 @@ bool hx_values_explain(const hx_values *values, hx_match_scratch *scratch, hx_sl
     return check < values->count && hx_checks_explain(values, &cut, check, out);
 }
 
+/* Where the plan of a form lies: behind the message, where there is room. */
+static inline hx_plan_item *plan_of(const hx_match_scratch *scratch, hx_form *form, uint32_t items)
+{
+    const uint32_t end = hx_form_end(form->length);
+
+    if (__builtin_expect(end + items * sizeof(hx_plan_item) <= HX_FORM_BYTES, 1))
+        return (hx_plan_item *)(void *)(form->bytes + end);
+    return scratch->plans[form - scratch->forms.items].items;
+}
+
 /* A message of a form that is known, where its digits have a say. */
-static __attribute__((noinline)) uint32_t judge_form(hx_match_scratch *scratch, const hx_form *form,
+static __attribute__((noinline)) uint32_t judge_form(hx_match_scratch *scratch, hx_form *form,
                                                      hx_slice message)
 {
     if (form->watch == HX_PLAN_SLOW)
         return hx_values_judge(scratch->values, scratch, message, form->key);
-    return hx_plan_judge(scratch->values, &scratch->plans[form - scratch->forms.items], form->watch,
+    return hx_plan_judge(scratch->values, plan_of(scratch, form, form->watch), form->watch,
                          message.ptr);
 }
 
@@ -239,15 +248,17 @@ static uint32_t judge_new(hx_match_scratch *scratch, hx_form *form, hx_slice mes
     const hx_cut_message cut = scratch->outlined ? hx_cut_by_outline(message, &scratch->outline)
                                                  : hx_cut_by_tokenizer(&scratch->tokenizer);
 
-    hx_plan *plan = form ? &scratch->plans[form - scratch->forms.items] : &scratch->plan;
+    hx_plan plan;
     const uint8_t items =
-        hx_plan_make(scratch->values, &scratch->token_plans, &cut, key, scratch->open, plan);
+        hx_plan_make(scratch->values, &scratch->token_plans, &cut, key, scratch->open, &plan);
 
     if (form)
         form->watch = items;
     if (items == HX_PLAN_SLOW)
         return hx_checks_judge(scratch->values, &cut, key, scratch->open);
-    return hx_plan_judge(scratch->values, plan, items, message.ptr);
+    if (form)
+        memcpy(plan_of(scratch, form, items), plan.items, items * sizeof plan.items[0]);
+    return hx_plan_judge(scratch->values, plan.items, items, message.ptr);
 }
 
 uint32_t hx_matcher_judge_at(const hx_matcher *matcher, hx_match_scratch *scratch, hx_slice message,

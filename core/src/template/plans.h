@@ -8,9 +8,10 @@
 #define HX_PLAN_ITEMS 8
 
 typedef enum hx_plan_kind {
-    HX_PLAN_ALWAYS, /* odd, whatever the digits are */
     HX_PLAN_RANGE,  /* low <= number <= high, of as many digits, as text */
+    HX_PLAN_EITHER, /* low or high, as text; else hx_check_passes */
     HX_PLAN_TEXT,   /* hx_check_passes */
+    HX_PLAN_ALWAYS, /* odd, whatever the digits are */
 } hx_plan_kind;
 
 typedef struct hx_plan_item {
@@ -18,7 +19,7 @@ typedef struct hx_plan_item {
     uint16_t check;
     uint8_t kind;
     uint8_t at, length;  /* in the message */
-    uint8_t left, right; /* of a range: shifts that leave the number of eight bytes */
+    uint8_t left, right; /* shifts that leave the number of eight bytes from there on */
 } hx_plan_item;
 
 typedef struct hx_plan {
@@ -29,9 +30,13 @@ typedef struct hx_plan {
 #define HX_PLAN_SLOW 0xff
 
 /* The part of a plan that one token makes, by its group and its form: most tokens of a message that
- * is new as a whole came before. Bounded; a new one takes the place of the one that lay there. */
+ * is new as a whole came before. Bounded; a new one takes the place of one of the two that it could
+ * lie beside. */
+typedef struct hx_token_plan hx_token_plan;
+
 typedef struct hx_token_plans {
-    struct hx_token_plan *items;
+    hx_token_plan *items; /* in pairs */
+    uint32_t turn;        /* which one of a pair is given up next */
 } hx_token_plans;
 
 /* 0 or HX_ENOMEM. */
@@ -43,22 +48,25 @@ void hx_token_plans_free(hx_token_plans *plans);
 uint8_t hx_plan_make(const hx_values *values, hx_token_plans *tokens, const hx_cut_message *message,
                      uint32_t log_key, uint32_t open, hx_plan *out);
 
-/* The verdict by a plan of count items: 0, or 1 and the index of the check that does not pass. */
-static inline uint32_t hx_plan_judge(const hx_values *values, const hx_plan *plan, uint32_t count,
-                                     const char *message)
+/* The verdict by a plan's items: 0, or 1 and the index of the check that does not pass. */
+static inline uint32_t hx_plan_judge(const hx_values *values, const hx_plan_item *items,
+                                     uint32_t count, const char *message)
 {
-    for (const hx_plan_item *i = plan->items; i < plan->items + count; i++) {
+    for (const hx_plan_item *i = items; i < items + count; i++) {
+        const char *at = message + i->at;
         bool passes = false;
 
-        if (__builtin_expect(i->kind == HX_PLAN_RANGE, 1)) {
+        if (__builtin_expect(i->kind <= HX_PLAN_EITHER, 1)) {
             uint64_t eight;
 
-            memcpy(&eight, message + i->at, 8);
+            memcpy(&eight, at, 8);
             eight = __builtin_bswap64(eight) << i->left >> i->right;
-            passes = eight - i->low <= i->high - i->low;
-        } else if (i->kind == HX_PLAN_TEXT) {
-            passes = hx_check_passes(&values->checks[i->check], message + i->at, i->length);
+            passes = i->kind == HX_PLAN_RANGE ? eight - i->low <= i->high - i->low
+                                              : eight == i->low || eight == i->high;
+            at += i->left / 8;
         }
+        if (__builtin_expect(!passes, 0) && (i->kind == HX_PLAN_EITHER || i->kind == HX_PLAN_TEXT))
+            passes = hx_check_passes(&values->checks[i->check], at, i->length);
         if (__builtin_expect(!passes, 0))
             return i->check + 1u;
     }
