@@ -66,6 +66,9 @@ static const setting table[] = {
      "N  what is over is counted as unscored; 0: no bound [0]"},
     {"ml_budget", SECONDS, AT(engine.ml_budget), 0, 64,
      "P  processors' worth of time that the model may take; 0: no bound [0]"},
+    {"after_loss", TEXT, AT(after_loss), 0, 0,
+     "hold|judge  sessions that lost lines on the network: no alert of what is missing, or one as "
+     "of any other [hold]"},
     {"novelty.repeat_s", SECONDS, AT(repeat_s), -1, 1e9,
      "S  before the same novelty is reported again; -1: as the bundle says [-1]"},
     {"novelty.max_shapes", COUNT, AT(engine.max_shapes), 1, 1 << 22,
@@ -356,6 +359,20 @@ static hx_framing framing_of(const char *name)
     return HX_FRAMING_AUTO;
 }
 
+static bool judges_torn(const char *after_loss)
+{
+    char sentence[256];
+
+    if (!after_loss || strcmp(after_loss, "hold") == 0)
+        return false;
+    if (strcmp(after_loss, "judge") != 0) {
+        snprintf(sentence, sizeof sentence, "after_loss: \"%.100s\" is not hold or judge",
+                 after_loss);
+        fail_usage(sentence);
+    }
+    return true;
+}
+
 static void set_network(settings *s)
 {
     hx_source_config *source = &s->engine.source;
@@ -391,5 +408,6 @@ void settings_read(settings *s, int argc, char **argv)
     s->engine.pin = s->pin;
     s->engine.checkpoint_ms = (uint32_t)(s->checkpoint_interval_s * 1000);
     s->engine.repeat_us = s->repeat_s < 0 ? -1 : (int64_t)(s->repeat_s * 1e6);
+    s->engine.judge_torn = judges_torn(s->after_loss);
     set_network(s);
 }

@@ -20,6 +20,8 @@ import pytest
 from haechi.native.tools import Process
 from tests.integration.engine_room import (
     ORDER,
+    UNKNOWN,
+    WINDOW,
     fill,
     judge,
     log_line,
@@ -472,6 +474,51 @@ def test_drops_are_counted(engine_bundle: Path, tmp_path: Path) -> None:
         assert r.total("net_kernel_dropped") == network["kernel_dropped"]
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("after_loss", ["hold", "judge"])
+def test_a_loss_is_no_anomaly(after_loss: str, workers: int, engine_bundle: Path, tmp_path: Path) -> None:
+    """Sessions that lost lines are odd by what is missing: no alert until their windows are behind it."""
+    (port,) = free_ports()
+    draw = random.Random(5)
+    place: dict[str, Any] = {"udp_buffer_bytes": 4096, "udp_plain": True, "after_loss": after_loss}
+    pids = range(1, 21)
+    with (
+        listening(engine_bundle, tmp_path, udp=[str(port)], workers=workers, **place) as r,
+        udp_sender(port) as sender,
+    ):
+
+        def say(at_s: float, even: str, odd: str = "") -> None:
+            """A line of each session, never more on the way than the small buffer holds."""
+            before = r.total("lines")
+            for n, pid in enumerate(pids, 1):
+                sender.send(log_line(at_s, pid, fill(odd if odd and pid % 2 else even, draw)).encode())
+                r.wait_for("lines", before + n - 3)
+            r.wait_for("lines", before + len(pids))
+
+        say(1, ORDER[0])
+        r.ask("pause")
+        time.sleep(0.15)  # what was being read is read
+        for n in range(1000):
+            sender.send(log_line(2, 99, fill(ORDER[n % 4], draw)).encode())
+        r.wait_for("net_kernel_dropped", 500)
+        r.ask("resume")
+        r.wait_for("holes", 1)
+        say(3, ORDER[3], UNKNOWN[0])  # two lines are missing before it; an unknown line is one anywhere
+        for message in (*ORDER[:WINDOW], ORDER[1]):  # one is missing before the last, and none of them lost
+            say(4, message)
+        say(500, ORDER[0])  # ends all but the first one's, which goes on
+        alerts = [alert for alert in r.stop() if not alert["session"].endswith(" 99")]
+        totals = [r.total(name) for name in ("torn_sessions", "torn_events", "torn_ends")]
+    odd = {(a["time"][14:19], int(a["session"].split()[-1]) % 2) for a in alerts}
+    assert len([alert for alert in alerts if alert["detector"] == "deeplog"]) == len(pids)
+    if after_loss == "judge":
+        assert odd == {("00:03", 0), ("00:03", 1)}
+        assert totals == [0, 0, 0]
+    else:
+        assert odd == {("00:04", 0), ("00:03", 1)}
+        assert totals == [len(pids) + 1, 50, len(pids)]
+
+
 # --- refusals -----------------------------------------------------------------------------------------
 
 
@@ -491,6 +538,7 @@ def test_refusals(engine_bundle: Path, certificate: tuple[Path, Path], tmp_path:
             ({"tcp": ["514-"]}, "514-"),
             ({"udp": ["6514"], "framing": "lines"}, "framing"),
             ({"udp": ["6514"], "readers": 17}, "readers"),
+            ({"udp": ["6514"], "after_loss": "wait"}, "after_loss"),
             ({"udp": ["6514"], "udp_buffer_bytes": -1}, "udp_buffer_bytes"),
             ({"udp": [514]}, "udp"),
             ({"tls": ["6514"]}, "tls_certificate"),

@@ -29,6 +29,7 @@ typedef struct hx_engine_config {
     uint32_t max_model_windows; /* of a batch; the rest is counted as unscored; 0: no bound */
     double ml_budget;           /* processors that the model may take in all; 0: no bound */
     int64_t repeat_us;      /* between two reports of the same novelty; negative: the bundle's */
+    bool judge_torn;        /* also what lines lost before it may have made odd (hx_chunk.holes) */
     const char *alerts;     /* file, or "-" */
     const char *checkpoint; /* file, or NULL: none */
     uint32_t checkpoint_ms; /* between two checkpoints */

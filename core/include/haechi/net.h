@@ -73,6 +73,7 @@ typedef struct hx_taken {
      * rest. stride 0: one message. Never empty: what has no bytes is counted, not handed out. */
     const char *data;
     uint32_t bytes, stride;
+    bool hole; /* UDP: the kernel dropped messages between these and the port's last ones */
 } hx_taken;
 
 typedef struct hx_listener hx_listener;
@@ -107,6 +108,11 @@ void hx_listener_wait(hx_listener *listener, int wake_fd, int timeout_ms);
 #define HX_LISTENER_FDS_MAX (HX_NET_PORTS_MAX + HX_NET_CLIENTS_MAX + 1)
 struct pollfd;
 uint32_t hx_listener_fds(const hx_listener *listener, struct pollfd *out);
+
+/* A port whose newest messages were dropped with none behind them that could tell (hx_taken.hole),
+ * as the counters knew when they were last read; each such loss is told once. False: there is none.
+ */
+bool hx_listener_lost_last(hx_listener *listener, uint32_t *port);
 
 /* Of port i; counters of the kernel are read anew. From the listener's thread. */
 void hx_listener_counters(hx_listener *listener, uint32_t port, hx_port_counters *out);

@@ -30,7 +30,19 @@ typedef struct hx_chunk {
                          * in every reading; a rotated file's successor has another. Of a port: of
                          * its name and the start of the source, so never the same again */
     int64_t arrival_us; /* CLOCK_REALTIME when it was read, or taken from the network */
+    /* Of the network: how often lines were lost within it or right before it, and the bytes of it
+     * before the first and before the last such place. Where its port's newest lines were lost and
+     * nothing came since, length is 0. */
+    uint32_t holes, first_hole, last_hole;
 } hx_chunk;
+
+/* A place at which lines are missing, so many bytes into the chunk. */
+static inline void hx_chunk_note_hole(hx_chunk *chunk, uint32_t at)
+{
+    if (chunk->holes++ == 0)
+        chunk->first_hole = at;
+    chunk->last_hole = at;
+}
 
 typedef struct hx_source_counters {
     uint64_t bytes, chunks;

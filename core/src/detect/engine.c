@@ -117,6 +117,7 @@ static int make_workers(hx_engine *e, hx_error *err)
         .max_model_windows = c->max_model_windows,
         .ml_share = c->ml_budget / c->workers,
         .repeat_us = c->repeat_us,
+        .judge_torn = c->judge_torn,
         .sink = &e->sink,
         .stats = e->stats,
         .source = e->source,

@@ -1,4 +1,4 @@
-#include "detect/judge.h"
+#include "detect/holes.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -60,25 +60,43 @@ static bool over_bound(const hx_worker *w, bool escalated)
             (shared->ml_share > 0 && w->credit_ns <= 0));
 }
 
+/* Another event of a torn session. Whether it is not judged: its window has the hole, and a line
+ * that is known is odd by its order alone. */
+static bool passes_hole(hx_worker *w, hx_item *item, hx_session *s)
+{
+    s->flags = (uint8_t)(s->flags - (1 << 4));
+    if (item->token == w->bundle->deeplog.unseen)
+        return false;
+    w->count[HX_STAT_TORN_EVENTS]++;
+    item->kind = HX_ITEM_TORN;
+    return true;
+}
+
 void hx_judge_event(hx_worker *worker, uint32_t slot, uint16_t token, uint32_t event,
                     hx_item_kind kind)
 {
     hx_worker *w = worker;
     const hx_deeplog *dl = &w->bundle->deeplog;
     const uint32_t h = w->bundle->window;
-    uint16_t *window = w->sessions.slots[slot].window;
+    hx_session *s = &w->sessions.slots[slot];
+    uint16_t *window = s->window;
+    bool at_once = false;
     hx_item *item;
 
     if (__builtin_expect(is_due(w), 0))
         hx_judge_settle(w);
     item = &w->items[w->item_count++];
-    *item = (hx_item){slot, event, HX_NO_ROW, HX_NOWHERE, {0, 0}, token, (uint8_t)kind, 0, 0};
+    *item = (hx_item){slot, event, HX_NO_ROW, HX_NOWHERE, {0, 0}, token, (uint8_t)kind, 0, 0, 0};
     if (kind == HX_ITEM_EVENT) {
         item->allowed = w->ruling.allowed;
         item->escalated = w->ruling.escalated;
     }
     if (kind == HX_ITEM_RELEASE || !dl->enabled)
         return;
+    if (__builtin_expect(hx_session_torn(s) > 1, 0) && passes_hole(w, item, s)) {
+        hx_session_push(s, h, token);
+        return;
+    }
     if (token == dl->unseen) {
         item->surprise = (hx_surprise){dl->unseen_surprise_q10, UINT16_MAX};
         w->count[HX_STAT_UNSEEN_EVENTS]++;
@@ -89,15 +107,22 @@ void hx_judge_event(hx_worker *worker, uint32_t slot, uint16_t token, uint32_t e
         w->count[HX_STAT_WINDOWS]++;
         if (hx_memo_get(&w->memo, hash, window, token, &item->surprise)) {
             w->count[HX_STAT_MEMO_HITS]++;
-            if (__builtin_expect(anomalous(dl, token, item->surprise), 0))
+            if (__builtin_expect(anomalous(dl, token, item->surprise), 0)) {
                 keep_evidence(w, item, window);
+                at_once = w->begun;
+            }
         } else if (over_bound(w, item->escalated)) {
             item->kind = kind == HX_ITEM_END ? HX_ITEM_UNSCORED_END : HX_ITEM_UNSCORED;
         } else {
             item->row = pending_row(w, window);
+            at_once = w->begun;
         }
     }
-    hx_session_push(&w->sessions.slots[slot], h, token);
+    hx_session_push(s, h, token);
+    if (__builtin_expect(at_once, 0) && kind == HX_ITEM_EVENT) {
+        item->begun = true;
+        hx_judge_settle(w);
+    }
 }
 
 /* --- the model ---------------------------------------------------------------------------------
@@ -208,7 +233,11 @@ static void judge_item(hx_worker *w, const hx_item *item, hx_session *s)
     s->sum_q10 += item->surprise.q10;
     if (s->events++ == 0 || item->surprise.q10 > s->worst_q10)
         note_worst(w, s, item);
-    if (__builtin_expect(anomalous(dl, item->token, item->surprise), 0))
+    if (__builtin_expect(!anomalous(dl, item->token, item->surprise), 1))
+        return;
+    if (item->begun)
+        hx_holes_tear(w, s);
+    else
         hx_judge_event_alert(w, item, s);
 }
 
@@ -241,6 +270,10 @@ void hx_judge_settle(hx_worker *worker)
             break;
         case HX_ITEM_UNSCORED:
             w->count[HX_STAT_UNSCORED]++;
+            break;
+        case HX_ITEM_TORN:
+            s->events++;
+            s->flags |= item->escalated ? HX_SESSION_ESCALATED : 0;
             break;
         }
     }

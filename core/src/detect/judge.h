@@ -23,6 +23,7 @@ typedef enum hx_item_kind {
     HX_ITEM_RELEASE,  /* dropped without an end: evicted, or cut by the end of the input */
     HX_ITEM_UNSCORED, /* an event that the bound on model runs left out */
     HX_ITEM_UNSCORED_END,
+    HX_ITEM_TORN, /* an event whose window has a hole (holes.h) */
 } hx_item_kind;
 
 typedef struct hx_item {
@@ -35,6 +36,7 @@ typedef struct hx_item {
     uint8_t kind;
     bool allowed : 1;   /* by a rule */
     bool escalated : 1; /* by a rule */
+    bool begun : 1;     /* it begins a session that may have lost its beginning */
 } hx_item;
 
 /* Who reports, for hx_judge_report. */
@@ -59,6 +61,12 @@ struct hx_worker {
     hx_novelty novelty;
     int64_t watermark_us;
     int64_t swept_us; /* watermark of the last search for idle sessions */
+
+    struct hx_holes *holes; /* [port_count]: of the inputs, the ports come first */
+    uint32_t port_count;
+    int64_t jump_us; /* where event time was after it last went far at once across a hole */
+    bool met_hole;   /* ever */
+    bool begun;      /* the event at hand begins a session, and a hole is near */
 
     hx_batch *batch;  /* the one being judged */
     hx_ruling ruling; /* what rules say of the event at hand */

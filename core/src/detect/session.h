@@ -18,6 +18,7 @@ enum {
     HX_SESSION_CLOSING = 2,   /* out of the index, its end not yet judged */
     HX_SESSION_ALERTED = 4,   /* has had its alert; further ones are counted as suppressed */
     HX_SESSION_ESCALATED = 8, /* a rule has made what it raises graver */
+    HX_SESSION_TORN = 0xf0,   /* lines of it are lost (holes.h); see hx_session_torn */
 };
 
 #define HX_SESSION_NAME_NEAR   28
@@ -79,6 +80,18 @@ static inline void hx_session_push(hx_session *s, uint32_t h, uint16_t token)
         memcpy(s->window, moved, sizeof moved);
     }
     s->window[h - 1] = token;
+}
+
+/* 0: it is whole. n: n - 1 more events until its window is behind the last hole. */
+static inline uint32_t hx_session_torn(const hx_session *s)
+{
+    return s->flags >> 4;
+}
+
+/* There is a hole before its next event. A window of more than 14 counts as one of 14. */
+static inline void hx_session_tear(hx_session *s, uint32_t h)
+{
+    s->flags = (uint8_t)((s->flags & ~HX_SESSION_TORN) | ((h < 14 ? h : 14) + 1) << 4);
 }
 
 typedef struct hx_session_place {

@@ -1,4 +1,4 @@
-#include "detect/judge.h"
+#include "detect/holes.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -13,10 +13,20 @@
 /* --- sessions ----------------------------------------------------------------------------------
  */
 
+static inline bool is_torn(const hx_worker *w, const hx_session *s)
+{
+    return hx_session_torn(s) || (w->met_hole && hx_holes_behind(w, s));
+}
+
 static void close_session(hx_worker *w, uint32_t slot, hx_item_kind kind)
 {
     hx_sessions_unlink(&w->sessions, slot);
     w->count[kind == HX_ITEM_END ? HX_STAT_SESSIONS_ENDED : HX_STAT_SESSIONS_CUT]++;
+    if (kind == HX_ITEM_END && __builtin_expect(is_torn(w, &w->sessions.slots[slot]), 0)) {
+        hx_holes_tear(w, &w->sessions.slots[slot]);
+        w->count[HX_STAT_TORN_ENDS]++;
+        kind = HX_ITEM_RELEASE;
+    }
     hx_judge_event(w, slot, w->bundle->deeplog.end, HX_NO_EVENT, kind);
 }
 
@@ -131,8 +141,13 @@ static void take_event(hx_worker *w, const hx_event *e, uint32_t index, int64_t 
         close_session(w, slot, HX_ITEM_END);
         slot = HX_SESSION_NONE;
     }
-    if (slot == HX_SESSION_NONE)
+    w->begun = false;
+    if (slot == HX_SESSION_NONE) {
         slot = open_session(w, e, before_us);
+        w->begun = w->met_hole && hx_holes_near(w, before_us);
+    } else if (__builtin_expect(w->met_hole, 0)) {
+        hx_holes_cross(w, &w->sessions.slots[slot], e->line);
+    }
     s = &w->sessions.slots[slot];
     s->watermark_us = e->time_us > before_us ? e->time_us : before_us;
     s->last_us = e->time_us;
@@ -266,6 +281,7 @@ int hx_worker_read(hx_worker *worker, hx_batch *batch, hx_error *err)
     worker->count[HX_STAT_MALFORMED] += batch->counted.malformed;
     worker->count[HX_STAT_UNSEEN_LINES] += batch->counted.unseen;
     worker->count[HX_STAT_CLOCK_AHEAD] += batch->clock_ahead;
+    worker->count[HX_STAT_HOLES] += batch->chunk.holes;
     worker->count[HX_STAT_BYTES] += batch->chunk.length;
     worker->count[HX_STAT_BATCHES]++;
     return 0;
@@ -365,6 +381,7 @@ int hx_worker_judge(hx_worker *worker, hx_batch *batch, hx_error *err)
     w->model_ns = 0;
     give_credit(w, started_ns);
     w->reporter.base.before_us = w->watermark_us;
+    hx_holes_meet(w, batch);
     take_events(w, batch);
     if (batch->latest_us > w->watermark_us)
         w->watermark_us = batch->latest_us;

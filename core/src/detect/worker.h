@@ -13,9 +13,9 @@
 
 /* What a worker counts, in the order of the stats page. lines = every line that is not empty;
  * lines - malformed make events (by value: one for each session a line names). With a model, events
- * + sessions_ended = windows + unseen_events, and windows = memo_hits + answered by the model +
- * unscored; one window of model_windows may answer for several. sessions_opened = ended + evicted +
- * cut + open. */
+ * + sessions_ended = windows + unseen_events + torn_events + torn_ends, and windows = memo_hits +
+ * answered by the model + unscored; one window of model_windows may answer for several.
+ * sessions_opened = ended + evicted + cut + open. */
 enum hx_worker_stat {
     HX_STAT_LINES,
     HX_STAT_EMPTY,
@@ -36,6 +36,10 @@ enum hx_worker_stat {
     HX_STAT_SESSIONS_ENDED,
     HX_STAT_SESSIONS_EVICTED,
     HX_STAT_SESSIONS_CUT,
+    HX_STAT_HOLES,
+    HX_STAT_TORN_SESSIONS,
+    HX_STAT_TORN_EVENTS,
+    HX_STAT_TORN_ENDS,
     HX_STAT_ALERTS,
     HX_STAT_ALERTS_SUPPRESSED,
     HX_STAT_ALERTS_KNOWN,
@@ -66,6 +70,7 @@ typedef struct hx_worker_shared {
     uint32_t max_model_windows; /* of a batch; what is over is unscored; 0: no bound */
     double ml_share;            /* of this worker's time that the model may take; 0: no bound */
     int64_t repeat_us;          /* novelties; negative: as the bundle says */
+    bool judge_torn;            /* as if no line had been lost (holes.h) */
     hx_alert_sink *sink;
     hx_stats *stats;
     const hx_source *source;

@@ -1,5 +1,5 @@
 /* A worker made, and changed to another bundle. */
-#include "detect/judge.h"
+#include "detect/holes.h"
 
 #include <stdlib.h>
 
@@ -23,6 +23,10 @@ const hx_stat_def hx_worker_stat_defs[HX_WORKER_STATS] = {
     [HX_STAT_SESSIONS_ENDED] = {"sessions_ended", HX_STAT_COUNTER},
     [HX_STAT_SESSIONS_EVICTED] = {"sessions_evicted", HX_STAT_COUNTER},
     [HX_STAT_SESSIONS_CUT] = {"sessions_cut", HX_STAT_COUNTER},
+    [HX_STAT_HOLES] = {"holes", HX_STAT_COUNTER},
+    [HX_STAT_TORN_SESSIONS] = {"torn_sessions", HX_STAT_COUNTER},
+    [HX_STAT_TORN_EVENTS] = {"torn_events", HX_STAT_COUNTER},
+    [HX_STAT_TORN_ENDS] = {"torn_ends", HX_STAT_COUNTER},
     [HX_STAT_ALERTS] = {"alerts", HX_STAT_COUNTER},
     [HX_STAT_ALERTS_SUPPRESSED] = {"alerts_suppressed", HX_STAT_COUNTER},
     [HX_STAT_ALERTS_KNOWN] = {"alerts_known", HX_STAT_COUNTER},
@@ -134,7 +138,7 @@ int hx_worker_create(const hx_worker_shared *shared, uint32_t index, const hx_bu
         rc = make_room(w, bundle, err);
     if (!rc && (hx_sessions_init(&w->sessions, max_open) ||
                 hx_memo_init(&w->memo, bundle->window, shared->memo_entries) ||
-                hx_novelty_init(&w->novelty, shared->max_shapes)))
+                hx_novelty_init(&w->novelty, shared->max_shapes) || hx_holes_init(w)))
         rc = hx_error_set(err, HX_ENOMEM, "worker: no memory for %u sessions and %u memo entries",
                           max_open, shared->memo_entries);
     if (!rc)
@@ -156,6 +160,7 @@ void hx_worker_destroy(hx_worker *worker)
     hx_memo_free(&worker->memo);
     hx_novelty_free(&worker->novelty);
     hx_detector_room_free(&worker->room);
+    free(worker->holes);
     free(worker->tokens);
     free(worker->rows);
     free(worker->told);

@@ -2,7 +2,7 @@
  *
  * A head; for each detector beside deeplog its name and sizes; the sessions, each with what those
  * detectors keep of it behind it; the novelties; the detectors' own states, padded to 8 bytes. */
-#include "detect/judge.h"
+#include "detect/holes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,6 +126,7 @@ static void load_session(hx_worker *w, hx_session *s, const char *beside, const 
         return;
     }
     s->hash = (uint32_t)hash;
+    hx_holes_restore(w, s);
     hx_worker_translate(s, map, old_window, w->bundle);
     load_beside(w, hx_sessions_restore(&w->sessions, s), beside, saved);
 }
@@ -178,7 +179,8 @@ static void load_sessions(hx_worker *w, const char *bytes, const saved_state *sa
                 s.window[k] = (uint16_t)(key_count + 2);
         if (s.worst_token >= key_count + 3u)
             s.worst_token = (uint16_t)(key_count + 2);
-        s.flags = HX_SESSION_OPEN | (s.flags & (HX_SESSION_ALERTED | HX_SESSION_ESCALATED));
+        s.flags = HX_SESSION_OPEN |
+                  (s.flags & (HX_SESSION_ALERTED | HX_SESSION_ESCALATED | HX_SESSION_TORN));
         if (s.name_len >= HX_SESSION_NAME_MAX)
             s.name_len = HX_SESSION_NAME_MAX - 1;
         s.last_input = input_now(numbers, s.last_input);

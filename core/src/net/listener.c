@@ -234,14 +234,42 @@ static void read_drops(net_port *p)
         return;
     p->counters.kernel_dropped += meminfo[SK_MEMINFO_DROPS] - p->drops_seen;
     p->drops_seen = meminfo[SK_MEMINFO_DROPS];
+    p->empty = meminfo[SK_MEMINFO_RMEM_ALLOC] == 0;
+}
+
+static void refresh_drops(hx_listener *l, uint32_t i)
+{
+    if (l->transport != HX_UDP)
+        return;
+    read_drops(&l->ports[i]);
+    l->look_for_loss |= l->ports[i].hole || l->ports[i].drops_seen != l->ports[i].drops_told;
+}
+
+/* What the kernel dropped before a message it tells with that message. Where that was a control
+ * message, or where it has dropped more and nothing waited then, no line tells until the next one
+ * comes. */
+bool hx_listener_lost_last(hx_listener *l, uint32_t *port)
+{
+    for (uint32_t i = 0; l->look_for_loss && i < l->port_count; i++) {
+        net_port *p = &l->ports[i];
+
+        if (!p->hole && (p->drops_seen == p->drops_told || !p->empty))
+            continue;
+        if (p->empty)
+            p->drops_told = p->drops_seen;
+        p->hole = false;
+        *port = i;
+        return true;
+    }
+    l->look_for_loss = false;
+    return false;
 }
 
 static ledger_totals totals_of(hx_listener *l, uint32_t i)
 {
     net_port *p = &l->ports[i];
 
-    if (l->transport == HX_UDP)
-        read_drops(p);
+    refresh_drops(l, i);
     return (ledger_totals){.events = p->counters.messages,
                            .bytes = p->counters.bytes,
                            .controls = p->counters.controls,
@@ -265,8 +293,7 @@ uint32_t listener_mark(hx_listener *l, uint32_t i, const hx_mark *mark, int64_t 
 
 void hx_listener_counters(hx_listener *l, uint32_t i, hx_port_counters *out)
 {
-    if (l->transport == HX_UDP)
-        read_drops(&l->ports[i]);
+    refresh_drops(l, i);
     *out = l->ports[i].counters;
 }
 

@@ -11,6 +11,9 @@ typedef struct net_port {
     bool gro;            /* the kernel hands over, and drops, whole GSO buffers */
     uint32_t rest;       /* rounds that pass it over: it had nothing when it was asked last */
     uint32_t drops_seen; /* of the kernel's counter, which has 32 bits */
+    uint32_t drops_told; /* of the same: before the newest message that was taken */
+    bool hole;           /* some of them are still to be told, with the next messages */
+    bool empty;          /* nothing waited when the counter was read */
     hx_port_counters counters;
     ledger *ledger;
 } net_port;
@@ -27,6 +30,7 @@ struct hx_listener {
     /* Always readable: among the descriptors to wait on while the listener itself holds messages.
      */
     int ready_fd;
+    bool look_for_loss; /* a port's counter is ahead of what its messages told */
     hx_on_mark on_mark; /* of the call that is running */
     void *context;
 };

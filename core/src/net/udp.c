@@ -109,6 +109,7 @@ int udp_open(net_port *p, const struct sockaddr_storage *address, socklen_t len,
         setsockopt(p->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
     if (config->reuse_port && setsockopt(p->fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one))
         return HX_EIO;
+    setsockopt(p->fd, SOL_SOCKET, SO_RXQ_OVFL, &one, sizeof one);
     p->gro = !config->plain && setsockopt(p->fd, SOL_UDP, UDP_GRO, &one, sizeof one) == 0;
     return bind(p->fd, (const struct sockaddr *)address, len) ? HX_EIO : 0;
 }
@@ -183,16 +184,29 @@ static int receive_round(hx_listener *l, uint32_t bytes)
 
 /* --- handing out ------------------------------------------------------------------------------ */
 
-/* The size of the datagrams in a buffer; 0: it is one datagram. */
-static uint32_t stride_of(const struct mmsghdr *message)
+/* The size of the datagrams in a buffer; 0: it is one datagram. *drops: what the kernel had dropped
+ * at this socket when it queued the buffer. */
+static uint32_t stride_of(const struct mmsghdr *message, uint32_t *drops)
 {
     const struct msghdr *header = &message->msg_hdr;
     int size = 0;
 
+    *drops = 0;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR((struct msghdr *)header, c))
         if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO)
             memcpy(&size, CMSG_DATA(c), sizeof size);
+        else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL)
+            memcpy(drops, CMSG_DATA(c), sizeof *drops);
     return size > 0 && (uint32_t)size < message->msg_len ? (uint32_t)size : 0;
+}
+
+/* A loss that was told already, when nothing waited, is not told again. */
+static void note_drops(net_port *p, uint32_t drops)
+{
+    if ((int32_t)(drops - p->drops_told) <= 0)
+        return;
+    p->drops_told = drops;
+    p->hole = true;
 }
 
 /* Where the next control message lies from `at` on; len: there is none. */
@@ -228,9 +242,13 @@ static void answer(hx_listener *l, uint32_t slot, const hx_mark *mark)
         p->counters.unanswered++;
 }
 
-static void hand_out(taking *t, hx_port_counters *counters, const hx_taken *run)
+static void hand_out(taking *t, net_port *p, const hx_taken *run)
 {
-    t->out[t->count++] = *run;
+    hx_port_counters *counters = &p->counters;
+
+    t->out[t->count] = *run;
+    t->out[t->count++].hole = p->hole;
+    p->hole = false;
     t->bytes_left -= run->bytes;
     counters->bytes += run->bytes;
     counters->messages += run->stride ? (run->bytes + run->stride - 1) / run->stride : 1;
@@ -240,15 +258,17 @@ static void hand_out(taking *t, hx_port_counters *counters, const hx_taken *run)
 static bool hand_out_slot(hx_listener *l, uint32_t slot, taking *t)
 {
     udp *u = l->udp;
-    uint32_t len = u->headers[slot].msg_len, stride = stride_of(&u->headers[slot]);
-    hx_port_counters *counters = &l->ports[u->port_of[slot]].counters;
+    uint32_t len = u->headers[slot].msg_len, drops;
+    uint32_t stride = stride_of(&u->headers[slot], &drops);
+    net_port *p = &l->ports[u->port_of[slot]];
     const char *data = u->places[slot].iov_base;
     hx_mark mark;
 
     if (len > t->bytes_left)
         return false;
-    counters->empty += len == 0;
-    counters->truncated += (u->headers[slot].msg_hdr.msg_flags & MSG_TRUNC) != 0;
+    note_drops(p, drops);
+    p->counters.empty += len == 0;
+    p->counters.truncated += (u->headers[slot].msg_hdr.msg_flags & MSG_TRUNC) != 0;
     while (u->offset < len) {
         uint32_t until = find_mark(data, u->offset, len, stride, &mark);
         uint32_t bytes = until - u->offset;
@@ -256,7 +276,7 @@ static bool hand_out_slot(hx_listener *l, uint32_t slot, taking *t)
         if (bytes) {
             if (t->count == t->capacity)
                 return false;
-            hand_out(t, counters,
+            hand_out(t, p,
                      &(hx_taken){.port = u->port_of[slot],
                                  .data = data + u->offset,
                                  .bytes = bytes,

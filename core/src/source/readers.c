@@ -190,13 +190,34 @@ static uint32_t fitting(const block *b, uint32_t capacity, uint32_t *skip)
     return capacity;
 }
 
-/* Copies what fits of the current block; gives it back where that was all of it. */
-static uint32_t take_of_block(readers *r, char *buffer, uint32_t capacity, uint64_t *truncated)
+/* The holes of a block that lie in n bytes of it, from those that are handed out on. Of a block in
+ * several pieces each piece has all between the first and the last one. */
+static void note_holes(const block *b, uint32_t n, hx_chunk *chunk)
+{
+    const hx_chunk *in = &b->chunk;
+    const uint32_t until = b->at + n, first = in->first_hole > b->at ? in->first_hole : b->at;
+    const uint32_t last = in->last_hole < until ? in->last_hole : until;
+
+    if (!in->holes || first > last || (first == until && until < in->length))
+        return;
+    hx_chunk_note_hole(chunk, chunk->length + first - b->at);
+    if (in->holes > 1)
+        hx_chunk_note_hole(chunk, chunk->length + last - b->at);
+    chunk->holes += in->holes > 2 ? in->holes - 2 : 0;
+}
+
+/* Copies what fits of the current block behind what the chunk has; gives it back where that was all
+ * of it. */
+static void take_of_block(readers *r, char *buffer, uint32_t capacity, uint64_t *truncated,
+                          hx_chunk *chunk)
 {
     block *b = r->current;
-    uint32_t skip, n = fitting(b, capacity, &skip);
+    uint32_t skip, n = fitting(b, capacity - chunk->length, &skip);
 
+    buffer += chunk->length;
     memcpy(buffer, b->bytes + b->at, n);
+    note_holes(b, n, chunk);
+    chunk->length += n;
     if (skip) {
         buffer[n - 1] = '\n';
         ++*truncated;
@@ -206,23 +227,21 @@ static uint32_t take_of_block(readers *r, char *buffer, uint32_t capacity, uint6
         hx_ring_push(&r->reader[r->turn].empty, b);
         r->current = NULL;
     }
-    return n;
 }
 
 int readers_read(readers *r, char *buffer, uint32_t capacity, uint64_t *truncated, hx_chunk *chunk)
 {
-    uint32_t length;
-
     if (!next_block(r))
         return HX_EAGAIN;
     *chunk = r->current->chunk;
-    length = take_of_block(r, buffer, capacity, truncated);
+    chunk->length = chunk->holes = 0;
+    take_of_block(r, buffer, capacity, truncated, chunk);
     /* More of the same port goes with it: larger chunks cost less a line. */
     while (!r->current && (r->current = hx_ring_pop(&r->reader[r->turn].full)) != NULL &&
-           r->current->chunk.input == chunk->input && r->current->chunk.length <= capacity - length)
-        length += take_of_block(r, buffer + length, capacity - length, truncated);
-    chunk->length = length;
-    r->load.bytes += length;
+           r->current->chunk.input == chunk->input &&
+           r->current->chunk.length <= capacity - chunk->length)
+        take_of_block(r, buffer, capacity, truncated, chunk);
+    r->load.bytes += chunk->length;
     return 0;
 }
 

@@ -108,16 +108,20 @@ static bool take(receiver *r, bool same)
     return true;
 }
 
-/* Copies runs of one port, as many as follow each other and fit. */
-static uint32_t copy_runs(receiver *r, char *buffer, uint32_t capacity, bool whole, uint32_t input)
+/* Copies runs of one port, as many as follow each other and fit, behind what the chunk has. */
+static uint32_t copy_runs(receiver *r, char *buffer, uint32_t capacity, hx_chunk *chunk)
 {
-    uint32_t port = r->runs[r->run_at].port, at = 0;
+    uint32_t port = r->runs[r->run_at].port, input = chunk->input, at = 0;
+    const bool whole = chunk->length == 0;
 
     while (r->run_at < r->run_count && r->runs[r->run_at].port == port) {
         const hx_taken *t = &r->runs[r->run_at];
         message_run run = {t->data + r->run_used, t->bytes - r->run_used,
                            t->stride ? t->stride : t->bytes};
 
+        if (t->hole && !r->hole_told)
+            hx_chunk_note_hole(chunk, chunk->length + at);
+        r->hole_told = t->hole;
         at += r->copy(buffer + at, capacity - at, whole && at == 0, &run, &r->counts[input]);
         if (run.bytes) {
             r->run_used = t->bytes - run.bytes;
@@ -125,6 +129,7 @@ static uint32_t copy_runs(receiver *r, char *buffer, uint32_t capacity, bool who
         }
         r->run_at++;
         r->run_used = 0;
+        r->hole_told = false;
     }
     return at;
 }
@@ -148,13 +153,31 @@ static uint32_t copy_port(receiver *r, char *buffer, uint32_t capacity, hx_chunk
         .input = input, .identity = r->inputs[input].identity, .arrival_us = r->taken_us};
     capacity = chunk_room(r, capacity);
     do {
-        more = copy_runs(r, buffer + chunk->length, capacity - chunk->length, chunk->length == 0,
-                         input);
+        more = copy_runs(r, buffer + chunk->length, capacity - chunk->length, chunk);
         chunk->length += more;
     } while (more && r->run_at == r->run_count && chunk->length < capacity && take(r, true) &&
              r->runs[0].port == port);
     r->load.bytes += chunk->length;
     return chunk->length;
+}
+
+/* The newest lines of a port are lost and nothing has come since: a chunk without lines says so. */
+static int tell_loss(receiver *r, hx_chunk *chunk)
+{
+    uint32_t port;
+
+    for (uint32_t i = 0; i < r->listener_count; i++) {
+        uint32_t input;
+
+        if (!r->listeners[i] || r->closed || !hx_listener_lost_last(r->listeners[i], &port))
+            continue;
+        input = r->first_input[i] + port;
+        *chunk = (hx_chunk){
+            .input = input, .identity = r->inputs[input].identity, .arrival_us = realtime_us()};
+        hx_chunk_note_hole(chunk, 0);
+        return 0;
+    }
+    return HX_EAGAIN;
 }
 
 int receiver_read(receiver *r, char *buffer, uint32_t capacity, hx_chunk *chunk)
@@ -164,13 +187,13 @@ int receiver_read(receiver *r, char *buffer, uint32_t capacity, hx_chunk *chunk)
     for (;;) {
         if (r->run_at == r->run_count) {
             if (quiet == TAKE_ROUNDS * r->listener_count)
-                return HX_EAGAIN;
+                return tell_loss(r, chunk);
             if (!take(r, false)) {
                 quiet++;
                 continue;
             }
         }
-        if (copy_port(r, buffer, capacity, chunk)) /* else all were empty */
+        if (copy_port(r, buffer, capacity, chunk) || chunk->holes) /* else all were empty */
             return 0;
     }
 }

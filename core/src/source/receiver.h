@@ -46,6 +46,7 @@ typedef struct receiver {
     hx_taken runs[RECEIVER_RUNS]; /* what the last take took, and is not yet handed out */
     uint32_t run_at, run_count, run_listener;
     uint32_t run_used; /* bytes of runs[run_at] that are handed out */
+    bool hole_told;    /* of runs[run_at] */
     int64_t taken_us;
     line_counts *counts;     /* [input_count] */
     hx_histogram latency_us; /* of a storm's probes: from when an event was due to its taking */
@@ -66,8 +67,8 @@ int receiver_init(receiver *r, const net_input *inputs, uint32_t input_count,
                   const hx_listen_config *listen, uint32_t listen_count);
 void receiver_free(receiver *r);
 
-/* The next lines of one input into buffer; never waits. 0 with length, input and arrival_us of the
- * chunk, or HX_EAGAIN. */
+/* The next lines of one input into buffer; never waits. 0 with length, input, arrival_us and holes
+ * of the chunk, or HX_EAGAIN. */
 int receiver_read(receiver *r, char *buffer, uint32_t capacity, hx_chunk *chunk);
 
 void receiver_nap(void);

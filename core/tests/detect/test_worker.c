@@ -17,7 +17,10 @@ typedef struct place {
 static void open_place(place *p, uint32_t workers, const char *session)
 {
     static const char *const paths[] = {"/dev/null"};
-    const hx_source_config source = {.paths = paths, .path_count = 1};
+    static const uint16_t ports[2];
+    const hx_listen_config listen = {.ports = ports, .port_count = 2};
+    const hx_source_config source = {
+        .paths = paths, .path_count = 1, .listen = &listen, .listen_count = 1};
     hx_error err = {{0}};
 
     memset(p, 0, sizeof *p);
@@ -247,8 +250,139 @@ static void test_hostile_state(void)
     hx_text_free(&state);
 }
 
+/* Lines of one port, the lines before which others are lost marked by a '!'; then what is torn. */
+typedef struct loss_step {
+    uint32_t input;
+    const char *lines; /* "PID@SECOND" each */
+} loss_step;
+
+static void give_step(place *p, const loss_step *step, uint64_t *offset)
+{
+    char text[1024];
+    size_t len = 0;
+
+    p->batch.chunk = (hx_chunk){.input = step->input, .offset = offset[step->input]};
+    for (const char *at = step->lines; *at; at += *at == ' ') {
+        int used = 0;
+        unsigned pid, second;
+
+        if (*at == '!') {
+            hx_chunk_note_hole(&p->batch.chunk, (uint32_t)len);
+            at++;
+        }
+        if (sscanf(at, "%u@%u%n", &pid, &second, &used) != 2)
+            continue;
+        len +=
+            (size_t)snprintf(text + len, sizeof text - len,
+                             "2020-01-01T00:00:%02uZ h p[%u]: open request 1\n", second % 60, pid);
+        at += used;
+    }
+    text[len] = '\0';
+    give(p, text);
+    offset[step->input] += len;
+}
+
+static uint32_t torn_now(const place *p, char *out)
+{
+    uint32_t torn = 0;
+
+    for (unsigned pid = 1; pid < 10; pid++)
+        for (uint32_t w = 0; w < p->shared.workers; w++) {
+            const hx_sessions *s = &p->worker[w]->sessions;
+
+            for (uint32_t slot = 0; slot < s->touched; slot++)
+                if ((s->slots[slot].flags & HX_SESSION_OPEN) && hx_session_torn(&s->slots[slot]) &&
+                    s->slots[slot].name_near[0] == (char)('0' + pid))
+                    out[torn++] = (char)('0' + pid);
+        }
+    out[torn] = '\0';
+    return torn;
+}
+
+static void test_what_a_loss_tears(void)
+{
+    static const struct {
+        loss_step steps[5];
+        const char *torn;   /* open sessions, after the last step */
+        uint32_t torn_ends; /* when all have ended */
+    } cases[] = {
+        {{{0, "1@0 2@0 1@1 2@1"}}, "", 0},
+        {{{0, "1@0 2@0 !1@1"}, {0, "2@1"}}, "12", 2}, /* it lies before both's next line */
+        {{{0, "1@0 !2@0 3@0 2@1 3@1"}}, "", 1},       /* the ones that open behind it are whole */
+        {{{0, "1@0"}, {0, "!2@0 1@1"}}, "1", 1},
+        {{{0, "1@0"}, {0, "!"}, {0, "1@1 2@1"}}, "1", 1}, /* a hole without lines */
+        {{{0, "1@0"}, {0, "!"}}, "", 1},                  /* the rest of 1 may be lost */
+        {{{0, "1@0 2@0!"}, {0, "3@1"}, {0, "2@1"}}, "2", 2},
+        {{{0, "1@0"}, {1, "!2@0 2@1"}, {0, "1@1"}}, "", 0},   /* another port's */
+        {{{0, "1@0"}, {1, "!2@9 2@9"}, {0, "1@1"}}, "12", 2}, /* which ran ahead in time */
+        {{{0, "1@0"}, {1, "!"}, {1, "2@9"}, {0, "1@1 1@9"}}, "1", 2},
+        {{{2, "1@0 !1@1"}, {2, "1@2"}}, "", 0}, /* of a file nothing is lost */
+        {{{0, "!1@0 1@1 1@2"}, {0, "1@3 1@4"}}, "", 0},
+        {{{0, "1@0 !2@0 1@1 3@1 !2@2 3@2"}}, "123", 3}, /* between two of them all are torn */
+    };
+
+    for (size_t i = 0; i < 6 * sizeof cases / sizeof cases[0]; i++) {
+        const uint32_t workers = i % 3 + 1, judged = i / 3 % 2, at = (uint32_t)i / 6;
+        uint64_t offset[3] = {0};
+        char torn[16], want[16];
+        static place p;
+
+        open_place(&p, workers, NULL);
+        p.shared.judge_torn = judged;
+        for (uint32_t n = 0; n < 5 && cases[at].steps[n].lines; n++)
+            give_step(&p, &cases[at].steps[n], offset);
+        torn_now(&p, torn);
+        snprintf(want, sizeof want, "%s", judged ? "" : cases[at].torn);
+        p.batch.chunk = (hx_chunk){.input = 1, .offset = offset[1]};
+        p.batch.tick_us = INT64_C(1577836899) * 1000000;
+        give(&p, "");
+        if (strcmp(torn, want) != 0 ||
+            total(&p, HX_STAT_TORN_ENDS) != !judged * cases[at].torn_ends)
+            fprintf(stderr, "case %u with %u workers: %s torn, not %s\n", at, workers, torn, want);
+        CHECK(strcmp(torn, want) == 0);
+        CHECK_INT(total(&p, HX_STAT_TORN_ENDS), judged ? 0 : cases[at].torn_ends);
+        CHECK_INT(total(&p, HX_STAT_SESSIONS_ENDED), total(&p, HX_STAT_SESSIONS_OPENED));
+        CHECK_INT(total(&p, HX_STAT_SESSIONS_OPEN), 0);
+        close_place(&p);
+    }
+}
+
+/* A session of the network that a checkpoint brings back has lost what came meanwhile. */
+static void test_state_of_a_network(void)
+{
+    static place from, to;
+    static const uint32_t inputs[] = {1, 0, 2};
+
+    for (uint32_t i = 0; i < 6; i++) {
+        const uint32_t input = i % 3, judged = i / 3;
+        uint64_t offset[3] = {0};
+        hx_saved_numbers numbers;
+        hx_text state = {0};
+        hx_error err = {{0}};
+
+        open_place(&from, 1, NULL);
+        open_place(&to, 1, NULL);
+        to.shared.judge_torn = judged;
+        give_step(&from, &(loss_step){input, "1@0 2@0"}, offset);
+        hx_session_tear(&from.worker[0]->sessions.slots[0], 3);
+        numbers = (hx_saved_numbers){from.bundle->key_hash, inputs, from.bundle->log_keys, 3};
+        hx_worker_save(from.worker[0], &state);
+        CHECK_INT(hx_worker_load(to.worker[0], state.ptr, state.len, &numbers, &err), 0);
+        for (uint32_t slot = 0; slot < 2; slot++)
+            CHECK_INT(hx_session_torn(&to.worker[0]->sessions.slots[slot]), judged      ? 0
+                                                                            : input < 2 ? 5
+                                                                            : slot == 0 ? 4
+                                                                                        : 0);
+        hx_text_free(&state);
+        close_place(&from);
+        close_place(&to);
+    }
+}
+
 int main(void)
 {
+    test_what_a_loss_tears();
+    test_state_of_a_network();
     test_when_sessions_end();
     test_bound();
     test_state_moves();

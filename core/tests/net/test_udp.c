@@ -292,6 +292,73 @@ static void test_drops(bool plain, uint32_t segments)
     hx_listener_destroy(l);
 }
 
+static void flood(sender *s, uint32_t segments)
+{
+    char data[150 * 64];
+
+    memset(data, 'd', sizeof data);
+    for (int i = 0; i < 300; i++)
+        sender_send_run(s, data, 150 * segments, 150);
+}
+
+/* Takes everything; how many runs have a hole before them. */
+static uint32_t take_holes(hx_listener *l)
+{
+    hx_taken runs[RUNS];
+    uint32_t holes = 0;
+    int n;
+
+    while ((n = hx_listener_take(l, runs, RUNS, BYTES, NULL, NULL)) > 0)
+        for (int i = 0; i < n; i++)
+            holes += runs[i].hole;
+    return holes;
+}
+
+/* A loss is told once: with the next message, or, where there is none, when it is asked for. */
+static void test_holes(bool plain, uint32_t segments)
+{
+    static const struct {
+        const char *turns; /* f: flood, t: take, s: send, m: send a mark, a: ask */
+        uint32_t with_message, asked;
+    } cases[] = {
+        {"stsata", 0, 0},    {"fta", 0, 1},        {"ftaa", 0, 1},  {"ftast", 0, 1},
+        {"ftsta", 1, 0},     {"ftstsa", 1, 0},     {"ftmta", 0, 1}, {"ftmtsta", 1, 0},
+        {"ftstftsta", 2, 0}, {"ftaftaftst", 1, 2}, {"fata", 0, 1},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        hx_listener *l = open_listener(2, plain, 16384, NULL);
+        uint32_t with_message = 0, asked = 0, port = 7;
+        hx_port_counters counters;
+        sender s;
+
+        sender_open(&s, AF_INET, hx_listener_port(l, 1), 1, 1);
+        for (const char *turn = cases[i].turns; *turn; turn++) {
+            if (*turn == 'f')
+                flood(&s, segments);
+            if (*turn == 's')
+                sender_send(&s, "after", 5);
+            if (*turn == 'm')
+                sender_send_mark(&s, HX_MARK_PROBE);
+            if (*turn == 't')
+                with_message += take_holes(l);
+            if (*turn != 'a')
+                continue;
+            for (uint32_t p = 0; p < 2; p++)
+                hx_listener_counters(l, p, &counters);
+            asked += hx_listener_lost_last(l, &port);
+            CHECK(!hx_listener_lost_last(l, &port));
+        }
+        if (with_message != cases[i].with_message || asked != cases[i].asked)
+            fprintf(stderr, "%s\n", cases[i].turns);
+        CHECK_INT(with_message, cases[i].with_message);
+        CHECK_INT(asked, cases[i].asked);
+        CHECK(!asked || port == 1);
+        sender_close(&s);
+        hx_listener_destroy(l);
+    }
+}
+
 /* One port is flooded, others have a message each: they come through between its turns. */
 static void test_fair(bool plain)
 {
@@ -461,6 +528,7 @@ int main(void)
         test_sizes(plain, NULL);
         test_drops(plain, 64);
         test_drops(plain, 2);
+        test_holes(plain, plain ? 4 : 64);
         test_fair(plain);
     }
     test_probes();

@@ -5,7 +5,7 @@
 
 static const uint16_t any_ports[HX_NET_PORTS_MAX];
 
-hx_source *listen_open(uint32_t ports, const char *path, uint32_t readers)
+static hx_source *open_source(const hx_listen_config *of, const char *path, uint32_t readers)
 {
     static hx_listen_config listen;
     const char *const paths[] = {path};
@@ -19,12 +19,29 @@ hx_source *listen_open(uint32_t ports, const char *path, uint32_t readers)
     hx_source *source;
     hx_error err = {""};
 
-    listen = (hx_listen_config){.transport = HX_UDP, .ports = any_ports, .port_count = ports};
+    listen = *of;
     if (hx_source_create(&config, &source, &err)) {
         fprintf(stderr, "%s\n", err.text);
         exit(1);
     }
     return source;
+}
+
+hx_source *listen_open(uint32_t ports, const char *path, uint32_t readers)
+{
+    return open_source(
+        &(hx_listen_config){.transport = HX_UDP, .ports = any_ports, .port_count = ports}, path,
+        readers);
+}
+
+hx_source *listen_open_tiny(uint32_t readers)
+{
+    return open_source(&(hx_listen_config){.transport = HX_UDP,
+                                           .ports = any_ports,
+                                           .port_count = 1,
+                                           .buffer_bytes = 4096,
+                                           .plain = true},
+                       NULL, readers);
 }
 
 uint16_t port_of(const hx_source *source, uint32_t input)

@@ -211,6 +211,53 @@ static void test_drain(uint32_t readers)
     hx_source_destroy(s);
 }
 
+/* Lines that the kernel dropped leave a hole where they would have been: with the next line, or by
+ * itself where none comes. */
+static void test_holes(uint32_t readers)
+{
+    static char buffer[1 << 20];
+    hx_source *s = listen_open_tiny(readers);
+    int fd = sender_open(port_of(s, 0));
+    uint64_t length = 0, hole_at = UINT64_MAX;
+    uint32_t holes = 0;
+    hx_source_port port;
+    hx_chunk chunk;
+
+    for (int turn = 0; turn < 3; turn++) {
+        uint64_t before, dropped;
+
+        hx_source_ports(s, &port);
+        before = dropped = port.counters.kernel_dropped;
+        while (dropped == before) { /* readers may be quick */
+            for (int i = 0; i < 2000; i++)
+                send_text(fd, "a line that waits with many others of its kind");
+            for (holes = 0; hx_source_read(s, buffer, sizeof buffer, 150, &chunk) == 0;) {
+                CHECK_INT(chunk.input, 0);
+                CHECK_INT(chunk.offset, length);
+                CHECK(!chunk.holes ||
+                      (chunk.first_hole <= chunk.last_hole && chunk.last_hole <= chunk.length));
+                CHECK(chunk.length || chunk.holes == 1);
+                holes += chunk.holes;
+                if (chunk.holes)
+                    hole_at = chunk.offset + chunk.last_hole;
+                length += chunk.length;
+            }
+            hx_source_ports(s, &port);
+            dropped = port.counters.kernel_dropped;
+        }
+        CHECK(holes >= 1);
+        if (readers == 1)
+            CHECK_INT(hole_at, length); /* nobody took any while they came: the last were lost */
+        send_text(fd, "after");
+        CHECK_INT(hx_source_read(s, buffer, sizeof buffer, 20000, &chunk), 0);
+        CHECK_BYTES(buffer, chunk.length, "after\n", 6);
+        CHECK_INT(chunk.holes, 0); /* it was told */
+        length += chunk.length;
+    }
+    close(fd);
+    hx_source_destroy(s);
+}
+
 static void test_refusals(void)
 {
     hx_source *first = listen_open(1, NULL, 0), *s;
@@ -255,6 +302,8 @@ int main(void)
     test_wake(2);
     test_drain(1);
     test_drain(3);
+    test_holes(1);
+    test_holes(2);
     test_refusals();
     return 0;
 }
