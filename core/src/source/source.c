@@ -219,6 +219,7 @@ static int read_files(hx_source *s, char *buffer, uint32_t capacity, hx_chunk *c
     clock_gettime(CLOCK_REALTIME, &t);
     chunk->arrival_us = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
     chunk->input += s->ports;
+    chunk->holes = chunk->first_hole = chunk->last_hole = 0;
     return 0;
 }
 
