@@ -7,13 +7,12 @@ anew with what is still kept. Where it cannot be written, that is said once, and
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from haechi.config.incidents import SEVERITIES
+from haechi.serve.linefile import LineFile
 
 NAME = "incidents.jsonl"
 FILE_BYTES = 16 << 20
@@ -46,74 +45,40 @@ class IncidentStore:
     """Used from the event loop alone."""
 
     def __init__(self, folder: Path, file_bytes: int = FILE_BYTES) -> None:
-        self._path = folder / NAME
+        self._file = LineFile(folder / NAME, "incidents are")
         self._file_bytes = file_bytes
-        self._written = 0
-        self._torn = False  # the last write may have left half a line
         self.unreadable = 0
-        self.unwritten = 0
 
     def load(self) -> list[dict[str, Any]]:
         """What earlier servers knew of each incident at last, by number. Lines that are not ours are passed
         over, and counted."""
         found: dict[str, dict[str, Any]] = {}
-        try:
-            data = self._path.read_bytes()
-        except OSError:
-            return []
-        for line in data.split(b"\n"):
-            if not line:
-                continue
+        for line in self._file.read():
             view = _view_of(line)
             if view is None:
                 self.unreadable += 1
             else:
                 found[view["id"]] = view
-        self._written = len(data)
-        self._torn = bool(data) and not data.endswith(b"\n")
         return sorted(found.values(), key=lambda view: view["number"])
 
     @property
     def is_long(self) -> bool:
-        return self._written > self._file_bytes
+        return self._file.written > self._file_bytes
+
+    @property
+    def unwritten(self) -> int:
+        """How often the file could not be written."""
+        return self._file.failures
 
     def add(self, views: Iterable[Mapping[str, Any]]) -> None:
-        text = b"".join(map(_line_of, views))
-        if not text:
-            return
-        try:
-            with open(self._path, "ab", opener=_private) as file:
-                file.write(b"\n" + text if self._torn else text)
-        except OSError as error:
-            self._torn = True
-            self._failed(error)
-            return
-        self._torn = False
-        self._written += len(text)
+        if text := b"".join(map(_line_of, views)):
+            self._file.add(text)
 
     def write_anew(self, views: Iterable[Mapping[str, Any]]) -> None:
         """With these alone."""
-        text = b"".join(map(_line_of, views))
-        beside = self._path.with_suffix(".new")
-        try:
-            with open(beside, "wb", opener=_private) as file:
-                file.write(text)
-            beside.replace(self._path)
-        except OSError as error:
-            self._failed(error)
-        else:
-            self._torn = False
-        # Where it failed, too: not again before as much has come.
-        self._written = len(text) if len(text) < self._file_bytes // 2 else self._file_bytes // 2
-
-    def _failed(self, error: OSError) -> None:
-        if not self.unwritten:
-            print(f"haechi: incidents are not written: {error}", file=sys.stderr, flush=True)
-        self.unwritten += 1
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+        self._file.replace(b"".join(map(_line_of, views)))
+        # Where it failed, or they are many: not again before as much has come.
+        self._file.written = min(self._file.written, self._file_bytes // 2)
 
 
 def _line_of(view: Mapping[str, Any]) -> bytes:

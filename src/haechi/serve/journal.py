@@ -5,13 +5,14 @@ begins anew reads them again and goes on counting where the last one stopped."""
 from __future__ import annotations
 
 import json
-import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
+
+from haechi.serve.linefile import LineFile, read_lines
 
 EventKind = Literal["operator", "healing", "tuning", "rule", "end"]
 KINDS: tuple[EventKind, ...] = ("operator", "healing", "tuning", "rule", "end")
@@ -48,35 +49,27 @@ class Journal:
     memory go on."""
 
     def __init__(self, folder: Path, kept: int = KEPT, file_bytes: int = FILE_BYTES) -> None:
-        self._folder = folder
+        self._earlier = folder / EARLIER
+        self._file = LineFile(folder / NAME, "the journal is")
         self._file_bytes = file_bytes
         self._entries: deque[Entry] = deque(maxlen=kept)
         self._next = 1
-        self._written = 0
-        self._torn = False  # the last write may have left half a line
         self.unreadable = 0
-        self.unwritten = 0
         self.on_entry: Callable[[Entry], None] = lambda entry: None
 
     def load(self) -> None:
         """What earlier servers have left. A line that is none of ours is counted and passed over."""
-        for name in (EARLIER, NAME):
-            try:
-                data = (self._folder / name).read_bytes()
-            except OSError:
-                continue
-            for line in data.split(b"\n"):
-                if not line:
-                    continue
-                if (entry := _entry_of(line)) is None:
-                    self.unreadable += 1
-                elif entry.number >= self._next:
-                    self._entries.append(entry)
-                    self._next = entry.number + 1
-            if name == NAME:
-                self._written = len(data)
-                if data and not data.endswith(b"\n"):  # cut by a crash: ours begins on a line of its own
-                    self._append(b"\n")
+        for line in [*read_lines(self._earlier), *self._file.read()]:
+            if (entry := _entry_of(line)) is None:
+                self.unreadable += 1
+            elif entry.number >= self._next:
+                self._entries.append(entry)
+                self._next = entry.number + 1
+
+    @property
+    def unwritten(self) -> int:
+        """How often the file could not be written."""
+        return self._file.failures
 
     @property
     def last(self) -> int:
@@ -104,9 +97,9 @@ class Journal:
         self._next += 1
         self._entries.append(entry)
         line = json.dumps(entry.view(), separators=(",", ":"), default=str).encode() + b"\n"
-        if self._written + len(line) > self._file_bytes:
-            self._turn_over()
-        self._append(line)
+        if self._file.written + len(line) > self._file_bytes:
+            self._file.turn_over(self._earlier)
+        self._file.add(line)
         self.on_entry(entry)
         return entry
 
@@ -130,28 +123,6 @@ class Journal:
                 if len(found) == limit:
                     break
         return found
-
-    def _append(self, line: bytes) -> None:
-        if self._torn:
-            line = b"\n" + line
-        try:
-            with (self._folder / NAME).open("ab") as file:
-                file.write(line)
-        except OSError as error:
-            self._torn = True
-            if not self.unwritten:
-                print(f"haechi: the journal is not written: {error}", file=sys.stderr, flush=True)
-            self.unwritten += 1
-            return
-        self._torn = False
-        self._written += len(line)
-
-    def _turn_over(self) -> None:
-        try:
-            (self._folder / NAME).replace(self._folder / EARLIER)
-        except OSError:
-            return
-        self._written = 0
 
 
 def _entry_of(line: bytes) -> Entry | None:
