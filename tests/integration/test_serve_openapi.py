@@ -23,7 +23,7 @@ from haechi.native.running import RunningTool
 from haechi.serve.fleet import Detector
 from haechi.serve.keys import Keys
 from haechi.serve.run import _uvicorn
-from haechi.serve.trials import TrialView
+from haechi.serve.trial_record import TrialView
 from haechi.sink.run import Sink
 from haechi.storm import targets
 from haechi.storm.run import Storm

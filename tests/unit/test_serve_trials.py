@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from haechi.config.serve import ServeConfig
-from haechi.serve import fleet, trials
+from haechi.serve import fleet, trial_record, trials
 from haechi.serve.fleet import RUNNING_MAX, Fleet, FleetError
 from haechi.serve.trials import TOOLS_OF_ONE, Trial, Trials
 
@@ -136,7 +136,7 @@ def test_a_mistake_at_its_end_ends_it_all_the_same(tmp_path: Path, monkeypatch: 
     def broken(*_: Any) -> None:
         raise RuntimeError("ours")
 
-    monkeypatch.setattr(trials, "_settled", broken)
+    monkeypatch.setattr(trial_record, "settled", broken)
 
     async def scene(of: Trials) -> Trial:
         trial = await ended(await of.start("burst", 1, 1))

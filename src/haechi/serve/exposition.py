@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from haechi.serve.fleet import Job
-from haechi.serve.healing import State
+from haechi.serve.patient import State
 from haechi.serve.plane import Plane
 from haechi.serve.watch import GAUGES
 

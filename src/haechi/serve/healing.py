@@ -14,9 +14,8 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from haechi.config.detect import DetectConfig
 from haechi.config.serve import HealingConfig, ServeConfig
@@ -30,47 +29,15 @@ from haechi.native.control import ControlError
 from haechi.native.tools import ToolError
 from haechi.serve import emergencies, vitals
 from haechi.serve.fleet import Fleet, Job
-from haechi.serve.jobs import now_text
 from haechi.serve.journal import Journal
 from haechi.serve.notify import Notifier
+from haechi.serve.patient import Patient
 from haechi.storm.profile import ProfileError
 from haechi.storm.targets import TargetError
 
 LOOK_S = 0.25
 FIRST_EVENT_S = 2.0  # that a storm begun anew is watched closely for its first event
 _IN_USE = "in use"  # how the system says that somebody else has the port
-
-State = Literal["well", "suspect", "recovering", "given_up"]
-
-
-@dataclass(slots=True)
-class Patient:
-    """What the healer knows of a job."""
-
-    job: Job
-    enabled: bool
-    state: State = "well"
-    since: str = ""
-    step: str | None = None
-    why: str = ""
-    pulse: Pulse = field(default_factory=Pulse)
-    history: tuple[Attempt, ...] = ()
-    unwell_s: float | None = None  # since when, on the monotonic clock
-
-    def become(self, state: State, why: str = "", step: str | None = None) -> None:
-        if state != self.state or not self.since:
-            self.since = now_text()
-        self.state, self.why, self.step = state, why, step
-        self.show()
-
-    def show(self) -> None:
-        self.job.healing = {
-            "enabled": self.enabled,
-            "state": self.state,
-            "since": self.since,
-            "step": self.step,
-            "why": self.why,
-        }
 
 
 class Healer:

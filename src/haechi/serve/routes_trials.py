@@ -13,7 +13,8 @@ from pydantic import BaseModel, Field, StringConstraints
 from haechi.config.storm import CLASSIC, PRESETS, preset
 from haechi.serve.routes import ThePlane, Word
 from haechi.serve.scenarios import NAME, Entry
-from haechi.serve.trials import Trial, TrialView
+from haechi.serve.trial_record import TrialView
+from haechi.serve.trials import Trial
 from haechi.storm.profile import shipped
 from haechi.trial import wording
 from haechi.trial.difference import changes

@@ -14,27 +14,23 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from haechi.config.serve import ServeConfig
+from haechi.serve import trial_record
 from haechi.serve.fleet import RUNNING_MAX, FleetError
+from haechi.serve.jobs import now_text
 from haechi.serve.scenarios import Shelf, runnable
+from haechi.serve.trial_record import State, TrialView
 from haechi.trial.picture import Picture
-from haechi.trial.writing import REPORT, ReportError, read_report
-
-State = Literal["running", "stopping", "done", "failed", "interrupted"]
 
 TOOLS_OF_ONE = 2  # a storm and its target
 GRACE_S = 30.0  # from being asked to end until it is made to
 CLOSE_S = 10.0  # the same, where the server itself ends
 LAST_LINES_S = 2.0
-RECORD = "trial.json"
-RECORD_MAX_BYTES = 16 << 20
 # It clears its own folder away, too: a server that was killed does not.
 _PROGRAM = """
 import atexit, os, shutil, sys
@@ -46,27 +42,6 @@ _ID = re.compile(r"trial-([1-9]\d{0,8})")
 _LINE_MAX_BYTES = 16 << 20
 _WORDS_BYTES = 4096
 _PR_SET_PDEATHSIG = 1
-
-
-class TrialView(BaseModel):
-    """One trial; its progress is that of its last moment, once it has ended."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
-
-    id: str
-    scenario: str
-    state: State
-    started: str
-    ended: str | None = None
-    error: str | None = Field(default=None, description="Why there is no result, in a sentence.")
-    scale_time: float
-    scale_rate: float
-    passed: bool | None = Field(default=None, description="Whether every criterion is met; null: not known.")
-    grade: str | None = Field(default=None, description="A+, A, B, C or D.")
-    exit_code: int | None = Field(default=None, description="Of haechi trial; negative: a signal's number.")
-    progress: dict[str, Any] = Field(
-        description="Steps, criteria, and the last samples: [s, target_eps, eps, loss_ratio, latency_p99_us]."
-    )
 
 
 class Trial:
@@ -122,7 +97,7 @@ class Trials:
             if (match := _ID.fullmatch(folder.name)) is None:
                 continue
             self._highest = max(self._highest, int(match[1]))
-            if (record := _kept(folder)) is not None:
+            if (record := trial_record.kept(folder)) is not None:
                 self._trials[int(match[1])] = Trial(folder, record)
 
     def all(self) -> list[Trial]:
@@ -210,7 +185,7 @@ class Trials:
             id=folder.name,
             scenario=name,
             state="running",
-            started=_now(),
+            started=now_text(),
             scale_time=scale_time,
             scale_rate=scale_rate,
             progress={},
@@ -257,7 +232,7 @@ class Trials:
             await _follow(trial, reading)
         except Exception as error:  # a mistake of ours must not leave a trial that never ends
             logging.exception("the end of %s was not taken", trial.record.id)
-            failed = {"state": "failed", "ended": _now(), "error": f"its end was not taken: {error}"}
+            failed = {"state": "failed", "ended": now_text(), "error": f"its end was not taken: {error}"}
             trial.record = trial.record.model_copy(update=failed)
         finally:
             trial.picture = trial.process = None
@@ -288,7 +263,7 @@ def _prepare(folder: Path, document: Any, record: TrialView) -> Path:
     folder.mkdir(mode=0o700)
     text = yaml.safe_dump(document, allow_unicode=True, sort_keys=False)
     (folder / "scenario.yaml").write_text(text, encoding="utf-8")
-    _write(folder, record)
+    trial_record.write(folder, record)
     return Path(tempfile.mkdtemp(prefix="haechi-work-"))
 
 
@@ -307,9 +282,9 @@ async def _follow(trial: Trial, reading: int) -> None:
     assert trial.picture is not None
     trial.picture.end()
     record = trial.record.model_copy(
-        update={"progress": trial.picture.view(), "exit_code": status, "ended": _now()}
+        update={"progress": trial.picture.view(), "exit_code": status, "ended": now_text()}
     )
-    trial.record = await asyncio.to_thread(_settled, trial.folder, record, trial.stopping, said)
+    trial.record = await asyncio.to_thread(trial_record.settled, trial.folder, record, trial.stopping, said)
     await asyncio.to_thread(_tidy, trial)
 
 
@@ -353,72 +328,8 @@ async def _end(trial: Trial, grace_s: float) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def _settled(folder: Path, record: TrialView, stopped: bool, said: str) -> TrialView:
-    """With what its report says."""
-    try:
-        report = read_report(folder)
-        state = str(report["state"])
-        result = {
-            "state": "done" if state in ("met", "missed") else state,
-            "passed": {"met": True, "missed": False}.get(state),
-            "error": report["failure"],
-            "grade": report["grade"]["letter"],
-        }
-        return TrialView.model_validate(record.model_dump() | result)
-    except (ReportError, ValidationError, KeyError, TypeError):
-        pass
-    words = "\n".join(line.removeprefix("haechi: ") for line in said.splitlines() if line.strip()).strip()
-    if stopped:
-        error = "it was ended before there was anything to report"
-        return record.model_copy(update={"state": "interrupted", "error": error})
-    error = words[-1000:] or f"it left no report; its exit status was {record.exit_code}"
-    return record.model_copy(update={"state": "failed", "error": error})
-
-
-def _kept(folder: Path) -> TrialView | None:
-    """The record of a trial of an earlier server; None where there is none that can be read."""
-    try:
-        file = folder / RECORD
-        if folder.is_symlink() or file.stat().st_size > RECORD_MAX_BYTES:
-            return None
-        record = TrialView.model_validate_json(file.read_bytes())
-    except (OSError, ValueError):
-        return None
-    if record.id != folder.name:
-        return None
-    if record.state in ("running", "stopping"):
-        # The server was gone before the trial; the report is all that tells of its end.
-        record = record.model_copy(update={"ended": _written(folder), "error": None})
-        record = _settled(folder, record, stopped=True, said="")
-    return record
-
-
-def _written(folder: Path) -> str | None:
-    with contextlib.suppress(OSError):
-        return _stamp((folder / REPORT).stat().st_mtime)
-    return None
-
-
 def _tidy(trial: Trial) -> None:
     if trial.work is not None:
         shutil.rmtree(trial.work, ignore_errors=True)
     with contextlib.suppress(OSError):  # a full disk: then it is known until the server ends
-        _write(trial.folder, trial.record)
-
-
-def _write(folder: Path, record: TrialView) -> None:
-    new = folder / f".{RECORD}.{os.getpid()}"
-    try:
-        new.write_text(record.model_dump_json(), encoding="utf-8")
-        new.replace(folder / RECORD)
-    finally:
-        new.unlink(missing_ok=True)
-
-
-def _now() -> str:
-    return _stamp(datetime.now(UTC).timestamp())
-
-
-def _stamp(seconds: float) -> str:
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        trial_record.write(trial.folder, trial.record)
