@@ -27,7 +27,7 @@ struct hx_match_scratch {
     hx_tokenizer tokenizer;
     const hx_values *values; /* or NULL: nothing is judged */
     hx_plan *plans;          /* [HX_FORMS], beside the forms: those that do not fit in there */
-    hx_token_plans token_plans;
+    hx_planner *planner;
 };
 
 int hx_matcher_create(const char *json, size_t json_len, hx_matcher **out, hx_error *err)
@@ -96,7 +96,7 @@ int hx_match_scratch_create(const hx_matcher *matcher, hx_match_scratch **out)
     if (!scratch)
         return rc;
     scratch->plans = NULL;
-    scratch->token_plans.items = NULL;
+    scratch->planner = NULL;
     scratch->branches = malloc(HX_TREE_BRANCHES(max_tokens) * sizeof *scratch->branches);
     rc = hx_forms_init(&scratch->forms);
     rc |= hx_answers_init(&scratch->answers);
@@ -118,7 +118,7 @@ void hx_match_scratch_destroy(hx_match_scratch *scratch)
         return;
     if (scratch->plans)
         hx_pages_unmap(scratch->plans, HX_FORMS * sizeof *scratch->plans);
-    hx_token_plans_free(&scratch->token_plans);
+    hx_planner_destroy(scratch->planner);
     hx_forms_free(&scratch->forms);
     hx_answers_free(&scratch->answers);
     free(scratch->branches);
@@ -193,7 +193,7 @@ uint32_t hx_matcher_match(const hx_matcher *matcher, hx_match_scratch *scratch, 
 int hx_match_scratch_watch(hx_match_scratch *scratch, const hx_values *values)
 {
     scratch->plans = hx_pages_map(HX_FORMS * sizeof *scratch->plans);
-    if (!scratch->plans || hx_token_plans_init(&scratch->token_plans))
+    if (!scratch->plans || hx_planner_create(values, &scratch->planner))
         return HX_ENOMEM;
     scratch->values = values;
     return 0;
@@ -241,21 +241,18 @@ static __attribute__((noinline)) uint32_t judge_form(hx_match_scratch *scratch, 
                          message.ptr);
 }
 
-/* A message of a form that was not known, right after it was matched; form: where it is kept now,
- * or NULL. */
-static uint32_t judge_new(hx_match_scratch *scratch, hx_form *form, hx_slice message, uint32_t key)
+/* A message of a form that was not known, right after it was matched and its plan begun; form:
+ * where it is kept now, or NULL. */
+static uint32_t judge_new(hx_match_scratch *scratch, hx_form *form, hx_slice message,
+                          const hx_cut_message *cut, uint32_t key)
 {
-    const hx_cut_message cut = scratch->outlined ? hx_cut_by_outline(message, &scratch->outline)
-                                                 : hx_cut_by_tokenizer(&scratch->tokenizer);
-
     hx_plan plan;
-    const uint8_t items =
-        hx_plan_make(scratch->values, &scratch->token_plans, &cut, key, scratch->open, &plan);
+    const uint8_t items = hx_planner_finish(scratch->planner, &plan);
 
     if (form)
         form->watch = items;
     if (items == HX_PLAN_SLOW)
-        return hx_checks_judge(scratch->values, &cut, key, scratch->open);
+        return hx_checks_judge(scratch->values, cut, key, scratch->open);
     if (form)
         memcpy(plan_of(scratch, form, items), plan.items, items * sizeof plan.items[0]);
     return hx_plan_judge(scratch->values, plan.items, items, message.ptr);
@@ -265,7 +262,9 @@ uint32_t hx_matcher_judge_at(const hx_matcher *matcher, hx_match_scratch *scratc
                              hx_match_place at, uint16_t *odd)
 {
     hx_form_place place = {at.form, at.hash};
+    hx_cut_message cut;
     uint32_t key;
+    bool watched;
 
     *odd = 0;
     if (scratch->way.holds(place, message)) {
@@ -274,10 +273,16 @@ uint32_t hx_matcher_judge_at(const hx_matcher *matcher, hx_match_scratch *scratc
         return hx_form_use(place);
     }
     key = match_outline(matcher, scratch, message);
+    watched = scratch->open && hx_values_watch(scratch->values, key);
+    if (watched) {
+        cut = scratch->outlined ? hx_cut_by_outline(message, &scratch->outline)
+                                : hx_cut_by_tokenizer(&scratch->tokenizer);
+        hx_planner_begin(scratch->planner, &cut, key, scratch->open);
+    }
     if (place.form && !hx_form_keep(place, message, key))
         place.form = NULL;
-    if (scratch->open && hx_values_watch(scratch->values, key))
-        *odd = (uint16_t)judge_new(scratch, place.form, message, key);
+    if (watched)
+        *odd = (uint16_t)judge_new(scratch, place.form, message, &cut, key);
     return key;
 }
 

@@ -29,24 +29,22 @@ typedef struct hx_plan {
 /* What a form remembers of its plan: how many items it has, or that it takes the reference. */
 #define HX_PLAN_SLOW 0xff
 
-/* The part of a plan that one token makes, by its group and its form: most tokens of a message that
- * is new as a whole came before. Bounded; a new one takes the place of one of the two that it could
- * lie beside. */
-typedef struct hx_token_plan hx_token_plan;
+/* Makes plans. The part of a plan that one token makes is kept by its group and its form: most
+ * tokens of a message that is new as a whole came before. Bounded; a new one takes the place of one
+ * of the two that it could lie beside. */
+typedef struct hx_planner hx_planner;
 
-typedef struct hx_token_plans {
-    hx_token_plan *items; /* in pairs */
-    uint32_t turn;        /* which one of a pair is given up next */
-} hx_token_plans;
+/* 0 or HX_ENOMEM. Borrows values. */
+int hx_planner_create(const hx_values *values, hx_planner **out);
+/* NULL is fine. */
+void hx_planner_destroy(hx_planner *planner);
 
-/* 0 or HX_ENOMEM. */
-int hx_token_plans_init(hx_token_plans *plans);
-void hx_token_plans_free(hx_token_plans *plans);
-
-/* The plan for all messages of this one's form, which has this log key: its number of items, or
- * HX_PLAN_SLOW. Only groups that are open count. */
-uint8_t hx_plan_make(const hx_values *values, hx_token_plans *tokens, const hx_cut_message *message,
-                     uint32_t log_key, uint32_t open, hx_plan *out);
+/* The plan for all messages of this one's form, which has this log key; only groups that are open
+ * count. In two steps, because what is kept of tokens is mostly far away: the first one fetches it.
+ * The second one gives the plan's number of items, or HX_PLAN_SLOW. */
+void hx_planner_begin(hx_planner *planner, const hx_cut_message *message, uint32_t log_key,
+                      uint32_t open);
+uint8_t hx_planner_finish(hx_planner *planner, hx_plan *out);
 
 /* The verdict by a plan's items: 0, or 1 and the index of the check that does not pass. */
 static inline uint32_t hx_plan_judge(const hx_values *values, const hx_plan_item *items,
