@@ -13,8 +13,10 @@
 
 #include <stdlib.h>
 
-#define MEMO_PLACES 8192
-#define SHOWN_MAX   3
+#define MEMO_PLACES  8192
+#define SHORT_PLACES 4096
+#define SHORT_MAX    (HX_WINDOW_MAX - 1)
+#define SHOWN_MAX    3
 
 typedef struct counts_memo {
     uint64_t hash; /* 0: empty */
@@ -22,8 +24,16 @@ typedef struct counts_memo {
     counts_vector of;
 } counts_memo;
 
+/* Of a short session, by its tokens as they came. */
+typedef struct counts_short {
+    _Alignas(64) uint64_t hash; /* 0: empty */
+    double distance;
+    uint16_t count, token[SHORT_MAX];
+} counts_short;
+
 typedef struct counts_state {
-    counts_memo *memo; /* [MEMO_PLACES] */
+    counts_memo *memo;   /* [MEMO_PLACES] */
+    counts_short *brief; /* [SHORT_PLACES] */
 } counts_state;
 
 /* --- a session's events ------------------------------------------------------------------------
@@ -204,6 +214,15 @@ static double remembered(const counts_model *m, counts_state *state, const count
     return memo->distance;
 }
 
+static bool put_outcome(const counts_model *m, double distance, hx_outcome *out)
+{
+    out->score = distance;
+    out->limit = m->limit;
+    if (distance > m->limit) /* nobody asks for it else */
+        out->evidence = hx_evidence_of(&m->evidence, distance);
+    return true;
+}
+
 static bool counts_end(const void *model, void *state, const void *session, hx_outcome *out)
 {
     const counts_model *m = model;
@@ -213,10 +232,38 @@ static bool counts_end(const void *model, void *state, const void *session, hx_o
     if ((s->flags & NOT_JUDGED) || !s->used)
         return false;
     v = vector_of(s);
-    out->score = remembered(m, state, &v);
-    out->limit = m->limit;
-    out->evidence = hx_evidence_of(&m->evidence, out->score);
-    return true;
+    return put_outcome(m, remembered(m, state, &v), out);
+}
+
+static double distance_of(const counts_model *m, counts_state *state, const uint16_t *tokens,
+                          uint32_t count)
+{
+    counts_session s = {0};
+    counts_vector v;
+
+    for (uint32_t i = 0; i < count; i++)
+        count_token(&s, tokens[i], 1);
+    v = vector_of(&s);
+    return remembered(m, state, &v);
+}
+
+static bool counts_end_short(const void *model, void *state, const uint16_t *tokens, uint32_t count,
+                             hx_outcome *out)
+{
+    const counts_state *s = state;
+    const uint32_t bytes = count * (uint32_t)sizeof *tokens;
+    const uint64_t hash = hx_hash_bytes(tokens, bytes, HX_HASH_SEED) | 1;
+    counts_short *known = &s->brief[(hash >> 16) % SHORT_PLACES];
+
+    if (!count || count > SHORT_MAX)
+        return false;
+    if (known->hash != hash || known->count != count || memcmp(known->token, tokens, bytes) != 0) {
+        known->distance = distance_of(model, state, tokens, count);
+        known->hash = hash;
+        known->count = (uint16_t)count;
+        memcpy(known->token, tokens, bytes);
+    }
+    return put_outcome(model, known->distance, out);
 }
 
 /* --- why ---------------------------------------------------------------------------------------
@@ -303,6 +350,15 @@ static void counts_say(const void *model, void *state, const struct hx_bundle *b
 /* --- state -----------------------------------------------------------------------------------
  */
 
+static void counts_close(void *state)
+{
+    counts_state *s = state;
+
+    hx_pages_unmap(s->memo, MEMO_PLACES * sizeof *s->memo);
+    hx_pages_unmap(s->brief, SHORT_PLACES * sizeof *s->brief);
+    free(s);
+}
+
 static int counts_open(const void *model, uint32_t worker, uint32_t workers, void **state)
 {
     counts_state *s = calloc(1, sizeof *s);
@@ -311,20 +367,13 @@ static int counts_open(const void *model, uint32_t worker, uint32_t workers, voi
     if (!s)
         return HX_ENOMEM;
     s->memo = hx_pages_map(MEMO_PLACES * sizeof *s->memo);
-    if (!s->memo) {
-        free(s);
+    s->brief = hx_pages_map(SHORT_PLACES * sizeof *s->brief);
+    if (!s->memo || !s->brief) {
+        counts_close(s);
         return HX_ENOMEM;
     }
     *state = s;
     return 0;
-}
-
-static void counts_close(void *state)
-{
-    counts_state *s = state;
-
-    hx_pages_unmap(s->memo, MEMO_PLACES * sizeof *s->memo);
-    free(s);
 }
 
 const hx_detector hx_counts_detector = {
@@ -336,6 +385,7 @@ const hx_detector hx_counts_detector = {
     .close = counts_close,
     .event = counts_event,
     .end = counts_end,
+    .end_short = counts_end_short,
     .say = counts_say,
     .translate = counts_translate,
 };

@@ -80,6 +80,16 @@ int hx_evidence_read(const cJSON *json, const char *place, hx_evidence *out, hx_
 /* --- those of a bundle -------------------------------------------------------------------------
  */
 
+static void note_event(hx_detector_set *set, const hx_detector *d)
+{
+    struct hx_detector_places *places = d->only_odd        ? &set->of_odd
+                                        : d->session_bytes ? &set->of_kept
+                                                           : &set->of_all;
+
+    if (d->event)
+        places->at[places->count++] = (uint8_t)set->count;
+}
+
 int hx_detector_set_load(hx_detector_set *set, const hx_bundle_files *files,
                          const struct hx_bundle *bundle, hx_error *err)
 {
@@ -98,6 +108,7 @@ int hx_detector_set_load(hx_detector_set *set, const hx_bundle_files *files,
         set->detector[set->count] = *d;
         set->session_at[set->count] = set->session_bytes;
         set->session_bytes += ((*d)->session_bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
+        note_event(set, *d);
         set->count++;
     }
     return 0;
@@ -141,10 +152,12 @@ int hx_detector_room_init(hx_detector_room *room, const hx_detector_set *set, ui
                           uint32_t workers, uint32_t slot_count)
 {
     *room = (hx_detector_room){.set = set, .slot_count = slot_count};
-    if (set->session_bytes) {
+    room->grown = calloc(slot_count / 64 + 1, sizeof *room->grown);
+    if (set->session_bytes)
         room->sessions = hx_pages_map((size_t)slot_count * set->session_bytes);
-        if (!room->sessions)
-            return HX_ENOMEM;
+    if (!room->grown || (set->session_bytes && !room->sessions)) {
+        hx_detector_room_free(room);
+        return HX_ENOMEM;
     }
     for (uint32_t i = 0; i < set->count; i++) {
         const hx_detector *d = set->detector[i];
@@ -164,7 +177,32 @@ void hx_detector_room_free(hx_detector_room *room)
             room->set->detector[i]->close(room->state[i]);
     if (room->sessions)
         hx_pages_unmap(room->sessions, (size_t)room->slot_count * room->set->session_bytes);
+    free(room->grown);
     *room = (hx_detector_room){0};
+}
+
+void hx_detector_keep(const hx_detector_room *room, const uint16_t *tokens, uint32_t count,
+                      char *kept)
+{
+    const hx_detector_set *set = room->set;
+
+    memset(kept, 0, set->session_bytes);
+    for (uint32_t k = 0; k < set->of_kept.count; k++) {
+        const uint32_t i = set->of_kept.at[k];
+
+        for (uint32_t t = 0; t < count; t++)
+            set->detector[i]->event(set->model[i], room->state[i], kept + set->session_at[i], NULL,
+                                    NULL, tokens[t], NULL);
+    }
+}
+
+void hx_detector_session_grows(const hx_detector_room *room, uint32_t slot, const uint16_t *tokens,
+                               uint32_t count)
+{
+    if (room->sessions)
+        hx_detector_keep(room, tokens, count,
+                         room->sessions + (size_t)slot * room->set->session_bytes);
+    room->grown[slot / 64] |= UINT64_C(1) << (slot % 64);
 }
 
 /* Where the same detector stands in another set; count where it is not there. */
@@ -177,23 +215,21 @@ static uint32_t place_of(const hx_detector_set *set, const hx_detector *detector
     return i;
 }
 
-static void take_over(hx_detector_room *to, const hx_detector_room *from, uint32_t slots,
-                      const uint16_t *map, uint32_t map_len)
+static void take_over_session(hx_detector_room *to, const hx_detector_room *from, uint32_t slot,
+                              const uint16_t *map, uint32_t map_len)
 {
+    to->grown[slot / 64] |= UINT64_C(1) << (slot % 64);
     for (uint32_t i = 0; i < to->set->count; i++) {
         const hx_detector *d = to->set->detector[i];
         uint32_t before = place_of(from->set, d);
         bool was_there = before < from->set->count;
+        void *session = hx_detector_session(to, slot, i);
 
         if (!d->session_bytes || !d->translate)
             continue;
-        for (uint32_t slot = 0; slot < slots; slot++) {
-            void *session = hx_detector_session(to, slot, i);
-
-            if (was_there)
-                memcpy(session, hx_detector_session(from, slot, before), d->session_bytes);
-            d->translate(session, was_there ? map : NULL, map_len);
-        }
+        if (was_there)
+            memcpy(session, hx_detector_session(from, slot, before), d->session_bytes);
+        d->translate(session, was_there ? map : NULL, map_len);
     }
 }
 
@@ -205,7 +241,9 @@ int hx_detector_room_adopt(hx_detector_room *room, const hx_detector_set *set, u
 
     if (rc)
         return rc;
-    take_over(&next, room, slots, map, map_len);
+    for (uint32_t slot = 0; slot < slots; slot++)
+        if (hx_detector_grown(room, slot))
+            take_over_session(&next, room, slot, map, map_len);
     hx_detector_room_free(room);
     *room = next;
     return 0;

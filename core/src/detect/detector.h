@@ -5,7 +5,8 @@
  * What it keeps, and who owns it:
  *   model    one a bundle: made by load, read by every worker, never changed
  *   state    one a worker and bundle: made by open; one thread's
- *   session  session_bytes of each open session, aligned to a cache line, zero when it opens
+ *   session  session_bytes of each open session that has outgrown the model's window, aligned to a
+ *            cache line; zero before the first event
  *
  * Scores are compared with limits that training took from normal sessions; nothing here knows of
  * anomalies. Evidence makes the scores of different detectors comparable: how improbable a score as
@@ -103,6 +104,11 @@ typedef struct hx_detector {
      * model would see, the bundle's unseen where the key was not trained. NULL: none wanted. */
     void (*event)(const void *model, void *state, void *session, const hx_event *event,
                   const char *buffer, uint16_t token, hx_reporter *reporter);
+    /* Where it keeps something of a session, the tokens are all there is to it: event is NULL in
+     * the calls that catch up on those of a session's beginning, and for the whole of a session
+     * that the window holds to its end, end_short is asked instead of end. */
+    bool (*end_short)(const void *model, void *state, const uint16_t *tokens, uint32_t count,
+                      hx_outcome *out);
 
     /* Every event of a batch, whoever owns its session, for what is of a host or of a log key and
      * not of a session: a worker takes those that are its own by a hash of its choice
@@ -148,6 +154,12 @@ typedef struct hx_detector_set {
     const hx_detector *detector[HX_DETECTORS_MAX];
     void *model[HX_DETECTORS_MAX];
     uint32_t session_at[HX_DETECTORS_MAX]; /* where each one's part of a session's room begins */
+    /* Whose event is asked: for those with an odd value, for all, and for all of a session of which
+     * something is kept. Places in detector. */
+    struct hx_detector_places {
+        uint32_t count;
+        uint8_t at[HX_DETECTORS_MAX];
+    } of_odd, of_all, of_kept;
 } hx_detector_set;
 
 bool hx_detector_set_wants_hosts(const hx_detector_set *set);
@@ -158,11 +170,13 @@ int hx_detector_set_load(hx_detector_set *set, const hx_bundle_files *files,
                          const struct hx_bundle *bundle, hx_error *err);
 void hx_detector_set_unload(hx_detector_set *set);
 
-/* What a worker keeps of them. */
+/* What a worker keeps of them. Most sessions are short, and what their window holds need not be
+ * kept a second time: a session's room is used from when it has grown. */
 typedef struct hx_detector_room {
     const hx_detector_set *set;
     void *state[HX_DETECTORS_MAX];
-    char *sessions; /* [slot_count][set->session_bytes] */
+    char *sessions;  /* [slot_count][set->session_bytes] */
+    uint64_t *grown; /* a bit a slot: its room is in use */
     uint32_t slot_count;
 } hx_detector_room;
 
@@ -175,16 +189,27 @@ static inline void *hx_detector_session(const hx_detector_room *room, uint32_t s
     return room->sessions + (size_t)slot * room->set->session_bytes + room->set->session_at[i];
 }
 
-static inline void hx_detector_session_opens(const hx_detector_room *room, uint32_t slot)
+static inline bool hx_detector_grown(const hx_detector_room *room, uint32_t slot)
 {
-    if (room->set->session_bytes)
-        memset(room->sessions + (size_t)slot * room->set->session_bytes, 0,
-               room->set->session_bytes);
+    return room->grown[slot / 64] >> (slot % 64) & 1;
 }
 
-/* To another bundle: the room of a set that takes over from another. Each session's part goes to
- * the same detector of the new set, through its translate. slots: those
- * that have been in use. */
+static inline void hx_detector_session_opens(const hx_detector_room *room, uint32_t slot)
+{
+    room->grown[slot / 64] &= ~(UINT64_C(1) << (slot % 64));
+}
+
+/* What the detectors would have kept of a session of these tokens, into session_bytes of room. */
+void hx_detector_keep(const hx_detector_room *room, const uint16_t *tokens, uint32_t count,
+                      char *kept);
+
+/* A session's room comes into use, for what it was so far. */
+void hx_detector_session_grows(const hx_detector_room *room, uint32_t slot, const uint16_t *tokens,
+                               uint32_t count);
+
+/* To another bundle: the room of a set that takes over from another. Each session has grown by now,
+ * and its part goes to the same detector of the new set, through its translate. slots: those that
+ * have been in use. */
 int hx_detector_room_adopt(hx_detector_room *room, const hx_detector_set *set, uint32_t worker,
                            uint32_t workers, uint32_t slots, const uint16_t *map, uint32_t map_len);
 

@@ -122,6 +122,24 @@ int hx_worker_adopt(hx_worker *worker, const hx_bundle *bundle, hx_error *err);
 void hx_judge_event(hx_worker *worker, uint32_t slot, uint16_t token, uint32_t event,
                     hx_item_kind kind);
 
+/* Whether a session's window holds all of its tokens while it is short. */
+static inline bool hx_judge_keeps_tokens(const hx_worker *w)
+{
+    return w->bundle->deeplog.enabled && w->bundle->window >= 3;
+}
+
+/* What a session's window holds of it, oldest first. */
+static inline const uint16_t *hx_judge_tokens(const hx_worker *w, const hx_session *s,
+                                              uint32_t *count)
+{
+    uint32_t first = 0;
+
+    while (first < w->bundle->window && s->window[first] == w->bundle->deeplog.begin)
+        first++;
+    *count = w->bundle->window - first;
+    return s->window + first;
+}
+
 /* Runs the model for what is pending, gives every item its verdict in order, and empties the list.
  */
 void hx_judge_settle(hx_worker *worker);

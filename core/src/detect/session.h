@@ -112,7 +112,8 @@ typedef struct hx_sessions {
     bool wide;     /* windows reach into the third line */
     char *beside;  /* what other detectors keep of each slot; NULL: nothing */
     uint32_t beside_bytes;
-    int64_t victim_us; /* how long a session must have been silent to be one */
+    const uint64_t *grown; /* a bit a slot: they do keep something of it */
+    int64_t victim_us;     /* how long a session must have been silent to be one */
     /* The next victims, chosen early so that what their end touches is near when they go. One that
      * has spoken since is none. */
     struct hx_session_victim {
@@ -137,14 +138,15 @@ static inline void hx_sessions_prefetch_slot(const hx_sessions *s, uint64_t hash
     while (s->index[at].slot && s->index[at].hash != (uint32_t)hash)
         at = (at + 1) & s->index_mask;
     if (s->index[at].slot) {
-        const char *line = (const char *)&s->slots[s->index[at].slot - 1];
+        const uint32_t slot = s->index[at].slot - 1;
+        const char *line = (const char *)&s->slots[slot];
 
         __builtin_prefetch(line, 1);
         __builtin_prefetch(line + 64, 1);
         if (s->wide)
             __builtin_prefetch(line + 128, 1);
-        if (s->beside)
-            __builtin_prefetch(s->beside + (size_t)(s->index[at].slot - 1) * s->beside_bytes, 1);
+        if (s->beside && (s->grown[slot / 64] >> (slot % 64) & 1))
+            __builtin_prefetch(s->beside + (size_t)slot * s->beside_bytes, 1);
     }
 }
 

@@ -202,18 +202,35 @@ static void ask_deeplog(hx_worker *w, const hx_session *s, hx_verdict *v)
     hold_against(v, DEEPLOG, "deeplog", &o);
 }
 
-static void ask_detectors(hx_worker *w, uint32_t slot, hx_verdict *v)
+/* Of one session. tokens: all of it but its end, where it has not grown; else NULL. */
+static bool ask_detector(hx_worker *w, uint32_t i, uint32_t slot, const uint16_t *tokens,
+                         uint32_t count, hx_outcome *out)
 {
     const hx_detector_set *set = w->room.set;
+    const hx_detector *d = set->detector[i];
 
+    if (!d->end)
+        return false;
+    if (tokens)
+        return d->end_short(set->model[i], w->room.state[i], tokens, count, out);
+    return d->end(set->model[i], w->room.state[i], hx_detector_session(&w->room, slot, i), out);
+}
+
+static void ask_detectors(hx_worker *w, uint32_t slot, const hx_session *s, hx_verdict *v)
+{
+    const hx_detector_set *set = w->room.set;
+    const uint16_t *tokens = NULL;
+    uint32_t count = 0;
+
+    if (!hx_detector_grown(&w->room, slot)) {
+        tokens = hx_judge_tokens(w, s, &count);
+        count--; /* the end */
+    }
     for (uint32_t i = 0; i < set->count; i++) {
-        const hx_detector *d = set->detector[i];
         hx_outcome o = {0};
 
-        if (d->end &&
-            d->end(set->model[i], w->room.state[i], hx_detector_session(&w->room, slot, i), &o) &&
-            o.score > o.limit)
-            hold_against(v, (int)i, d->name, &o);
+        if (ask_detector(w, i, slot, tokens, count, &o) && o.score > o.limit)
+            hold_against(v, (int)i, set->detector[i]->name, &o);
     }
 }
 
@@ -243,6 +260,12 @@ static void emit_outcome(hx_worker *w, const hx_item *item, hx_session *s, const
         .opinion_count = v->count,
     };
 
+    if (!hx_detector_grown(&w->room, item->slot)) {
+        uint32_t count;
+        const uint16_t *tokens = hx_judge_tokens(w, s, &count);
+
+        hx_detector_session_grows(&w->room, item->slot, tokens, count - 1);
+    }
     set->detector[i]->say(set->model[i], w->room.state[i], w->bundle,
                           hx_detector_session(&w->room, item->slot, i), &v->outcome[0], &reason,
                           &detail);
@@ -260,12 +283,13 @@ static void emit_outcome(hx_worker *w, const hx_item *item, hx_session *s, const
 
 void hx_judge_session(hx_worker *worker, const hx_item *item, hx_session *session)
 {
-    hx_verdict v = {0};
+    hx_verdict v;
 
     if (session->flags & HX_SESSION_ALERTED)
         return;
+    v.count = 0; /* the rest has no meaning yet: this is every session's way */
     ask_deeplog(worker, session, &v);
-    ask_detectors(worker, item->slot, &v);
+    ask_detectors(worker, item->slot, session, &v);
     if (!v.count || !may_alert(worker, session))
         return;
     if (v.detector[0] == DEEPLOG)

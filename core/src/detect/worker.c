@@ -94,20 +94,49 @@ static uint32_t open_session(hx_worker *w, const hx_event *e, int64_t before_us)
     return slot;
 }
 
+static void show_event_to(hx_worker *w, const struct hx_detector_places *places, uint32_t slot,
+                          const hx_event *e, uint16_t token)
+{
+    const hx_detector_set *set = w->room.set;
+
+    w->reporter.slot = slot;
+    for (uint32_t k = 0; k < places->count; k++) {
+        const uint32_t i = places->at[k];
+
+        w->reporter.detector = i;
+        set->detector[i]->event(set->model[i], w->room.state[i],
+                                hx_detector_session(&w->room, slot, i), e, w->batch->buffer, token,
+                                &w->reporter.base);
+    }
+}
+
+/* What is kept of a session, for one more event. Nothing is, while the window has room for that
+ * event, for one more and for the end: the session is all in it. */
+static inline void keep_event(hx_worker *w, uint32_t slot, const hx_event *e, uint16_t token)
+{
+    const uint16_t *window = w->sessions.slots[slot].window;
+    uint32_t count;
+
+    if (!hx_detector_grown(&w->room, slot)) {
+        if (hx_judge_keeps_tokens(w) && window[2] == w->bundle->deeplog.begin)
+            return;
+        window = hx_judge_tokens(w, &w->sessions.slots[slot], &count);
+        hx_detector_session_grows(&w->room, slot, window, count);
+    }
+    show_event_to(w, &w->room.set->of_kept, slot, e, token);
+}
+
 /* The other detectors' look at an event, before deeplog's. */
 static inline void show_event(hx_worker *w, uint32_t slot, const hx_event *e, uint16_t token)
 {
     const hx_detector_set *set = w->room.set;
 
-    for (uint32_t i = 0; i < set->count; i++) {
-        if (!set->detector[i]->event || (set->detector[i]->only_odd && !e->odd_value))
-            continue;
-        w->reporter.detector = i;
-        w->reporter.slot = slot;
-        set->detector[i]->event(set->model[i], w->room.state[i],
-                                hx_detector_session(&w->room, slot, i), e, w->batch->buffer, token,
-                                &w->reporter.base);
-    }
+    if (set->of_kept.count)
+        keep_event(w, slot, e, token);
+    if (__builtin_expect(set->of_all.count != 0, 0))
+        show_event_to(w, &set->of_all, slot, e, token);
+    if (__builtin_expect(e->odd_value && set->of_odd.count, 0))
+        show_event_to(w, &set->of_odd, slot, e, token);
 }
 
 /* What is not of a session: every line of the batch, and the time that has come. */

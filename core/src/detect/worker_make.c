@@ -99,6 +99,7 @@ int hx_worker_make_front(hx_worker *worker, const hx_bundle *bundle, hx_error *e
 static void look_beside(hx_worker *w)
 {
     w->sessions.beside = w->room.sessions;
+    w->sessions.grown = w->room.grown;
     w->sessions.beside_bytes = w->room.set->session_bytes;
 }
 
@@ -222,6 +223,18 @@ void hx_worker_translate(hx_session *s, const uint16_t *map, uint32_t old_window
     s->worst_token = map[s->worst_token];
 }
 
+/* Another bundle may have another window. */
+static void grow_sessions(hx_worker *w)
+{
+    for (uint32_t slot = 0; slot < w->sessions.touched; slot++) {
+        uint32_t count;
+        const uint16_t *tokens = hx_judge_tokens(w, &w->sessions.slots[slot], &count);
+
+        if ((w->sessions.slots[slot].flags & HX_SESSION_OPEN) && !hx_detector_grown(&w->room, slot))
+            hx_detector_session_grows(&w->room, slot, tokens, count);
+    }
+}
+
 /* Between two batches, and with nothing pending. Open sessions go on: their windows are translated,
  * the memo starts empty. */
 int hx_worker_adopt(hx_worker *worker, const hx_bundle *bundle, hx_error *err)
@@ -240,6 +253,8 @@ int hx_worker_adopt(hx_worker *worker, const hx_bundle *bundle, hx_error *err)
     rc = hx_worker_make_front(w, bundle, err);
     if (!rc)
         rc = make_room(w, bundle, err);
+    if (!rc)
+        grow_sessions(w);
     if (!rc && hx_detector_room_adopt(&w->room, &bundle->detectors, w->index, w->shared->workers,
                                       w->sessions.touched, map, old->log_keys + 3))
         rc = hx_error_set(err, HX_ENOMEM, "worker: no memory to take up bundle %s", bundle->digest);

@@ -45,6 +45,22 @@ static void save_detectors(const hx_worker *w, hx_text *states, hx_text *out)
     }
 }
 
+/* As if it had grown: who reads it may have another window. */
+static void save_beside(const hx_worker *w, uint32_t slot, hx_text *out)
+{
+    const uint32_t bytes = w->room.set->session_bytes;
+    char kept[BESIDE_MAX];
+    uint32_t count;
+    const uint16_t *tokens = hx_judge_tokens(w, &w->sessions.slots[slot], &count);
+
+    if (!hx_detector_grown(&w->room, slot)) {
+        hx_detector_keep(&w->room, tokens, count, kept);
+        hx_text_bytes(out, kept, bytes);
+    } else {
+        hx_text_bytes(out, w->room.sessions + (size_t)slot * bytes, bytes);
+    }
+}
+
 void hx_worker_save(const hx_worker *worker, hx_text *out)
 {
     const hx_novelty *novelty = &worker->novelty;
@@ -66,7 +82,7 @@ void hx_worker_save(const hx_worker *worker, hx_text *out)
             continue;
         hx_text_bytes(out, &worker->sessions.slots[slot], sizeof(hx_session));
         if (head.beside_bytes)
-            hx_text_bytes(out, worker->room.sessions + slot * head.beside_bytes, head.beside_bytes);
+            save_beside(worker, slot, out);
     }
     for (uint32_t i = 0; i <= novelty->mask + 1; i++)
         if (novelty->entries[i].id)
@@ -97,7 +113,7 @@ static const state_detector *saved_of(const saved_state *saved, const hx_detecto
 
 static void load_beside(hx_worker *w, uint32_t slot, const char *bytes, const saved_state *saved)
 {
-    hx_detector_session_opens(&w->room, slot);
+    hx_detector_session_grows(&w->room, slot, NULL, 0);
     for (uint32_t i = 0; i < w->room.set->count; i++) {
         const hx_detector *d = w->room.set->detector[i];
         const state_detector *about = saved_of(saved, d);
