@@ -61,6 +61,8 @@ struct hx_worker {
     hx_novelty novelty;
     int64_t watermark_us;
     int64_t swept_us; /* watermark of the last search for idle sessions */
+    int64_t sweep_us; /* and of the next */
+    uint32_t hand;    /* the slot where it goes on */
 
     struct hx_holes *holes; /* [port_count]: of the inputs, the ports come first */
     uint32_t port_count;

@@ -9,6 +9,8 @@
 #define AHEAD_SLOT  12
 /* How many slots a search for idle sessions is ahead of itself. */
 #define AHEAD_SWEEP 24
+/* In so many pieces the table is searched for idle sessions, in a quarter of the idle time. */
+#define SWEEPS_A_TURN 64
 
 /* --- sessions ----------------------------------------------------------------------------------
  */
@@ -48,20 +50,19 @@ static void end_sessions(hx_worker *w, const uint32_t *slots, uint32_t count)
     }
 }
 
-/* Ends every session that is idle at this watermark. When it runs changes nothing but when an alert
- * is written: an event that comes after the idle time opens a new session in any case. */
-static void sweep(hx_worker *w, int64_t watermark_us)
+/* Looks at so many slots from where the last look ended, around the table. */
+static void sweep_slots(hx_worker *w, uint32_t slots, int64_t watermark_us)
 {
     uint32_t idle[AHEAD_SLOT], count = 0;
+    const uint32_t touched = w->sessions.touched;
+    uint32_t slot = w->hand;
 
-    if (watermark_us == HX_TIME_NONE ||
-        (w->swept_us != HX_TIME_NONE && watermark_us - w->swept_us < w->bundle->idle_us / 4))
-        return;
-    w->swept_us = watermark_us;
-    for (uint32_t slot = 0; slot < w->sessions.touched; slot++) {
-        const hx_session *s = &w->sessions.slots[slot];
+    for (uint32_t i = 0; i < slots; i++, slot++) {
+        const hx_session *s;
 
-        if (slot + AHEAD_SWEEP < w->sessions.touched)
+        slot = slot < touched ? slot : 0;
+        s = &w->sessions.slots[slot];
+        if (slot + AHEAD_SWEEP < touched)
             __builtin_prefetch(s + AHEAD_SWEEP);
         if (!(s->flags & HX_SESSION_OPEN) || !is_idle(w, s, watermark_us))
             continue;
@@ -73,6 +74,28 @@ static void sweep(hx_worker *w, int64_t watermark_us)
         }
     }
     end_sessions(w, idle, count);
+    w->hand = slot;
+}
+
+/* Ends sessions that are idle at this watermark: each within a quarter of the idle time. A little
+ * at a time, because a line waits for it. When it runs changes nothing but when an alert is
+ * written: an event that comes after the idle time opens a new session in any case. */
+static inline void sweep(hx_worker *w, int64_t watermark_us)
+{
+    const int64_t turn_us = w->bundle->idle_us / 4;
+    int64_t passed_us;
+
+    if (watermark_us < w->sweep_us)
+        return;
+    passed_us = w->swept_us == HX_TIME_NONE ? 0 : watermark_us - w->swept_us;
+    w->swept_us = watermark_us;
+    w->sweep_us = watermark_us + turn_us / SWEEPS_A_TURN + 1;
+    sweep_slots(
+        w,
+        passed_us < turn_us
+            ? (uint32_t)((double)passed_us / (double)turn_us * (double)w->sessions.touched) + 1
+            : w->sessions.touched,
+        watermark_us);
 }
 
 static uint32_t open_session(hx_worker *w, const hx_event *e, int64_t before_us)

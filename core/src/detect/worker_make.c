@@ -127,6 +127,7 @@ int hx_worker_create(const hx_worker_shared *shared, uint32_t index, const hx_bu
     w->index = index;
     w->bundle = bundle;
     w->watermark_us = w->swept_us = HX_TIME_NONE;
+    w->sweep_us = HX_TIME_NONE + 1; /* at the first time there is */
     atomic_init(&w->epoch, bundle->epoch);
     w->batch_ns = hx_stats_histogram(shared->stats, index, HX_STAT_BATCH_NS);
     w->stage1_us = hx_stats_histogram(shared->stats, index, HX_STAT_STAGE1_US);
