@@ -5,6 +5,7 @@
 
 #include <haechi/error.h>
 #include <haechi/format.h>
+#include <haechi/intern.h>
 #include <haechi/rules.h>
 #include <haechi/slice.h>
 #include <haechi/template.h>
@@ -43,16 +44,18 @@ typedef struct hx_event {
     uint32_t length; /* of the line, without its newline */
     uint32_t key;    /* log key, or HX_KEY_UNSEEN */
     uint8_t name_len;
-    uint8_t severity;               /* syslog's 0..7, or HX_PRI_NONE */
-    uint8_t first_of_line;          /* 1 for the first event of a line, 0 for further ones */
-    uint8_t ends_session;           /* 1 where the input itself says that the session is over */
-    uint8_t host_len;               /* 0 where the line names none, or nobody asked for it */
-    uint8_t process_len;            /* likewise */
-    uint16_t odd_value;             /* 0, or 1 + the index of the check that a value fails */
-    uint32_t host_at;               /* its host: offset in the buffer */
-    uint32_t host;                  /* and the low half of its hash */
-    uint32_t process_at;            /* likewise its process, where somebody asked for it */
-    uint64_t process;               /* the whole hash */
+    uint8_t severity;      /* syslog's 0..7, or HX_PRI_NONE */
+    uint8_t first_of_line; /* 1 for the first event of a line, 0 for further ones */
+    uint8_t ends_session;  /* 1 where the input itself says that the session is over */
+    uint8_t host_len;      /* 0 where the line names none, or nobody asked for it */
+    uint8_t process_len;   /* likewise */
+    uint16_t odd_value;    /* 0, or 1 + the index of the check that a value fails */
+    uint32_t host_at;      /* its host: offset in the buffer */
+    uint32_t host;         /* and the low half of its hash */
+    uint32_t process_at;   /* likewise its process, where somebody asked for it */
+    uint64_t process;      /* the whole hash */
+    uint32_t host_number;  /* of their names, or 0 (haechi/intern.h) */
+    uint32_t process_number;
     char name[HX_SESSION_NAME_MAX]; /* the session's name, zero-padded; a longer one is cut and
                                        ends in '~' and eight digits of its hash */
 } hx_event;
@@ -105,11 +108,12 @@ uint32_t hx_front_read(hx_front *front, const char *buffer, uint32_t length, int
                        hx_event *events, uint32_t capacity, uint32_t *consumed,
                        hx_front_counters *counters);
 
-/* From now on events say where their host stands; without it they do not. */
-void hx_front_watch_hosts(hx_front *front);
+/* From now on events say where their host stands; without it they do not. numbers: where its name
+ * gets one, borrowed; NULL: it has none. */
+void hx_front_watch_hosts(hx_front *front, hx_intern *numbers);
 
 /* Likewise their process. */
-void hx_front_watch_processes(hx_front *front);
+void hx_front_watch_processes(hx_front *front, hx_intern *numbers);
 
 /* From now on events say which check of values their message fails. Before the first line;
  * borrowed. 0 or HX_ENOMEM. */

@@ -16,10 +16,11 @@ int hx_batch_init(hx_batch *batch, uint32_t capacity, uint32_t workers)
     batch->buffer = hx_pages_map(capacity);
     batch->events = hx_pages_map(events * sizeof *batch->events);
     batch->novel = hx_pages_map(events * sizeof *batch->novel);
+    batch->seen = hx_pages_map(events * sizeof *batch->seen);
     batch->owned_count = calloc(workers, sizeof *batch->owned_count);
     if (workers > 1)
         batch->owned = hx_pages_map(workers * events * sizeof *batch->owned);
-    if (batch->buffer && batch->events && batch->novel && batch->owned_count &&
+    if (batch->buffer && batch->events && batch->novel && batch->seen && batch->owned_count &&
         (workers == 1 || batch->owned))
         return 0;
     hx_batch_free(batch, workers);
@@ -33,6 +34,7 @@ void hx_batch_free(hx_batch *batch, uint32_t workers)
     hx_pages_unmap(batch->buffer, batch->capacity);
     hx_pages_unmap(batch->events, events * sizeof *batch->events);
     hx_pages_unmap(batch->novel, events * sizeof *batch->novel);
+    hx_pages_unmap(batch->seen, events * sizeof *batch->seen);
     hx_pages_unmap(batch->rulings, HX_RULINGS_OF(events) * sizeof *batch->rulings);
     hx_pages_unmap(batch->owned, workers * events * sizeof *batch->owned);
     free(batch->owned_count);
@@ -63,6 +65,22 @@ hx_ruling hx_batch_ruling(const hx_batch *batch, uint32_t event)
     if (low < batch->ruling_count && batch->rulings[low].event == event)
         return batch->rulings[low];
     return (hx_ruling){event, HX_NO_RULE, 0, 0};
+}
+
+hx_seen hx_seen_of(const hx_event *events, uint32_t index, uint32_t workers)
+{
+    const hx_event *e = &events[index];
+
+    return (hx_seen){
+        .time_us = e->time_us,
+        .earlier_us = e->earlier_us,
+        .event = index,
+        .key = e->key,
+        .host = e->host_len ? e->host_number : 0,
+        .process = e->process_len ? (uint16_t)e->process_number : 0,
+        .host_owner = (uint8_t)hx_batch_owner((uint64_t)e->host << 32, workers),
+        .process_owner = (uint8_t)hx_batch_owner(e->process, workers),
+    };
 }
 
 /* A line whose clock is not believed counts as one without a time: it must not move the watermark,
@@ -129,6 +147,7 @@ void hx_batch_read(hx_batch *batch, hx_front *front, uint32_t reader, uint32_t w
     memset(&batch->counted, 0, sizeof batch->counted);
     batch->novel_count = 0;
     batch->clock_ahead = 0;
+    batch->seen_count = 0;
     batch->latest_us = HX_TIME_NONE;
     memset(batch->owned_count, 0, workers * sizeof *batch->owned_count);
     if (batch->rules)
@@ -149,6 +168,8 @@ void hx_batch_read(hx_batch *batch, hx_front *front, uint32_t reader, uint32_t w
             if (hx_bundle_token(bundle, e->key) == bundle->deeplog.unseen)
                 note_novel(batch, front, i);
         }
+        if (bundle->detectors.sees_lines && e->first_of_line)
+            batch->seen[batch->seen_count++] = hx_seen_of(batch->events, i, workers);
         if (workers > 1) {
             uint32_t owner = hx_batch_owner(e->session, workers);
 

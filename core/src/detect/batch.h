@@ -43,6 +43,8 @@ typedef struct hx_batch {
     uint32_t ruling_count;
     uint64_t rules_over; /* rules that deny a line which enough others deny */
     hx_front_counters counted;
+    hx_seen *seen; /* the lines as detectors see them, where one wants them */
+    uint32_t seen_count;
     uint64_t read_ns;     /* how long that took */
     uint64_t clock_ahead; /* lines that claim a time more than a day after their arrival */
 

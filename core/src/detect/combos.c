@@ -10,13 +10,22 @@
 #include <stdlib.h>
 
 #define KNOWN_PLACES  16384 /* of each kind, eight bytes each */
+#define NUMBERED      64    /* processes whose pairs are a bit each: those with the first numbers */
 #define REPORTED_MAX  16384 /* pairs whose report is remembered */
 #define STATE_VERSION 1
 #define SHOWN_MAX     120 /* bytes of a name in the reason */
 
+/* Pairs that were looked up, and of which nothing is to be said, are remembered: by the numbers of
+ * their names as bits, which are few enough to stay near; and where a name has none, or not one of
+ * the first, by a hash of the pair. */
 typedef struct combos_state {
     uint32_t worker, workers;
-    uint64_t *known[HX_COMBO_KINDS]; /* pairs that were looked up, and of which nothing is said */
+    uint64_t *processes_of_host; /* [HX_HOST_NUMBERS + 1], a bit a process */
+    uint64_t *processes_of_key;  /* [key_count], likewise */
+    uint8_t *users_of_host;      /* [HX_HOST_NUMBERS + 1], whether its users matter */
+    uint8_t *users_of_process;   /* [HX_PROCESS_NUMBERS + 1] */
+    uint32_t key_count;
+    uint64_t *known[HX_COMBO_KINDS];
     hx_novelty reported;
 } combos_state;
 
@@ -176,11 +185,6 @@ static bool user_is_new(const hx_combos_model *m, combos_state *s, hx_combo_kind
     return true;
 }
 
-static inline bool owns(const combos_state *s, uint64_t hash)
-{
-    return s->workers == 1 || hx_batch_owner(hash, s->workers) == s->worker;
-}
-
 /* The user's name is looked for in what stands behind the process: a line's text, and what its
  * header still holds. */
 static hx_slice user_of(const hx_combos_model *m, const hx_event *e, const char *buffer)
@@ -193,18 +197,65 @@ static hx_slice user_of(const hx_combos_model *m, const hx_event *e, const char 
                         hx_slice_make(buffer + behind, end - behind));
 }
 
+enum { USERS_UNKNOWN, USERS_NEVER, USERS_MATTER };
+
+/* Whether a user could be new to the first side: where that is not settled, and no user is. */
+static uint8_t do_users_matter(const hx_combo_set *set, const hx_combo_member *first)
+{
+    return first && (first->settled || set->second_settled) ? USERS_MATTER : USERS_NEVER;
+}
+
+static bool host_has_users(const hx_combos_model *m, combos_state *s, const hx_seen_lines *lines,
+                           const hx_seen *l)
+{
+    const hx_combo_set *set = &m->set[HX_COMBO_HOST_USER];
+    const hx_event *e = &lines->events[l->event];
+    const hx_slice name = hx_slice_make(lines->buffer + e->host_at, e->host_len);
+    uint8_t known = s->users_of_host[l->host];
+
+    if (known != USERS_UNKNOWN)
+        return known == USERS_MATTER;
+    if (!set->first.count || !e->host_len)
+        return false;
+    known = do_users_matter(
+        set, hx_combo_by_name(&set->first, name, hx_hash_bytes(name.ptr, name.len, HX_HASH_SEED)));
+    if (l->host)
+        s->users_of_host[l->host] = known;
+    return known == USERS_MATTER;
+}
+
+static bool process_has_users(const hx_combos_model *m, combos_state *s, const hx_seen_lines *lines,
+                              const hx_seen *l)
+{
+    const hx_combo_set *set = &m->set[HX_COMBO_PROCESS_USER];
+    const hx_event *e = &lines->events[l->event];
+    const hx_slice name = hx_slice_make(lines->buffer + e->process_at, e->process_len);
+    uint8_t known = s->users_of_process[l->process];
+
+    if (known != USERS_UNKNOWN)
+        return known == USERS_MATTER;
+    if (!set->first.count)
+        return false;
+    known = do_users_matter(set, hx_combo_by_name(&set->first, name, e->process));
+    if (l->process)
+        s->users_of_process[l->process] = known;
+    return known == USERS_MATTER;
+}
+
 /* A pair with a user is its host's or its process's, and theirs may be two workers. */
-static void judge_user(const hx_combos_model *m, combos_state *s, const hx_event *e,
-                       const char *buffer, hx_reporter *reporter)
+static void judge_user(const hx_combos_model *m, combos_state *s, const hx_seen_lines *lines,
+                       const hx_seen *l, hx_reporter *reporter)
 {
     const hx_combo_side *hosts = &m->set[HX_COMBO_HOST_USER].first;
     const hx_combo_side *processes = &m->set[HX_COMBO_PROCESS_USER].first;
-    const bool of_host = hosts->count && e->host_len && owns(s, (uint64_t)e->host << 32);
-    const bool of_process = processes->count && owns(s, e->process);
+    const hx_event *e = &lines->events[l->event];
+    const char *buffer = lines->buffer;
+    const bool of_host = l->host_owner == s->worker && host_has_users(m, s, lines, l);
+    const bool of_process = l->process_owner == s->worker && process_has_users(m, s, lines, l);
     uint64_t hash, with, *place;
     hx_slice user, name;
 
-    if (!of_host && !of_process)
+    if ((!of_host && !of_process) || !e->process_len)
         return;
     user = user_of(m, e, buffer);
     if (!user.len)
@@ -227,35 +278,77 @@ static void judge_user(const hx_combos_model *m, combos_state *s, const hx_event
         *place = with;
 }
 
-/* Both other pairs hold the process, so whoever owns that owns them. Of those a line raises one
- * alert: what is new of its second pair is said with the next one. */
-static void combos_lines(const void *model, void *state, const hx_event *events, uint32_t count,
-                         const char *buffer, hx_reporter *reporter)
+/* Nothing is to be said of this pair with a process: remembered. */
+static bool host_is_known(const hx_combos_model *m, combos_state *s, const hx_seen_lines *lines,
+                          const hx_seen *l, hx_reporter *reporter)
+{
+    const hx_event *e = &lines->events[l->event];
+    const uint64_t with = hx_hash_u64(e->process, e->host);
+    uint64_t *place = known_place(s, HX_COMBO_HOST_PROCESS, with);
+    const bool by_bit = l->host && l->process && l->process < NUMBERED;
+
+    if (!e->host_len)
+        return true;
+    if (by_bit || *place != with) {
+        if (host_is_new(m, s, e, lines->buffer, reporter))
+            return false;
+        if (!by_bit)
+            *place = with;
+    }
+    if (by_bit)
+        s->processes_of_host[l->host] |= UINT64_C(1) << l->process;
+    return true;
+}
+
+static void look_at_key(const hx_combos_model *m, combos_state *s, const hx_seen_lines *lines,
+                        const hx_seen *l, hx_reporter *reporter)
+{
+    const hx_event *e = &lines->events[l->event];
+    const uint64_t with = hx_hash_u64(e->process, e->key);
+    uint64_t *place = known_place(s, HX_COMBO_PROCESS_KEY, with);
+    const bool by_bit = l->process && l->process < NUMBERED && l->key < s->key_count;
+
+    if ((!by_bit && *place == with) || key_is_new(m, s, e, lines->buffer, reporter))
+        return;
+    if (by_bit)
+        s->processes_of_key[l->key] |= UINT64_C(1) << l->process;
+    else
+        *place = with;
+}
+
+/* Both pairs hold the process, so whoever owns that owns them. Of those a line raises one alert:
+ * what is new of its second pair is said with the next one. */
+static inline void look_at_pairs(const hx_combos_model *m, combos_state *s,
+                                 const hx_seen_lines *lines, const hx_seen *l,
+                                 hx_reporter *reporter)
+{
+    const uint64_t bit = l->process < NUMBERED ? UINT64_C(1) << l->process : 0;
+    const uint64_t of_key = l->key < s->key_count ? s->processes_of_key[l->key] : 0;
+
+    if (__builtin_expect(s->processes_of_host[l->host] & of_key & bit, 1))
+        return;
+    if (!lines->events[l->event].process_len)
+        return;
+    if (!(s->processes_of_host[l->host] & bit) && !host_is_known(m, s, lines, l, reporter))
+        return;
+    if (!(of_key & bit))
+        look_at_key(m, s, lines, l, reporter);
+}
+
+static void combos_lines(const void *model, void *state, const hx_seen_lines *lines,
+                         hx_reporter *reporter)
 {
     const hx_combos_model *m = model;
     combos_state *s = state;
 
-    for (uint32_t i = 0; i < count; i++) {
-        const hx_event *e = &events[i];
-        uint64_t with_host, with_key, *place;
+    for (uint32_t i = 0; i < lines->count; i++) {
+        const hx_seen *l = &lines->line[i];
 
-        if (!e->process_len || !e->first_of_line)
-            continue;
-        if (m->word_of_key && e->key < m->key_count && m->word_of_key[e->key])
-            judge_user(m, s, e, buffer, reporter);
-        if (!owns(s, e->process))
-            continue;
-        with_host = hx_hash_u64(e->process, e->host);
-        place = known_place(s, HX_COMBO_HOST_PROCESS, with_host);
-        if (*place != with_host && e->host_len) {
-            if (host_is_new(m, s, e, buffer, reporter))
-                continue;
-            *place = with_host;
-        }
-        with_key = hx_hash_u64(e->process, e->key);
-        place = known_place(s, HX_COMBO_PROCESS_KEY, with_key);
-        if (*place != with_key && !key_is_new(m, s, e, buffer, reporter))
-            *place = with_key;
+        if (m->word_of_key && l->key < m->key_count && m->word_of_key[l->key] &&
+            (l->host_owner == s->worker || l->process_owner == s->worker))
+            judge_user(m, s, lines, l, reporter);
+        if (l->process_owner == s->worker)
+            look_at_pairs(m, s, lines, l, reporter);
     }
 }
 
@@ -269,21 +362,32 @@ static void combos_close(void *state)
     for (uint32_t k = 0; k < HX_COMBO_KINDS; k++)
         if (s->known[k])
             hx_pages_unmap(s->known[k], KNOWN_PLACES * sizeof *s->known[k]);
+    hx_pages_unmap(s->processes_of_host, (HX_HOST_NUMBERS + 1) * sizeof *s->processes_of_host);
+    free(s->processes_of_key);
+    free(s->users_of_host);
+    free(s->users_of_process);
     hx_novelty_free(&s->reported);
     free(s);
 }
 
 static int combos_open(const void *model, uint32_t worker, uint32_t workers, void **state)
 {
+    const hx_combos_model *m = model;
     combos_state *s = calloc(1, sizeof *s);
     int rc;
 
-    (void)model;
     if (!s)
         return HX_ENOMEM;
     s->worker = worker;
     s->workers = workers;
+    s->key_count = m->bundle->log_keys;
     rc = hx_novelty_init(&s->reported, REPORTED_MAX);
+    s->processes_of_host = hx_pages_map((HX_HOST_NUMBERS + 1) * sizeof *s->processes_of_host);
+    s->processes_of_key = calloc(s->key_count + 1, sizeof *s->processes_of_key);
+    s->users_of_host = calloc(HX_HOST_NUMBERS + 1, 1);
+    s->users_of_process = calloc(HX_PROCESS_NUMBERS + 1, 1);
+    if (!s->processes_of_host || !s->processes_of_key || !s->users_of_host || !s->users_of_process)
+        rc = HX_ENOMEM;
     for (uint32_t k = 0; k < HX_COMBO_KINDS; k++) {
         s->known[k] = hx_pages_map(KNOWN_PLACES * sizeof *s->known[k]);
         if (!s->known[k])

@@ -41,7 +41,8 @@ typedef struct hx_combo_side {
 
 typedef struct hx_combo_set {
     hx_combo_side first, second;
-    uint64_t *pair; /* open addressing; 0: empty */
+    bool second_settled; /* some of the second side are */
+    uint64_t *pair;      /* open addressing; 0: empty */
     uint64_t mask;
 } hx_combo_set;
 

@@ -203,6 +203,12 @@ static int read_set(const cJSON *item, hx_combos_model *m)
     return rc ? rc : read_pairs(cJSON_GetObjectItemCaseSensitive(item, "pairs"), set);
 }
 
+static void note_settled(hx_combo_set *set)
+{
+    for (uint32_t i = 0; i < set->second.count; i++)
+        set->second_settled |= set->second.member[i].settled;
+}
+
 static int read_sets(const char *file, hx_combos_model *m, hx_error *err)
 {
     const cJSON *format = cJSON_GetObjectItemCaseSensitive(m->root, "format"), *item;
@@ -229,6 +235,8 @@ static int read_sets(const char *file, hx_combos_model *m, hx_error *err)
                 file, n, HX_COMBO_USUAL_MAX);
         n++;
     }
+    for (uint32_t k = 0; k < HX_COMBO_KINDS; k++)
+        note_settled(&m->set[k]);
     return 0;
 }
 

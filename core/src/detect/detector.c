@@ -109,6 +109,7 @@ int hx_detector_set_load(hx_detector_set *set, const hx_bundle_files *files,
         set->session_at[set->count] = set->session_bytes;
         set->session_bytes += ((*d)->session_bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
         note_event(set, *d);
+        set->sees_lines |= (*d)->lines != NULL;
         set->count++;
     }
     return 0;

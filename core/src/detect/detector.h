@@ -19,8 +19,10 @@
 
 #include <string.h>
 
-#define HX_DETECTORS_MAX 8
-#define HX_KNOTS_MAX     64
+#define HX_DETECTORS_MAX   8
+#define HX_HOST_NUMBERS    32768 /* names that get a number */
+#define HX_PROCESS_NUMBERS 4096
+#define HX_KNOTS_MAX       64
 
 struct cJSON;
 struct hx_bundle;
@@ -72,6 +74,29 @@ typedef struct hx_reporter {
     hx_detector_losses losses;
 } hx_reporter;
 
+/* A line, for what is of a host or of a log key and not of a session. Every worker reads all of
+ * them, so it is small: half a cache line. */
+typedef struct hx_seen {
+    int64_t time_us;    /* event time, or HX_TIME_NONE */
+    int64_t earlier_us; /* as in its event */
+    uint32_t event;     /* its first one's index */
+    uint32_t key;
+    uint32_t host;    /* the number of its host's name, below HX_HOST_NUMBERS + 1; or 0 */
+    uint16_t process; /* and of its process's, below HX_PROCESS_NUMBERS + 1 */
+    uint8_t host_owner, process_owner; /* workers, by the hashes of the names */
+} hx_seen;
+
+/* The lines of a batch. */
+typedef struct hx_seen_lines {
+    const hx_seen *line;
+    uint32_t count;
+    const hx_event *events;
+    uint32_t event_count;
+    const char *buffer;
+} hx_seen_lines;
+
+hx_seen hx_seen_of(const hx_event *events, uint32_t index, uint32_t workers);
+
 /* Files of the bundle, for load: the whole file, verified, with a NUL behind it; to be freed. */
 typedef struct hx_bundle_files {
     const char *directory;
@@ -110,12 +135,12 @@ typedef struct hx_detector {
     bool (*end_short)(const void *model, void *state, const uint16_t *tokens, uint32_t count,
                       hx_outcome *out);
 
-    /* Every event of a batch, whoever owns its session, for what is of a host or of a log key and
+    /* Every line of a batch, whoever owns its session, for what is of a host or of a log key and
      * not of a session: a worker takes those that are its own by a hash of its choice
      * (hx_batch_owner), so that each thing is one worker's for any number of workers. NULL: not
      * wanted. */
-    void (*lines)(const void *model, void *state, const hx_event *events, uint32_t count,
-                  const char *buffer, hx_reporter *reporter);
+    void (*lines)(const void *model, void *state, const hx_seen_lines *lines,
+                  hx_reporter *reporter);
 
     /* The session has ended by itself; not called where it was cut or evicted. False: it has
      * nothing to say of this one. NULL: it judges no sessions. */
@@ -160,6 +185,7 @@ typedef struct hx_detector_set {
         uint32_t count;
         uint8_t at[HX_DETECTORS_MAX];
     } of_odd, of_all, of_kept;
+    bool sees_lines; /* somebody wants lines */
 } hx_detector_set;
 
 bool hx_detector_set_wants_hosts(const hx_detector_set *set);

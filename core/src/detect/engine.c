@@ -110,6 +110,9 @@ static int make_workers(hx_engine *e, hx_error *err)
     const hx_engine_config *c = &e->config;
     int rc;
 
+    if (hx_intern_init(&e->host_numbers, HX_HOST_NUMBERS) ||
+        hx_intern_init(&e->process_numbers, HX_PROCESS_NUMBERS))
+        return hx_error_set(err, HX_ENOMEM, "engine: no memory for the names of hosts");
     e->shared = (hx_worker_shared){
         .workers = c->workers,
         .memo_entries = c->memo_entries,
@@ -123,6 +126,8 @@ static int make_workers(hx_engine *e, hx_error *err)
         .source = e->source,
         .give_up = &e->stopping,
         .latest_us = &e->latest_us,
+        .host_numbers = &e->host_numbers,
+        .process_numbers = &e->process_numbers,
     };
     for (uint32_t w = 0; w < c->workers; w++) {
         rc = hx_worker_create(&e->shared, w, atomic_load(&e->bundle), &e->worker[w], err);
@@ -212,6 +217,8 @@ void hx_engine_destroy(hx_engine *engine)
     hx_crew_destroy(engine);
     for (uint32_t w = 0; w < engine->config.workers && w < HX_WORKERS_MAX; w++)
         hx_worker_destroy(engine->worker[w]);
+    hx_intern_free(&engine->host_numbers);
+    hx_intern_free(&engine->process_numbers);
     for (uint32_t i = 0; engine->batches && i < engine->batch_count; i++)
         hx_batch_free(&engine->batches[i], engine->config.workers);
     free(engine->batches);

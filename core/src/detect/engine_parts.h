@@ -76,6 +76,7 @@ struct hx_engine {
     hx_stats *stats;
     hx_worker_shared shared;
     hx_worker *worker[HX_WORKERS_MAX];
+    hx_intern host_numbers, process_numbers;
     hx_crew_member *crew; /* [workers]; NULL with one worker */
     hx_batch *batches;
     uint32_t batch_count;

@@ -16,8 +16,9 @@ struct hx_front {
     hx_session_rule rule;
     uint32_t prefix_len;
     hx_format_scratch header;
-    hx_front_rules *rules;   /* or NULL */
-    bool hosts, processes;   /* are wanted */
+    hx_front_rules *rules; /* or NULL */
+    bool hosts, processes; /* are wanted */
+    hx_intern *host_numbers, *process_numbers;
     const hx_values *values; /* or NULL */
 };
 
@@ -341,6 +342,10 @@ static void begin_event(hx_event *event, uint32_t line, uint32_t length, int64_t
     event->host_len = 0;
     event->process_len = 0;
     event->odd_value = 0;
+    event->host = 0;
+    event->process = 0;
+    event->host_number = 0;
+    event->process_number = 0;
     memset(event->name, 0, sizeof event->name);
 }
 
@@ -396,14 +401,16 @@ static uint32_t gather_lines(hx_front *f, const char *buffer, uint32_t length, u
     return count;
 }
 
-void hx_front_watch_hosts(hx_front *front)
+void hx_front_watch_hosts(hx_front *front, hx_intern *numbers)
 {
     front->hosts = true;
+    front->host_numbers = numbers;
 }
 
-void hx_front_watch_processes(hx_front *front)
+void hx_front_watch_processes(hx_front *front, hx_intern *numbers)
 {
     front->processes = true;
+    front->process_numbers = numbers;
 }
 
 int hx_front_watch_values(hx_front *front, const hx_values *values)
@@ -415,22 +422,33 @@ int hx_front_watch_values(hx_front *front, const hx_values *values)
     return rc;
 }
 
-static inline void put_host(const char *buffer, const hx_record *record, hx_event *event)
+static inline void put_host(const hx_front *f, const char *buffer, const hx_record *record,
+                            hx_event *event)
 {
+    uint64_t hash;
+
     if (!record->host.len || record->host.len > UINT8_MAX)
         return;
     event->host_len = (uint8_t)record->host.len;
     event->host_at = (uint32_t)(record->host.ptr - buffer);
-    event->host = (uint32_t)hx_hash_bytes(record->host.ptr, record->host.len, HX_HASH_SEED);
+    hash = hx_hash_bytes(record->host.ptr, record->host.len, HX_HASH_SEED);
+    event->host = (uint32_t)hash;
+    if (f->host_numbers)
+        event->host_number =
+            hx_intern_number(f->host_numbers, record->host.ptr, record->host.len, hash);
 }
 
-static inline void put_process(const char *buffer, const hx_record *record, hx_event *event)
+static inline void put_process(const hx_front *f, const char *buffer, const hx_record *record,
+                               hx_event *event)
 {
     if (!record->process.len || record->process.len > UINT8_MAX)
         return;
     event->process_len = (uint8_t)record->process.len;
     event->process_at = (uint32_t)(record->process.ptr - buffer);
     event->process = hx_hash_bytes(record->process.ptr, record->process.len, HX_HASH_SEED);
+    if (f->process_numbers)
+        event->process_number = hx_intern_number(f->process_numbers, record->process.ptr,
+                                                 record->process.len, event->process);
 }
 
 /* The events of one line; 0 where it is malformed. */
@@ -444,9 +462,9 @@ static uint32_t read_line(hx_front *f, const char *buffer, uint32_t length, cons
     events->time_us = l->record.time_us;
     events->severity = l->record.severity;
     if (f->hosts)
-        put_host(buffer, &l->record, events);
+        put_host(f, buffer, &l->record, events);
     if (f->processes)
-        put_process(buffer, &l->record, events);
+        put_process(f, buffer, &l->record, events);
     if (f->values)
         events->key = hx_matcher_judge_at(f->matcher, f->match, l->record.message, l->place,
                                           &events->odd_value);

@@ -180,8 +180,8 @@ static uint32_t row_of(const hx_mscred *m, const hx_event *e, const char *buffer
     return hx_series_row(&m->form, e->host, hx_slice_make(buffer + e->host_at, e->host_len));
 }
 
-static void mscred_lines(const void *model, void *state, const hx_event *events, uint32_t count,
-                         const char *buffer, hx_reporter *reporter)
+static void mscred_lines(const void *model, void *state, const hx_seen_lines *lines,
+                         hx_reporter *reporter)
 {
     const hx_mscred *m = model;
     mscred_state *s = state;
@@ -191,16 +191,16 @@ static void mscred_lines(const void *model, void *state, const hx_event *events,
         return;
     s->reporter = reporter;
     late = hx_series_late(s->series);
-    for (uint32_t i = 0; i < count; i++) {
-        const hx_event *e = &events[i];
-        const uint32_t of = hx_series_of(&m->form, row_of(m, e, buffer), e->key);
+    for (uint32_t i = 0; i < lines->event_count; i++) {
+        const hx_event *e = &lines->events[i];
+        const uint32_t of = hx_series_of(&m->form, row_of(m, e, lines->buffer), e->key);
         mscred_sample *sample;
 
         if (!hx_series_add(s->series, of, e->time_us, moment, s))
             continue;
         sample = &s->sample[of];
         sample->len = e->length;
-        memcpy(sample->text, buffer + e->line,
+        memcpy(sample->text, lines->buffer + e->line,
                e->length < MSCRED_SAMPLE_BYTES ? e->length : MSCRED_SAMPLE_BYTES);
     }
     reporter->losses.late_events += hx_series_late(s->series) - late;

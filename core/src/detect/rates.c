@@ -3,7 +3,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define AHEAD    12
 #define LONG_US  INT64_C(9000000000000000) /* longer than any silence */
 #define FIRST_US (INT64_MIN / 4)           /* before any event */
 /* A line that lies further behind has a wrong clock and says nothing of the way it came. */
@@ -339,12 +338,23 @@ static void close_levels(const rates_model *m, rates_state *s, hx_rate_group gro
     w->quiet_us = quiet_after(m, s, group, &w->level[0]);
 }
 
+/* The line at hand. */
+typedef struct rate_line {
+    const hx_seen *seen;
+    const hx_event *event; /* its first: far from here, and hardly ever asked */
+    const char *buffer;
+    int64_t before_us; /* the latest of the lines before it, less how late lines come */
+    hx_reporter *reporter;
+} rate_line;
+
 /* From here on it is what a line costs: two of these. */
 static inline void count_event(const rates_model *m, rates_state *s, hx_rate_group group,
-                               rate_watch *w, const hx_event *e, int64_t before_us,
-                               hx_reporter *reporter)
+                               rate_watch *w, const rate_line *l)
 {
     rate_history *r = &w->level[0];
+    const hx_event *e = l->event;
+    const int64_t before_us = l->before_us;
+    hx_reporter *reporter = l->reporter;
 
     if (__builtin_expect(before_us - w->last_us > w->quiet_us || w->standing != RATE_WATCHED, 0)) {
         look_back(m, s, group, w, before_us, reporter);
@@ -356,84 +366,93 @@ static inline void count_event(const rates_model *m, rates_state *s, hx_rate_gro
     }
     r->count++;
     w->last_total = s->total;
-    w->last_us = e->time_us > w->last_us ? e->time_us : w->last_us;
+    w->last_us = l->seen->time_us > w->last_us ? l->seen->time_us : w->last_us;
     if (__builtin_expect(r->count >= w->alarm_at, 0)) {
         w->alarm_at += w->alarm_at / 32 + 1; /* not improbable yet: again a little later */
         judge_burst(m, s, group, w, 0, e, reporter);
     }
 }
 
-static inline void vote(rate_host *h, uint32_t key)
+static inline void vote(rate_watch *w, uint32_t key)
 {
-    if (h->vote == 0)
-        h->vote_key = key;
-    h->vote += h->vote == 0 || h->vote_key == key ? 1 : UINT32_MAX;
+    if (w->vote == 0)
+        w->vote_key = key;
+    w->vote += w->vote == 0 || w->vote_key == key ? 1 : UINT32_MAX;
 }
 
-static inline void count_for_host(const rates_model *m, rates_state *s, const hx_event *e,
-                                  const char *buffer, int64_t before_us, hx_reporter *reporter)
+/* By its name: its number may be new, or it has none. */
+static rate_host *host_by_name(const rates_model *m, rates_state *s, const rate_line *l)
 {
-    hx_slice name = hx_slice_make(buffer + e->host_at, e->host_len);
+    const hx_event *e = l->event;
+    const hx_slice name = hx_slice_make(l->buffer + e->host_at, e->host_len);
     rate_host *h;
+
+    if (!e->host_len || e->host_len > HX_RATE_NAME_MAX)
+        return NULL;
+    h = find_host(s, e->host, name);
+    if (!h)
+        h = new_host(m, s, e->host, name, e->time_us);
+    if (!h)
+        s->unwatched++;
+    else if (l->seen->host)
+        s->numbered[l->seen->host] = (uint32_t)(h - s->hosts) + 1;
+    return h;
+}
+
+static inline void count_for_host(const rates_model *m, rates_state *s, const rate_line *l)
+{
+    const uint32_t known = s->numbered[l->seen->host];
+    rate_host *h = known ? &s->hosts[known - 1] : host_by_name(m, s, l);
     bool opens;
 
-    if (!e->host_len || e->host_len > HX_RATE_NAME_MAX || !hx_rates_owns(s, e->host))
+    if (__builtin_expect(!h, 0))
         return;
-    h = find_host(s, e->host, name);
-    if (__builtin_expect(!h, 0)) {
-        h = new_host(m, s, e->host, name, e->time_us);
-        if (!h) {
-            s->unwatched++;
-            return;
-        }
-    }
     opens = s->open_interval > h->watch.level[0].interval;
-    count_event(m, s, HX_RATE_HOSTS, &h->watch, e, before_us, reporter);
-    h->vote = opens ? 0 : h->vote;
-    vote(h, e->key);
+    count_event(m, s, HX_RATE_HOSTS, &h->watch, l);
+    h->watch.vote = opens ? 0 : h->watch.vote;
+    vote(&h->watch, l->seen->key);
 }
 
-static inline void count_for_key(const rates_model *m, rates_state *s, const hx_event *e,
-                                 int64_t before_us, hx_reporter *reporter)
+static inline void count_for_key(const rates_model *m, rates_state *s, const rate_line *l)
 {
+    const uint32_t key = l->seen->key;
     rate_watch *w;
 
-    if (e->key >= s->key_count)
+    if (key >= s->key_count || !s->mine[key])
         return;
-    w = &s->keys[e->key];
-    if (__builtin_expect(w->standing == RATE_FOREIGN, 0))
-        return;
+    w = &s->keys[key];
     if (__builtin_expect(w->standing == RATE_UNKNOWN, 0))
-        begin_watch(m, s, HX_RATE_KEYS, hx_rates_season_of_key(&m->seasons, e->key),
-                    s->open_interval, e->time_us, w);
-    count_event(m, s, HX_RATE_KEYS, w, e, before_us, reporter);
+        begin_watch(m, s, HX_RATE_KEYS, hx_rates_season_of_key(&m->seasons, key), s->open_interval,
+                    l->seen->time_us, w);
+    count_event(m, s, HX_RATE_KEYS, w, l);
 }
 
-static void rates_lines(const void *model, void *state, const hx_event *events, uint32_t count,
-                        const char *buffer, hx_reporter *reporter)
+static void rates_lines(const void *model, void *state, const hx_seen_lines *lines,
+                        hx_reporter *reporter)
 {
     const int64_t base_us = reporter->before_us > FIRST_US ? reporter->before_us : FIRST_US;
     const rates_model *m = model;
     rates_state *s = state;
 
-    for (uint32_t i = 0; i < count; i++) {
-        const hx_event *e = &events[i];
-        int64_t before_us = e->earlier_us > base_us ? e->earlier_us : base_us;
+    for (uint32_t i = 0; i < lines->count; i++) {
+        const hx_seen *seen = &lines->line[i];
+        rate_line l = {seen, &lines->events[seen->event], lines->buffer,
+                       seen->earlier_us > base_us ? seen->earlier_us : base_us, reporter};
         int64_t late_us;
 
-        if (i + AHEAD < count)
-            __builtin_prefetch(&s->index[events[i + AHEAD].host & s->mask]);
-        if (!e->first_of_line || e->time_us == HX_TIME_NONE)
+        if (seen->time_us == HX_TIME_NONE)
             continue;
-        if (__builtin_expect(e->time_us >= s->open_until_us || e->time_us < s->open_from_us, 0))
-            enter_interval(m, s, e->time_us, reporter);
+        if (__builtin_expect(seen->time_us >= s->open_until_us || seen->time_us < s->open_from_us,
+                             0))
+            enter_interval(m, s, seen->time_us, reporter);
         s->total++;
-        late_us = before_us - e->time_us;
+        late_us = l.before_us - seen->time_us;
         if (__builtin_expect(late_us > s->late_us && late_us <= LATE_MOST_US, 0))
             s->late_us = late_us;
-        before_us -= s->late_us;
-        count_for_host(m, s, e, buffer, before_us, reporter);
-        count_for_key(m, s, e, before_us, reporter);
+        l.before_us -= s->late_us;
+        if (seen->host_owner == s->worker)
+            count_for_host(m, s, &l);
+        count_for_key(m, s, &l);
     }
 }
 

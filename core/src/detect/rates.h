@@ -71,10 +71,10 @@ double hx_rate_lack(double count, double usual);
 /* What is usual of a host at one level. */
 typedef struct rate_history {
     int64_t interval;     /* the one that is open */
-    double mean, share;   /* events an interval; of all events */
-    uint64_t total_began; /* all events before the interval */
     uint32_t count;       /* in it */
     uint32_t seen;        /* intervals that were closed */
+    double mean, share;   /* events an interval; of all events */
+    uint64_t total_began; /* all events before the interval */
     double peak;          /* for training: the highest score that was looked at before its end */
 } rate_history;
 
@@ -85,14 +85,16 @@ typedef enum rate_standing {
     RATE_FOREIGN, /* another worker's */
 } rate_standing;
 
+/* What an event changes is in the first cache line. */
 typedef struct rate_watch {
-    int64_t last_us;     /* event time at its last event */
-    int64_t quiet_us;    /* so long after it there may be a silence: look closer */
-    uint64_t last_total; /* all events by then */
-    int64_t reported_us; /* HX_TIME_NONE: never */
+    _Alignas(64) int64_t last_us; /* event time at its last event */
+    int64_t quiet_us;             /* so long after it there may be a silence: look closer */
+    uint64_t last_total;          /* all events by then */
     rate_standing standing;
-    uint32_t alarm_at; /* of the first level: the count at which to look closer */
+    uint32_t alarm_at;       /* of the first level: the count at which to look closer */
+    uint32_t vote_key, vote; /* of a host: what it says most, about */
     rate_history level[HX_RATE_LEVELS];
+    int64_t reported_us;    /* HX_TIME_NONE: never */
     uint32_t season;        /* row of the seasons + 1; 0: none */
     uint32_t hour_alarm_at; /* as alarm_at, of the hour */
     int64_t hour_closed;    /* events of the hour up to the first level's open interval */
@@ -104,10 +106,11 @@ static inline uint32_t hx_rate_hour_count(const rate_watch *w)
     return (uint32_t)(w->hour_closed + (int64_t)w->level[0].count);
 }
 
+_Static_assert(offsetof(rate_watch, level[0].mean) == 56, "an event's part is a line");
+
 typedef struct rate_host {
     rate_watch watch; /* the first */
     uint32_t hash;
-    uint32_t vote_key, vote;
     uint8_t name_len;
     char name[HX_RATE_NAME_MAX];
 } rate_host;
@@ -160,8 +163,9 @@ typedef struct rates_state {
     rate_host *hosts;
     uint32_t *index; /* + 1; 0: empty */
     uint32_t count, max, mask;
-    rate_watch *keys;         /* [key_count]; of those that are not this worker's: all zero */
-    uint8_t *mine;            /* [key_count] */
+    uint32_t *numbered; /* [HX_HOST_NUMBERS + 1] the host + 1 by its name's number; 0: not known */
+    rate_watch *keys;   /* [key_count]; of those that are not this worker's: all zero */
+    bool *mine;         /* [key_count] */
     const uint64_t *key_hash; /* likewise; the bundle's */
     uint32_t key_count;
     uint64_t unwatched;     /* events of hosts beyond max */

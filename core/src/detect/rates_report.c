@@ -91,7 +91,7 @@ void hx_rates_report_burst(const rates_model *m, rates_state *s, hx_rate_group g
     const rate_subject who = subject_of(m, s, group, w);
     const uint32_t count = w->level[level].count;
     const double seconds = (double)hx_rates_length_us(m, level) / 1e6;
-    const bool made_of = who.host && who.host->vote_key < m->bundle->log_keys;
+    const bool made_of = who.host && who.host->watch.vote_key < m->bundle->log_keys;
     hx_text reason = {0}, detail = {0};
 
     if (!may_report(m, w, e->time_us, hx_rates_length_us(m, level)))
@@ -101,13 +101,13 @@ void hx_rates_report_burst(const rates_model *m, rates_state *s, hx_rate_group g
                    who.host ? "said" : "come", count, who.host ? "lines" : "times", seconds, usual);
     if (made_of)
         hx_text_printf(&reason, "; most were \"%s\"",
-                       hx_matcher_text(m->bundle->matcher, who.host->vote_key));
+                       hx_matcher_text(m->bundle->matcher, who.host->watch.vote_key));
     hx_text_str(&reason, ".");
     put_who(m, &who, &detail);
     hx_text_printf(&detail, ", \"count\": %u, \"usual\": %.6g, \"seconds\": %.6g", count, usual,
                    seconds);
     if (made_of)
-        put_key(m, who.host->vote_key, &detail);
+        put_key(m, who.host->watch.vote_key, &detail);
     report(&who, "burst", hx_rate_excess(count, usual), &m->rule.limits[group].burst[level], e,
            e->time_us, &reason, &detail, reporter);
 }

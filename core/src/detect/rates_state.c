@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#define STATE_VERSION 3
+#define STATE_VERSION 4
 #define TIME_MOST     (INT64_MAX / 4) /* so that sums and differences of times stay within bounds */
 
 void hx_rates_close(void *state)
@@ -20,6 +20,8 @@ void hx_rates_close(void *state)
         hx_pages_unmap(s->index, ((size_t)s->mask + 1) * sizeof *s->index);
     if (s->keys)
         hx_pages_unmap(s->keys, (s->key_count + 1) * sizeof *s->keys);
+    hx_pages_unmap(s->numbered, (HX_HOST_NUMBERS + 1) * sizeof *s->numbered);
+    free(s->mine);
     if (s->observed)
         hx_text_free(&s->observed->hours);
     free(s->observed);
@@ -35,6 +37,7 @@ static void begin_keys(const rates_model *m, rates_state *s)
             .standing = RATE_FOREIGN, .reported_us = HX_TIME_NONE, .hour_alarm_at = UINT32_MAX};
         if (!hx_rates_owns(s, (uint32_t)m->bundle->key_hash[key]))
             continue;
+        s->mine[key] = true;
         w->standing = RATE_UNKNOWN;
         w->season = hx_rates_season_of_key(&m->seasons, key);
     }
@@ -66,9 +69,12 @@ int hx_rates_open(const void *model, uint32_t worker, uint32_t workers, void **s
     s->hosts = hx_pages_map(s->max * sizeof *s->hosts);
     s->index = hx_pages_map((size_t)places * sizeof *s->index);
     s->keys = hx_pages_map((s->key_count + 1) * sizeof *s->keys);
+    s->numbered = hx_pages_map((HX_HOST_NUMBERS + 1) * sizeof *s->numbered);
+    s->mine = calloc(s->key_count + 1, sizeof *s->mine);
     if (m->rule.observe)
         s->observed = calloc(1, sizeof *s->observed);
-    if (!s->hosts || !s->index || !s->keys || (m->rule.observe && !s->observed)) {
+    if (!s->hosts || !s->index || !s->keys || !s->numbered || !s->mine ||
+        (m->rule.observe && !s->observed)) {
         hx_rates_close(s);
         return HX_ENOMEM;
     }

@@ -167,12 +167,14 @@ static void show_batch(hx_worker *w, const hx_batch *batch)
 {
     const hx_detector_set *set = w->room.set;
 
+    const hx_seen_lines lines = {batch->seen, batch->seen_count, batch->events, batch->event_count,
+                                 batch->buffer};
+
     w->reporter.slot = HX_SESSION_NONE;
     for (uint32_t i = 0; i < set->count; i++) {
         w->reporter.detector = i;
         if (set->detector[i]->lines)
-            set->detector[i]->lines(set->model[i], w->room.state[i], batch->events,
-                                    batch->event_count, batch->buffer, &w->reporter.base);
+            set->detector[i]->lines(set->model[i], w->room.state[i], &lines, &w->reporter.base);
         if (set->detector[i]->advance && w->watermark_us != HX_TIME_NONE)
             set->detector[i]->advance(set->model[i], w->room.state[i], w->watermark_us,
                                       &w->reporter.base);

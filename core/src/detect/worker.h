@@ -76,6 +76,8 @@ typedef struct hx_worker_shared {
     const hx_source *source;
     const _Atomic bool *give_up;
     _Atomic int64_t *latest_us; /* largest event time judged by any worker */
+    hx_intern *host_numbers;    /* HX_HOST_NUMBERS of them; or NULL */
+    hx_intern *process_numbers; /* HX_PROCESS_NUMBERS */
 } hx_worker_shared;
 
 typedef struct hx_worker hx_worker;

@@ -82,9 +82,9 @@ int hx_worker_make_front(hx_worker *worker, const hx_bundle *bundle, hx_error *e
     if (rc)
         return rc;
     if (hx_detector_set_wants_hosts(&bundle->detectors))
-        hx_front_watch_hosts(front);
+        hx_front_watch_hosts(front, w->shared->host_numbers);
     if (hx_detector_set_wants_processes(&bundle->detectors))
-        hx_front_watch_processes(front);
+        hx_front_watch_processes(front, w->shared->process_numbers);
     if (hx_detector_set_values(&bundle->detectors) &&
         hx_front_watch_values(front, hx_detector_set_values(&bundle->detectors))) {
         hx_front_destroy(front);

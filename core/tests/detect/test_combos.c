@@ -100,15 +100,24 @@ static const struct {
 
 #define LINES (sizeof lines / sizeof lines[0])
 
+static hx_intern numbers; /* of hosts and of processes, here */
+
 /* Each line by the states of all workers; one of them at most has something to say. */
 static void give(const hx_combos_model *m, void **state, uint32_t workers, size_t i, seen *s)
 {
+    const line *l = &lines[i].line;
     char buffer[128];
-    hx_event e = event_of(&lines[i].line, buffer);
+    hx_event e = event_of(l, buffer);
 
+    hx_seen seen_line;
+
+    e.host_number = hx_intern_number(&numbers, l->host, e.host_len, e.host);
+    e.process_number = hx_intern_number(&numbers, l->process, e.process_len, e.process);
+    seen_line = hx_seen_of(&e, 0, workers);
     s->rules[0] = 0;
     for (uint32_t w = 0; w < workers; w++)
-        hx_combos_detector.lines(m, state[w], &e, 1, buffer, &s->reporter);
+        hx_combos_detector.lines(m, state[w], &(hx_seen_lines){&seen_line, 1, &e, 1, buffer},
+                                 &s->reporter);
     if (strcmp(s->rules, lines[i].rules) != 0)
         fprintf(stderr, "line %zu: %s\n", i, s->rules);
     CHECK(strcmp(s->rules, lines[i].rules) == 0);
@@ -222,8 +231,12 @@ int main(void)
         fprintf(stderr, "%s\n", err.text);
     CHECK(bundle != NULL);
     CHECK(bundle->detectors.count == 1 && bundle->detectors.detector[0] == &hx_combos_detector);
-    test_lines(bundle->detectors.model[0]);
-    test_restart(bundle->detectors.model[0]);
+    for (uint32_t max = 1; max <= 32; max *= 2) { /* too few for all names, and enough */
+        CHECK_INT(hx_intern_init(&numbers, max), 0);
+        test_lines(bundle->detectors.model[0]);
+        test_restart(bundle->detectors.model[0]);
+        hx_intern_free(&numbers);
+    }
     hx_bundle_destroy(bundle);
     test_refused();
     return 0;

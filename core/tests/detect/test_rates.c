@@ -91,11 +91,14 @@ static uint32_t count_at(const otherwise *o, uint32_t host, uint32_t key, int st
     return 10;
 }
 
+static bool numbered; /* whether events say their host's number */
+
 /* One step's lines, evenly over it, to all workers. */
 static void give_step(const rates_model *m, void **state, uint32_t workers, const otherwise *o,
                       int step, int64_t step_us, seen *s)
 {
     static hx_event events[1024];
+    static hx_seen lines[1024];
     static char buffer[64];
     uint32_t n = 0;
 
@@ -115,11 +118,15 @@ static void give_step(const rates_model *m, void **state, uint32_t workers, cons
                             .host_at = host * 32,
                             .host_len = (uint8_t)strlen(hosts[host])};
             e->host = (uint32_t)hx_hash_bytes(hosts[host], e->host_len, HX_HASH_SEED);
+            e->host_number = numbered ? host + 1 : 0;
             n++;
         }
     CHECK(n <= 1024);
+    for (uint32_t i = 0; i < n; i++)
+        lines[i] = hx_seen_of(events, i, workers);
     for (uint32_t w = 0; w < workers; w++)
-        hx_rates_detector.lines(m, state[w], events, n, buffer, &s->reporter);
+        hx_rates_detector.lines(m, state[w], &(hx_seen_lines){lines, n, events, n, buffer},
+                                &s->reporter);
     s->reporter.before_us = n ? events[n - 1].time_us : s->reporter.before_us;
     if (n)
         for (uint32_t w = 0; w < workers; w++)
@@ -230,9 +237,12 @@ static void give_line(const rates_model *m, void *state, uint32_t host, int64_t 
                   .earlier_us = HX_TIME_NONE,
                   .first_of_line = 1,
                   .host_len = (uint8_t)strlen(hosts[host])};
+    hx_seen line;
 
     e.host = (uint32_t)hx_hash_bytes(hosts[host], e.host_len, HX_HASH_SEED);
-    hx_rates_detector.lines(m, state, &e, 1, hosts[host], &s->reporter);
+    e.host_number = numbered ? host + 1 : 0;
+    line = hx_seen_of(&e, 0, 1);
+    hx_rates_detector.lines(m, state, &(hx_seen_lines){&line, 1, &e, 1, hosts[host]}, &s->reporter);
     if (time_us > s->reporter.before_us)
         s->reporter.before_us = time_us;
     hx_rates_detector.advance(m, state, s->reporter.before_us, &s->reporter);
@@ -375,11 +385,14 @@ static void test_refused(void)
 int main(void)
 {
     test_statistics();
-    test_bursts_and_silences();
-    test_late_lines();
-    test_without_keys();
-    test_hours();
-    test_unusual_hour();
+    for (int i = 0; i < 2; i++) {
+        numbered = i;
+        test_bursts_and_silences();
+        test_late_lines();
+        test_without_keys();
+        test_hours();
+        test_unusual_hour();
+    }
     test_refused();
     return 0;
 }
