@@ -3,9 +3,9 @@
  * times.
  *
  * Bounded: a name that comes when all numbers are given out, or that is too long, has number 0, and
- * who asked has to go by the name. Which name gets which number depends on who comes first: numbers
- * mean nothing outside the process, and nothing that is written hangs on them. Any number of
- * threads may ask at once; nobody waits. */
+ * who asked has to go by the name; so has one that another thread is just giving its number. Which
+ * name gets which number depends on who comes first: numbers mean nothing outside the process, and
+ * nothing that is written hangs on them. Any number of threads may ask at once; nobody waits. */
 #ifndef HAECHI_INTERN_H
 #define HAECHI_INTERN_H
 
@@ -14,27 +14,28 @@
 #include <stdint.h>
 #include <string.h>
 
-#define HX_INTERN_NAME_MAX 55
+#define HX_INTERN_NAME_MAX 51
 
 typedef struct hx_interned { /* a cache line */
     uint64_t hash;
+    _Atomic uint32_t
+        number; /* 0: empty; UINT32_MAX: being written; else nothing changes any more */
     uint8_t len;
     char name[HX_INTERN_NAME_MAX];
 } hx_interned;
 
 typedef struct hx_intern {
     uint32_t max, mask;
-    _Atomic uint32_t given;  /* numbers, of which a few may be without a name */
-    _Atomic uint32_t *index; /* [mask + 1], by hash; 0: empty */
-    hx_interned *names;      /* [max], of number 1 first; those in the index do not change */
+    _Atomic uint32_t given;
+    hx_interned *places; /* [mask + 1], by hash */
 } hx_intern;
 
 /* max: at least 1. 0 or HX_ENOMEM. */
 int hx_intern_init(hx_intern *intern, uint32_t max);
 void hx_intern_free(hx_intern *intern);
 
-/* The number of a name that is not at this place of the index, where there is room for one more. */
-uint32_t hx_intern_add(hx_intern *intern, uint32_t at, const char *name, uint32_t len,
+/* Gives the next number to a name that has none, at this empty place. */
+uint32_t hx_intern_add(hx_intern *intern, hx_interned *place, const char *name, uint32_t len,
                        uint64_t hash);
 
 /* Most names are of four to sixteen bytes: two words, that may overlap. */
@@ -54,10 +55,10 @@ static inline bool hx_interned_same(const char *a, const char *b, uint32_t len)
     return x == u && y == v;
 }
 
-static inline bool hx_interned_is(const hx_interned *have, const char *name, uint32_t len,
-                                  uint64_t hash)
+/* Fetches what hx_intern_number will look at. */
+static inline void hx_intern_prefetch(const hx_intern *intern, uint64_t hash)
 {
-    return have->hash == hash && have->len == len && hx_interned_same(have->name, name, len);
+    __builtin_prefetch(&intern->places[(uint32_t)hash & intern->mask]);
 }
 
 /* The number of a name, given now if it has none; 0: there is none for it. hash: of the name,
@@ -65,13 +66,15 @@ static inline bool hx_interned_is(const hx_interned *have, const char *name, uin
 static inline uint32_t hx_intern_number(hx_intern *intern, const char *name, uint32_t len,
                                         uint64_t hash)
 {
-    uint32_t at = (uint32_t)hash & intern->mask, number;
+    for (uint32_t at = (uint32_t)hash & intern->mask;; at = (at + 1) & intern->mask) {
+        hx_interned *place = &intern->places[at];
+        const uint32_t number = atomic_load_explicit(&place->number, memory_order_acquire);
 
-    for (;; at = (at + 1) & intern->mask) {
-        number = atomic_load_explicit(&intern->index[at], memory_order_acquire);
-        if (!number)
-            return hx_intern_add(intern, at, name, len, hash);
-        if (hx_interned_is(&intern->names[number - 1], name, len, hash))
+        if (number == 0)
+            return hx_intern_add(intern, place, name, len, hash);
+        if (number == UINT32_MAX)
+            return 0;
+        if (place->hash == hash && place->len == len && hx_interned_same(place->name, name, len))
             return number;
     }
 }

@@ -2,6 +2,8 @@
 #include <haechi/intern.h>
 #include <haechi/pages.h>
 
+_Static_assert(sizeof(hx_interned) == 64, "a name is a cache line");
+
 int hx_intern_init(hx_intern *intern, uint32_t max)
 {
     uint32_t places = 2;
@@ -11,50 +13,40 @@ int hx_intern_init(hx_intern *intern, uint32_t max)
     memset(intern, 0, sizeof *intern);
     intern->max = max;
     intern->mask = places - 1;
-    intern->index = hx_pages_map(places * sizeof *intern->index);
-    intern->names = hx_pages_map(max * sizeof *intern->names);
-    if (intern->index && intern->names)
-        return 0;
-    hx_intern_free(intern);
-    return HX_ENOMEM;
+    intern->places = hx_pages_map(places * sizeof *intern->places);
+    return intern->places ? 0 : HX_ENOMEM;
 }
 
 void hx_intern_free(hx_intern *intern)
 {
-    hx_pages_unmap((void *)intern->index, ((size_t)intern->mask + 1) * sizeof *intern->index);
-    hx_pages_unmap(intern->names, intern->max * sizeof *intern->names);
+    hx_pages_unmap(intern->places, ((size_t)intern->mask + 1) * sizeof *intern->places);
     memset(intern, 0, sizeof *intern);
 }
 
-/* A number is taken first and shown when its name is written. Who finds the place taken meanwhile
- * goes on behind it; the number is lost then, which can happen once for each name and thread. */
-uint32_t hx_intern_add(hx_intern *intern, uint32_t at, const char *name, uint32_t len,
+/* A place is only taken with a number for it, so there are always empty ones. */
+static uint32_t take_number(hx_intern *intern)
+{
+    uint32_t given = atomic_load(&intern->given);
+
+    while (given < intern->max)
+        if (atomic_compare_exchange_weak(&intern->given, &given, given + 1))
+            return given + 1;
+    return 0;
+}
+
+uint32_t hx_intern_add(hx_intern *intern, hx_interned *place, const char *name, uint32_t len,
                        uint64_t hash)
 {
-    uint32_t number = 0, found = 0;
+    uint32_t number = 0;
 
-    if (!len || len > HX_INTERN_NAME_MAX)
+    if (!len || len > HX_INTERN_NAME_MAX || atomic_load(&intern->given) >= intern->max)
         return 0;
-    for (;; at = (at + 1) & intern->mask) {
-        found = atomic_load_explicit(&intern->index[at], memory_order_acquire);
-        if (found && hx_interned_is(&intern->names[found - 1], name, len, hash))
-            return found;
-        if (found)
-            continue;
-        if (!number) {
-            if (atomic_load(&intern->given) >= intern->max)
-                return 0;
-            number = atomic_fetch_add(&intern->given, 1) + 1;
-            if (number > intern->max)
-                return 0;
-            intern->names[number - 1].hash = hash;
-            intern->names[number - 1].len = (uint8_t)len;
-            memcpy(intern->names[number - 1].name, name, len);
-        }
-        found = 0;
-        if (atomic_compare_exchange_strong(&intern->index[at], &found, number))
-            return number;
-        if (hx_interned_is(&intern->names[found - 1], name, len, hash))
-            return found;
-    }
+    if (!atomic_compare_exchange_strong(&place->number, &number, UINT32_MAX))
+        return 0; /* another name's now, or this one's: the next time it is found */
+    number = take_number(intern);
+    place->hash = hash;
+    place->len = (uint8_t)len;
+    memcpy(place->name, name, len);
+    atomic_store_explicit(&place->number, number, memory_order_release);
+    return number;
 }

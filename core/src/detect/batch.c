@@ -173,7 +173,8 @@ void hx_batch_read(hx_batch *batch, hx_front *front, uint32_t reader, uint32_t w
         if (workers > 1) {
             uint32_t owner = hx_batch_owner(e->session, workers);
 
-            batch->owned[owner * room + batch->owned_count[owner]++] = i;
+            batch->owned[owner * room + batch->owned_count[owner]++] =
+                (hx_owned){i, (uint32_t)e->session};
         }
     }
     if (counts && batch->event_count &&

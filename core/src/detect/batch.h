@@ -18,6 +18,12 @@ typedef struct hx_novel {
     uint32_t event;
 } hx_novel;
 
+/* An event of one worker's. */
+typedef struct hx_owned {
+    uint32_t event; /* its index */
+    uint32_t hash;  /* the low half of its session's: asked for before the event itself is near */
+} hx_owned;
+
 typedef struct hx_batch {
     char *buffer;
     uint32_t capacity; /* of buffer */
@@ -36,8 +42,7 @@ typedef struct hx_batch {
     int64_t latest_us; /* largest event time in it, or HX_TIME_NONE */
     hx_novel *novel;   /* as many as events, at most one a line */
     uint32_t novel_count;
-    uint32_t
-        *owned; /* [workers][hx_front_capacity(capacity)] indices of events; NULL for one worker */
+    hx_owned *owned;       /* [workers][hx_front_capacity(capacity)]; NULL for one worker */
     uint32_t *owned_count; /* [workers] */
     hx_ruling *rulings;    /* what the rules say of the events; mapped when there are rules first */
     uint32_t ruling_count;

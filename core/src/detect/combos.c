@@ -170,10 +170,9 @@ static bool key_is_new(const hx_combos_model *m, combos_state *s, const hx_event
 
 /* A user who is no member is judged by the other side alone. */
 static bool user_is_new(const hx_combos_model *m, combos_state *s, hx_combo_kind kind,
-                        const hx_event *e, const hx_combo_member *first, hx_slice user,
-                        uint64_t hash, hx_reporter *reporter)
+                        const hx_event *e, const hx_combo_member *first,
+                        const hx_combo_member *second, hx_slice user, hx_reporter *reporter)
 {
-    const hx_combo_member *second = hx_combo_by_name(&m->set[kind].second, user, hash);
     const hx_combo_member stranger = {.name = user.ptr, .len = user.len};
     uint64_t since;
 
@@ -197,85 +196,121 @@ static hx_slice user_of(const hx_combos_model *m, const hx_event *e, const char 
                         hx_slice_make(buffer + behind, end - behind));
 }
 
-enum { USERS_UNKNOWN, USERS_NEVER, USERS_MATTER };
+/* Which users could be new to the first side: of one that is not settled only those who are. */
+typedef enum users_matter {
+    USERS_UNKNOWN,
+    USERS_NEVER,
+    USERS_SETTLED,
+    USERS_ALL,
+} users_matter;
 
-/* Whether a user could be new to the first side: where that is not settled, and no user is. */
-static uint8_t do_users_matter(const hx_combo_set *set, const hx_combo_member *first)
+/* One side of the pairs with users: a line's host or its process. */
+typedef struct user_side {
+    hx_combo_kind kind;
+    hx_slice name;
+    uint64_t hash; /* of the name */
+    uint64_t with; /* in the hash of the pair */
+} user_side;
+
+static users_matter who_matters(const hx_combo_set *set, const user_side *side)
 {
-    return first && (first->settled || set->second_settled) ? USERS_MATTER : USERS_NEVER;
+    const hx_combo_member *first = hx_combo_by_name(&set->first, side->name, side->hash);
+
+    if (!first || (!first->settled && !set->second_settled))
+        return USERS_NEVER;
+    return first->settled ? USERS_ALL : USERS_SETTLED;
 }
 
-static bool host_has_users(const hx_combos_model *m, combos_state *s, const hx_seen_lines *lines,
-                           const hx_seen *l)
+static user_side host_side(const hx_seen_lines *lines, const hx_seen *l)
 {
-    const hx_combo_set *set = &m->set[HX_COMBO_HOST_USER];
     const hx_event *e = &lines->events[l->event];
     const hx_slice name = hx_slice_make(lines->buffer + e->host_at, e->host_len);
-    uint8_t known = s->users_of_host[l->host];
 
-    if (known != USERS_UNKNOWN)
-        return known == USERS_MATTER;
-    if (!set->first.count || !e->host_len)
-        return false;
-    known = do_users_matter(
-        set, hx_combo_by_name(&set->first, name, hx_hash_bytes(name.ptr, name.len, HX_HASH_SEED)));
-    if (l->host)
-        s->users_of_host[l->host] = known;
-    return known == USERS_MATTER;
+    return (user_side){HX_COMBO_HOST_USER, name, hx_hash_bytes(name.ptr, name.len, HX_HASH_SEED),
+                       e->host};
 }
 
-static bool process_has_users(const hx_combos_model *m, combos_state *s, const hx_seen_lines *lines,
-                              const hx_seen *l)
+static user_side process_side(const hx_seen_lines *lines, const hx_seen *l)
 {
-    const hx_combo_set *set = &m->set[HX_COMBO_PROCESS_USER];
     const hx_event *e = &lines->events[l->event];
-    const hx_slice name = hx_slice_make(lines->buffer + e->process_at, e->process_len);
-    uint8_t known = s->users_of_process[l->process];
 
-    if (known != USERS_UNKNOWN)
-        return known == USERS_MATTER;
-    if (!set->first.count)
-        return false;
-    known = do_users_matter(set, hx_combo_by_name(&set->first, name, e->process));
-    if (l->process)
-        s->users_of_process[l->process] = known;
-    return known == USERS_MATTER;
+    return (user_side){HX_COMBO_PROCESS_USER,
+                       hx_slice_make(lines->buffer + e->process_at, e->process_len), e->process,
+                       e->process};
+}
+
+/* Of this worker's host or process; remembered by its number, if it has one. */
+static users_matter users_of_host(const hx_combos_model *m, combos_state *s,
+                                  const hx_seen_lines *lines, const hx_seen *l)
+{
+    uint8_t *known = &s->users_of_host[l->host], found = *known;
+
+    if (l->host_owner != s->worker)
+        return USERS_NEVER;
+    if (found == USERS_UNKNOWN) {
+        const user_side side = host_side(lines, l);
+
+        found = (uint8_t)(side.name.len ? who_matters(&m->set[side.kind], &side) : USERS_NEVER);
+        *known = l->host ? found : USERS_UNKNOWN;
+    }
+    return found;
+}
+
+static users_matter users_of_process(const hx_combos_model *m, combos_state *s,
+                                     const hx_seen_lines *lines, const hx_seen *l)
+{
+    uint8_t *known = &s->users_of_process[l->process], found = *known;
+
+    if (l->process_owner != s->worker)
+        return USERS_NEVER;
+    if (found == USERS_UNKNOWN) {
+        const user_side side = process_side(lines, l);
+
+        found = (uint8_t)who_matters(&m->set[side.kind], &side);
+        *known = l->process ? found : USERS_UNKNOWN;
+    }
+    return found;
+}
+
+static void judge_pair_with_user(const hx_combos_model *m, combos_state *s, const hx_event *e,
+                                 const user_side *side, users_matter matter, hx_slice user,
+                                 hx_reporter *reporter)
+{
+    const hx_combo_set *set = &m->set[side->kind];
+    const uint64_t hash = hx_hash_bytes(user.ptr, user.len, HX_HASH_SEED);
+    const uint64_t with = hx_hash_u64(hash, side->with);
+    const hx_combo_member *second = hx_combo_by_name(&set->second, user, hash);
+    uint64_t *place = known_place(s, side->kind, with);
+
+    if (matter == USERS_SETTLED && (!second || !second->settled))
+        return;
+    if (*place != with &&
+        !user_is_new(m, s, side->kind, e, hx_combo_by_name(&set->first, side->name, side->hash),
+                     second, user, reporter))
+        *place = with;
 }
 
 /* A pair with a user is its host's or its process's, and theirs may be two workers. */
 static void judge_user(const hx_combos_model *m, combos_state *s, const hx_seen_lines *lines,
                        const hx_seen *l, hx_reporter *reporter)
 {
-    const hx_combo_side *hosts = &m->set[HX_COMBO_HOST_USER].first;
-    const hx_combo_side *processes = &m->set[HX_COMBO_PROCESS_USER].first;
     const hx_event *e = &lines->events[l->event];
-    const char *buffer = lines->buffer;
-    const bool of_host = l->host_owner == s->worker && host_has_users(m, s, lines, l);
-    const bool of_process = l->process_owner == s->worker && process_has_users(m, s, lines, l);
-    uint64_t hash, with, *place;
-    hx_slice user, name;
+    const users_matter of_host = users_of_host(m, s, lines, l);
+    const users_matter of_process = users_of_process(m, s, lines, l);
+    user_side side;
+    hx_slice user;
 
-    if ((!of_host && !of_process) || !e->process_len)
+    if ((of_host == USERS_NEVER && of_process == USERS_NEVER) || !e->process_len)
         return;
-    user = user_of(m, e, buffer);
+    user = user_of(m, e, lines->buffer);
     if (!user.len)
         return;
-    hash = hx_hash_bytes(user.ptr, user.len, HX_HASH_SEED);
-    with = hx_hash_u64(hash, e->host);
-    place = known_place(s, HX_COMBO_HOST_USER, with);
-    name = hx_slice_make(buffer + e->host_at, e->host_len);
-    if (of_host && *place != with &&
-        !user_is_new(m, s, HX_COMBO_HOST_USER, e,
-                     hx_combo_by_name(hosts, name, hx_hash_bytes(name.ptr, name.len, HX_HASH_SEED)),
-                     user, hash, reporter))
-        *place = with;
-    with = hx_hash_u64(hash, e->process);
-    place = known_place(s, HX_COMBO_PROCESS_USER, with);
-    name = hx_slice_make(buffer + e->process_at, e->process_len);
-    if (of_process && *place != with &&
-        !user_is_new(m, s, HX_COMBO_PROCESS_USER, e, hx_combo_by_name(processes, name, e->process),
-                     user, hash, reporter))
-        *place = with;
+    side = host_side(lines, l);
+    if (of_host != USERS_NEVER)
+        judge_pair_with_user(m, s, e, &side, of_host, user, reporter);
+    side = process_side(lines, l);
+    if (of_process != USERS_NEVER)
+        judge_pair_with_user(m, s, e, &side, of_process, user, reporter);
 }
 
 /* Nothing is to be said of this pair with a process: remembered. */

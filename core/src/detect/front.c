@@ -357,9 +357,17 @@ typedef struct front_line {
     hx_record record;
     hx_match_place place;
     hx_rule_place rule_places[2]; /* of the line and of the message */
+    uint64_t host_hash;           /* where hosts are wanted */
     uint32_t at, length;
     bool good; /* has the format */
 } front_line;
+
+static inline void look_at_host(const hx_front *f, front_line *l)
+{
+    l->host_hash = hx_hash_bytes(l->record.host.ptr, l->record.host.len, HX_HASH_SEED);
+    if (f->host_numbers)
+        hx_intern_prefetch(f->host_numbers, l->host_hash);
+}
 
 static inline void look_ahead(hx_front *f, const char *buffer, front_line *l)
 {
@@ -367,6 +375,8 @@ static inline void look_ahead(hx_front *f, const char *buffer, front_line *l)
         return;
     l->good = hx_format_parse(f->format, hx_slice_make(buffer + l->at, l->length), &f->header,
                               &l->record) == 0;
+    if (l->good && f->hosts)
+        look_at_host(f, l);
     if (l->good)
         l->place = hx_matcher_look(f->match, l->record.message);
     if (__builtin_expect(l->good && f->rules, 0)) {
@@ -422,20 +432,19 @@ int hx_front_watch_values(hx_front *front, const hx_values *values)
     return rc;
 }
 
-static inline void put_host(const hx_front *f, const char *buffer, const hx_record *record,
+static inline void put_host(const hx_front *f, const char *buffer, const front_line *l,
                             hx_event *event)
 {
-    uint64_t hash;
+    const hx_record *record = &l->record;
 
     if (!record->host.len || record->host.len > UINT8_MAX)
         return;
     event->host_len = (uint8_t)record->host.len;
     event->host_at = (uint32_t)(record->host.ptr - buffer);
-    hash = hx_hash_bytes(record->host.ptr, record->host.len, HX_HASH_SEED);
-    event->host = (uint32_t)hash;
+    event->host = (uint32_t)l->host_hash;
     if (f->host_numbers)
         event->host_number =
-            hx_intern_number(f->host_numbers, record->host.ptr, record->host.len, hash);
+            hx_intern_number(f->host_numbers, record->host.ptr, record->host.len, l->host_hash);
 }
 
 static inline void put_process(const hx_front *f, const char *buffer, const hx_record *record,
@@ -462,7 +471,7 @@ static uint32_t read_line(hx_front *f, const char *buffer, uint32_t length, cons
     events->time_us = l->record.time_us;
     events->severity = l->record.severity;
     if (f->hosts)
-        put_host(f, buffer, &l->record, events);
+        put_host(f, buffer, l, events);
     if (f->processes)
         put_process(f, buffer, &l->record, events);
     if (f->values)

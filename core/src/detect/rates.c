@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#define AHEAD    8
 #define LONG_US  INT64_C(9000000000000000) /* longer than any silence */
 #define FIRST_US (INT64_MIN / 4)           /* before any event */
 /* A line that lies further behind has a wrong clock and says nothing of the way it came. */
@@ -427,6 +428,16 @@ static inline void count_for_key(const rates_model *m, rates_state *s, const rat
     count_event(m, s, HX_RATE_KEYS, w, l);
 }
 
+static inline void fetch(const rates_state *s, const hx_seen *l)
+{
+    const uint32_t host = l->host_owner == s->worker ? s->numbered[l->host] : 0;
+
+    if (host)
+        __builtin_prefetch(&s->hosts[host - 1], 1);
+    if (l->key < s->key_count && s->mine[l->key])
+        __builtin_prefetch(&s->keys[l->key], 1);
+}
+
 static void rates_lines(const void *model, void *state, const hx_seen_lines *lines,
                         hx_reporter *reporter)
 {
@@ -440,6 +451,8 @@ static void rates_lines(const void *model, void *state, const hx_seen_lines *lin
                        seen->earlier_us > base_us ? seen->earlier_us : base_us, reporter};
         int64_t late_us;
 
+        if (i + AHEAD < lines->count)
+            fetch(s, seen + AHEAD);
         if (seen->time_us == HX_TIME_NONE)
             continue;
         if (__builtin_expect(seen->time_us >= s->open_until_us || seen->time_us < s->open_from_us,

@@ -231,29 +231,45 @@ static hx_ruling obey(hx_worker *w, const hx_batch *batch, uint32_t index, uint3
     return first;
 }
 
+/* What the events after this one will touch. Another worker may have read them: then they are as
+ * far away as anything. */
+static inline void fetch_ahead(const hx_worker *w, const hx_batch *batch, const hx_owned *owned,
+                               uint32_t i, uint32_t n)
+{
+    const hx_event *events = batch->events;
+
+    if (i + AHEAD_INDEX < n) {
+        const hx_event *e = &events[owned ? owned[i + AHEAD_INDEX].event : i + AHEAD_INDEX];
+
+        if (owned) {
+            __builtin_prefetch(e);
+            __builtin_prefetch((const char *)e + 64);
+        }
+        hx_sessions_prefetch_index(&w->sessions,
+                                   owned ? owned[i + AHEAD_INDEX].hash : (uint32_t)e->session);
+    }
+    if (i + AHEAD_SLOT < n)
+        hx_sessions_prefetch_slot(&w->sessions, owned ? owned[i + AHEAD_SLOT].hash
+                                                      : (uint32_t)events[i + AHEAD_SLOT].session);
+}
+
 static void take_events(hx_worker *w, const hx_batch *batch)
 {
     const uint32_t workers = w->shared->workers;
-    const uint32_t *owned =
+    const hx_owned *owned =
         workers > 1 ? batch->owned + (size_t)w->index * hx_front_capacity(batch->capacity) : NULL;
     const uint32_t n = owned ? batch->owned_count[w->index] : batch->event_count;
-    const hx_event *events = batch->events;
     const int64_t base_us = w->watermark_us;
     uint32_t next_ruling = 0;
 
     w->ruling = (hx_ruling){0, HX_NO_RULE, 0, 0};
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t at = owned ? owned[i] : i;
+        uint32_t at = owned ? owned[i].event : i;
 
-        if (i + AHEAD_INDEX < n)
-            hx_sessions_prefetch_index(
-                &w->sessions, events[owned ? owned[i + AHEAD_INDEX] : i + AHEAD_INDEX].session);
-        if (i + AHEAD_SLOT < n)
-            hx_sessions_prefetch_slot(
-                &w->sessions, events[owned ? owned[i + AHEAD_SLOT] : i + AHEAD_SLOT].session);
+        fetch_ahead(w, batch, owned, i, n);
         if (__builtin_expect(batch->ruling_count != 0, 0))
             w->ruling = obey(w, batch, at, &next_ruling);
-        take_event(w, &events[at], at, base_us);
+        take_event(w, &batch->events[at], at, base_us);
     }
 }
 
