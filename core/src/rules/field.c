@@ -156,10 +156,40 @@ static bool sort_numbered(field_work *w, uint32_t id, hx_slice own, const hx_wid
     return true;
 }
 
+/* Shorter words are in too many texts. */
+#define WORD_LEAST 6
+
+/* True where a form is asked for the pattern's words instead of for it: a search that goes on and
+ * on behind a common word is dear, and the words further on are rare. */
+static bool is_worded(const field_work *w, const hx_pattern *p)
+{
+    const hx_need_set *words = hx_needs_of(&w->needs, HX_NEED_WORD);
+
+    return p->op == HX_OP_REGEX && words->count && words->least >= WORD_LEAST &&
+           (strstr(p->value, ".*") || strstr(p->value, ".+"));
+}
+
+static void add_near(field_work *w, uint32_t id, hx_slice blank)
+{
+    hx_pattern *p = &w->rules->book.patterns[id];
+    hx_text words = {0};
+
+    p->worded = is_worded(w, p);
+    if (!p->worded) {
+        hx_expressions_add(&w->near, p->nocase, id, blank);
+        return;
+    }
+    p->checked = true;
+    hx_needs_write(&w->needs, hx_needs_of(&w->needs, HX_NEED_WORD), &words);
+    w->near.failed |= words.failed;
+    hx_expressions_add(&w->near, true, id, hx_slice_make(words.ptr, words.len));
+    hx_text_free(&words);
+}
+
 static void sort_pattern(field_work *w, uint32_t id)
 {
     hx_pattern *p = &w->rules->book.patterns[id];
-    hx_widening near = {.kind = HX_WIDEN_UNKNOWN}, far = {.kind = HX_WIDEN_UNKNOWN};
+    hx_widening near = {.kind = HX_WIDEN_UNKNOWN}, far = {.kind = HX_WIDEN_UNKNOWN}, blank = {0};
     hx_text own = {0};
     hx_slice text;
 
@@ -171,7 +201,7 @@ static void sort_pattern(field_work *w, uint32_t id)
         return;
     }
     text = hx_slice_make(own.ptr, own.len - 1);
-    p->numbered = p->loose = false;
+    p->numbered = p->loose = p->worded = false;
     if (!w->given_up[id])
         hx_widen(text, &digits, &near, &w->needs);
     if (sort_gated(w, id, text, &near) || sort_numbered(w, id, text, &near)) {
@@ -179,7 +209,8 @@ static void sort_pattern(field_work *w, uint32_t id)
         hx_text_free(&near.text);
         return;
     }
-    if (near.kind != HX_WIDEN_UNKNOWN && p->op == HX_OP_REGEX && !near.has_word)
+    hx_widen_blank(text, &blank);
+    if (near.kind != HX_WIDEN_UNKNOWN && p->op == HX_OP_REGEX && !blank.has_word)
         hx_widen(text, &word_bytes, &far, NULL);
     p->far = far.kind != HX_WIDEN_UNKNOWN;
     p->digits = near.kind == HX_WIDEN_WIDER;
@@ -189,14 +220,15 @@ static void sort_pattern(field_work *w, uint32_t id)
     else if (p->far)
         hx_expressions_add(&w->far, p->nocase, id, hx_slice_make(far.text.ptr, far.text.len));
     else
-        hx_expressions_add(&w->near, p->nocase, id, hx_slice_make(near.text.ptr, near.text.len));
-    if (p->digits && !p->far)
+        add_near(w, id, hx_slice_make(blank.text.ptr, blank.text.len));
+    if (near.kind != HX_WIDEN_UNKNOWN && !p->far)
         hx_expressions_add(&w->exact, p->nocase, id, text);
     if (p->far && p->checked && !p->digits)
         hx_expressions_add(&w->far_exact, p->nocase, id, text);
     hx_text_free(&own);
     hx_text_free(&near.text);
     hx_text_free(&far.text);
+    hx_text_free(&blank.text);
 }
 
 static void sort_patterns(field_work *w)
@@ -288,8 +320,7 @@ static int compile_forms(field_work *w, hx_field *f, bool *again, hx_error *err)
 
     if (!rc)
         rc = hx_expressions_compile(w->rules, &w->far, &f->far, &fault, err);
-    *again = rc && fault != UINT32_MAX && !w->given_up[fault] &&
-             (w->rules->book.patterns[fault].digits || w->rules->book.patterns[fault].far);
+    *again = rc && fault != UINT32_MAX && !w->given_up[fault];
     if (*again) {
         w->given_up[fault] = true;
         if (f->near)

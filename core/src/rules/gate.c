@@ -14,11 +14,12 @@ static const struct {
     [HX_GATE_HEX] = {"09AFaf"},
     [HX_GATE_WORD] = {"09AZaz__"},
     [HX_GATE_CODED] = {"09AZaz__++//==--"},
+    [HX_GATE_SPELLED] = {"09AZaz__\x09\x0d  "},
     [HX_GATE_BINARY] = {"\x01\x1f\x7f\xff"},
 };
 
 /* Shorter ones are passed by too many texts. */
-static const uint32_t least_of_gate[HX_GATES] = {7, 8, 12, 12, 2};
+static const uint32_t least_of_gate[HX_GATES] = {7, 8, 12, 12, 48, 2};
 /* So long a run is rarer than any word in it. */
 #define LONG_RUN 20
 
@@ -80,7 +81,8 @@ hx_gate hx_gate_find(const hx_hyperscan *hs, const char *expression, unsigned fl
         *least = least_width(hs, expression, flags);
         if (*least < least_of_gate[gate])
             return HX_GATE_NONE;
-        if (gate <= HX_GATE_HEX || !widening->has_word || *least >= LONG_RUN)
+        if (gate <= HX_GATE_HEX || !widening->has_word ||
+            (*least >= LONG_RUN && gate != HX_GATE_SPELLED))
             return (hx_gate)gate;
         return HX_GATE_NONE;
     }

@@ -11,8 +11,9 @@ typedef enum hx_gate {
     HX_GATE_ADDRESS, /* digits and points */
     HX_GATE_HEX,     /* what digests are written with */
     HX_GATE_WORD,
-    HX_GATE_CODED,  /* what base64 is written with, too */
-    HX_GATE_BINARY, /* what is not printed */
+    HX_GATE_CODED,   /* what base64 is written with, too */
+    HX_GATE_SPELLED, /* words and the space between them, and no mark for long */
+    HX_GATE_BINARY,  /* what is not printed */
     HX_GATES,
     HX_GATE_NONE = HX_GATES,
 } hx_gate;

@@ -104,9 +104,80 @@ static bool passes_gate(const hx_field *f, const uint32_t *runs)
     return passes;
 }
 
-void hx_seat_learn(hx_rule_seat *s, hx_rule_field field, hx_slice text)
+/* The text with every digit a zero. */
+static hx_slice blank(hx_slice text, char out[static HX_FORM_BYTES])
+{
+    for (uint32_t i = 0; i < text.len; i++) {
+        const uint8_t c = (uint8_t)text.ptr[i];
+
+        out[i] = (char)((uint8_t)(c - '0') < 10 ? '0' : c);
+    }
+    return hx_slice_make(out, text.len);
+}
+
+/* Into found: what near holds, of the text's form; or, where the text is too long to have one, what
+ * of it hits in the text as it is. True for that. */
+static bool search_near(hx_rule_seat *s, const hx_field *f, hx_slice text)
+{
+    char form[HX_FORM_BYTES];
+
+    if (text.len > HX_FORM_BYTES) {
+        hx_seat_search(s, f->exact, text);
+        return true;
+    }
+    if (f->near)
+        hx_seat_search(s, f->near, blank(text, form));
+    else
+        s->found_count = 0;
+    return false;
+}
+
+/* Behind the hits of fresh: those of the first count numbers at ids, whose words the text has, that
+ * hit. */
+static void settle_worded(hx_rule_seat *s, const hx_field *f, const uint32_t *ids, uint32_t count,
+                          hx_slice text)
 {
     const hx_pattern *patterns = s->rules->book.patterns;
+    uint32_t *hits = &s->fresh[LIST_HITS];
+
+    if (count > HX_CHECKS_ALONE) {
+        hx_seat_search(s, f->exact, text);
+        for (uint32_t i = 0; i < s->found_count; i++)
+            if (patterns[s->found[i]].worded && !patterns[s->found[i]].digits)
+                s->fresh[LIST_IDS + (*hits)++] = s->found[i];
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        if (hx_seat_is_there(s, patterns[ids[i]].block, ids[i], text))
+            s->fresh[LIST_IDS + (*hits)++] = ids[i];
+}
+
+/* What near tells: to the hits of fresh, and behind the first checks numbers in maybe; how many
+ * there are then. */
+static uint32_t take_near(hx_rule_seat *s, const hx_field *f, const uint32_t *runs, uint32_t checks,
+                          hx_slice text)
+{
+    const hx_pattern *patterns = s->rules->book.patterns;
+    const bool settled = search_near(s, f, text);
+    uint32_t *hits = &s->fresh[LIST_HITS], *end = s->maybe + 2 * s->rules->book.pattern_count;
+    uint32_t *worded = end;
+
+    for (uint32_t i = 0; i < s->found_count; i++) {
+        const hx_pattern *p = &patterns[s->found[i]];
+
+        if (settled || (!p->digits && !p->worded))
+            s->fresh[LIST_IDS + (*hits)++] = s->found[i];
+        else if (!p->digits)
+            *--worded = s->found[i];
+        else if (!p->numbered || runs[HX_GATE_ADDRESS] >= p->least)
+            s->maybe[checks++] = s->found[i];
+    }
+    settle_worded(s, f, worded, (uint32_t)(end - worded), text);
+    return checks;
+}
+
+void hx_seat_learn(hx_rule_seat *s, hx_rule_field field, hx_slice text)
+{
     const hx_field *f = &s->rules->fields[field];
     const uint32_t far = f->far ? find_far(s, field, text) : 0;
     uint32_t runs[HX_GATES] = {0}, hits, checks;
@@ -119,19 +190,10 @@ void hx_seat_learn(hx_rule_seat *s, hx_rule_field field, hx_slice text)
             s->maybe[checks++] = HX_TOLD_ID;
         settle_gated(s, f, runs, text);
     }
+    checks = take_near(s, f, runs, checks, text);
     hits = s->fresh[LIST_HITS];
-    hx_seat_search(s, f->near, text);
-    for (uint32_t i = 0; i < s->found_count; i++) {
-        const hx_pattern *p = &patterns[s->found[i]];
-
-        if (!p->digits)
-            s->fresh[LIST_IDS + hits++] = s->found[i];
-        else if (!p->numbered || runs[HX_GATE_ADDRESS] >= p->least)
-            s->maybe[checks++] = s->found[i];
-    }
     hx_seat_put_in_order(s->fresh + LIST_IDS, hits);
     hx_seat_put_in_order(s->maybe, checks);
     memcpy(s->fresh + LIST_IDS + hits, s->maybe, checks * sizeof *s->fresh);
-    s->fresh[LIST_HITS] = hits;
     s->fresh[LIST_CHECKS] = checks;
 }

@@ -38,7 +38,7 @@ typedef struct hx_need_level {
 
 typedef struct hx_needs {
     char bytes[HX_NEEDS_BYTES];
-    uint32_t end; /* of what is used of them */
+    uint32_t end;      /* of what is used of them */
     uint32_t text_run; /* where the run at hand begins */
     uint32_t run;      /* and the one of one kind */
     hx_need run_kind;

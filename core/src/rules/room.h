@@ -56,6 +56,7 @@ typedef struct hx_pattern {
     bool checked;  /* a hit of the widened one says little: the pattern itself is searched then */
     bool digits;   /* tells one digit from another: what a form says is only that it may hit */
     bool numbered; /* tells digits apart, and finds nothing without one of its numbers */
+    bool worded;   /* a form is asked for its words, and where it has them for the pattern */
     bool loose;    /* numbered, and no words of it can be looked for in forms */
     uint32_t
         leader;     /* of numbered ones that have the same words: the one that is in near for all */
@@ -113,9 +114,9 @@ bool hx_condition_holds(const hx_node *nodes, uint32_t *node, const uint64_t *bi
 typedef struct hx_field {
     bool used;
     bool has_far;
-    hs_database_t *near;      /* of all that is told by a form: patterns, or widened ones */
-    hs_database_t *far;       /* the same of patterns without a word, widened further */
-    hs_database_t *exact;     /* those of near that tell digits apart, as they are */
+    hs_database_t *near;      /* of all that is told by a form, to be searched in forms */
+    hs_database_t *far;       /* of patterns without a word, widened further; for texts */
+    hs_database_t *exact;     /* those of near, as they are */
     hs_database_t *far_exact; /* those of far that tell no digits apart, as they are */
     /* What is searched in a text whose form passes a gate, or has words of numbered patterns: the
      * patterns behind gates that tell digits apart, as they are, and the numbers of numbered ones.

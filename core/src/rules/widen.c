@@ -8,11 +8,14 @@ typedef struct level {
 typedef struct walk {
     hx_syntax in;
     const hx_byte_set *set;
+    char stand_in; /* the only byte of the set that texts have; or 0: they have any */
     hx_widening *out;
     hx_needs *needs; /* or NULL */
     level levels[HX_NEEDS_DEPTH];
     uint32_t depth;
-    uint32_t run; /* literal bytes in a row */
+    uint32_t run;       /* literal bytes in a row */
+    uint32_t blank_run; /* the same with classes that the stand-in is all of */
+    bool blank_other;   /* not all of them are that */
 } walk;
 
 static bool unknown(walk *w)
@@ -61,6 +64,10 @@ static void put_set(walk *w)
     hx_text *out = &w->out->text;
 
     w->out->kind = HX_WIDEN_WIDER;
+    if (w->stand_in) {
+        hx_text_printf(out, "\\x%02x", (unsigned char)w->stand_in);
+        return;
+    }
     hx_text_str(out, "[");
     for (unsigned b = 0; b < 256; b++) {
         unsigned last = b;
@@ -92,9 +99,10 @@ static void put_widened(walk *w, uint32_t count)
 /* What comes next is no literal byte right behind the last one. */
 static void end_run(walk *w)
 {
-    if (w->run >= HX_WIDEN_WORD)
+    if (w->run >= HX_WIDEN_WORD || (w->blank_run >= HX_WIDEN_BLANK_WORD && w->blank_other))
         w->levels[w->depth].this_has = true;
-    w->run = 0;
+    w->run = w->blank_run = 0;
+    w->blank_other = false;
     if (w->needs)
         hx_needs_break(w->needs);
 }
@@ -102,8 +110,58 @@ static void end_run(walk *w)
 static void lengthen_run(walk *w, unsigned char byte)
 {
     w->run++;
+    w->blank_run++;
+    w->blank_other |= !hx_byte_set_has(w->set, byte);
     if (w->needs)
         hx_needs_byte(w->needs, byte);
+}
+
+/* How often a quantifier of n bytes at this place wants its atom, at least: once where there is
+ * none. Large numbers are not told apart. */
+static uint32_t least_times(const walk *w, uint32_t n)
+{
+    uint32_t times = 0;
+
+    if (!n || hx_syntax_peek(&w->in, 0) == '+')
+        return 1;
+    if (hx_syntax_peek(&w->in, 0) != '{')
+        return 0;
+    for (uint32_t at = 1; times < HX_WIDEN_BLANK_WORD; at++) {
+        const unsigned char c = hx_syntax_peek(&w->in, at);
+
+        if (c < '0' || c > '9')
+            break;
+        times = 10 * times + (c & 15);
+    }
+    return times;
+}
+
+/* The next count bytes of the pattern are a class of the set's bytes and no others. */
+static void take_stand_in(walk *w, uint32_t count)
+{
+    const hx_widened kind = w->out->kind;
+    uint32_t n, least;
+    bool none;
+
+    w->in.at += count;
+    put_set(w);
+    w->out->kind = kind; /* of a text it still says the same */
+    n = hx_syntax_quantifier(&w->in, &none);
+    least = least_times(w, n);
+    if (!least || w->run >= HX_WIDEN_WORD)
+        end_run(w);
+    w->run = 0;
+    w->blank_run += least;
+    if (n) {
+        end_run(w);
+        w->blank_run = least; /* so many stand right before what follows */
+    }
+    copy(w, n);
+}
+
+static bool is_stand_in(const walk *w, const hx_byte_set *set, bool negated)
+{
+    return w->stand_in && !negated && memcmp(set, w->set, sizeof *set) == 0;
 }
 
 /* An atom that is no literal byte has been written. */
@@ -128,6 +186,10 @@ static bool take_class(walk *w)
         use_all(w);
     use_class(w, listed, hx_syntax_peek(&w->in, 1) == '^');
     /* Of a negated class too: it has some of the set's bytes where it leaves out some. */
+    if (is_stand_in(w, &listed, hx_syntax_peek(&w->in, 1) == '^')) {
+        take_stand_in(w, length);
+        return true;
+    }
     if (overlap_of(&listed, w->set) == SOME)
         put_widened(w, length);
     else
@@ -171,6 +233,10 @@ static bool take_escape(walk *w)
         use_class(w, named, false);
         if (hx_syntax_is_vague(c))
             use_all(w);
+        if (is_stand_in(w, &named, false)) {
+            take_stand_in(w, 2);
+            return true;
+        }
         if (overlap_of(&named, w->set) == SOME)
             put_widened(w, 2);
         else
@@ -287,20 +353,33 @@ static bool take_one(walk *w)
     }
 }
 
+static void widen(walk *w)
+{
+    *w->out = (hx_widening){.kind = HX_WIDEN_SAME};
+    w->levels[0] = (level){true, false};
+    if (w->needs)
+        hx_needs_begin(w->needs);
+    while (hx_syntax_more(&w->in) && take_one(w))
+        ;
+    end_run(w);
+    if (w->needs && !w->depth)
+        hx_needs_end(w->needs);
+    if (w->depth || w->out->text.failed)
+        w->out->kind = HX_WIDEN_UNKNOWN;
+    w->out->has_word = w->levels[0].others_have && w->levels[0].this_has;
+}
+
 void hx_widen(hx_slice pattern, const hx_byte_set *set, hx_widening *out, hx_needs *needs)
 {
     walk w = {.in = {pattern, 0}, .set = set, .out = out, .needs = needs};
 
-    *out = (hx_widening){.kind = HX_WIDEN_SAME};
-    w.levels[0] = (level){true, false};
-    if (needs)
-        hx_needs_begin(needs);
-    while (hx_syntax_more(&w.in) && take_one(&w))
-        ;
-    end_run(&w);
-    if (needs && !w.depth)
-        hx_needs_end(needs);
-    if (w.depth || out->text.failed)
-        out->kind = HX_WIDEN_UNKNOWN;
-    out->has_word = w.levels[0].others_have && w.levels[0].this_has;
+    widen(&w);
+}
+
+void hx_widen_blank(hx_slice pattern, hx_widening *out)
+{
+    static const hx_byte_set digits = {{UINT64_C(0x03ff000000000000), 0, 0, 0}};
+    walk w = {.in = {pattern, 0}, .set = &digits, .stand_in = '0', .out = out};
+
+    widen(&w);
 }

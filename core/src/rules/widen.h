@@ -25,10 +25,16 @@ typedef struct hx_widening {
 } hx_widening;
 
 #define HX_WIDEN_WORD 2
+/* The same of blanked ones, where digits that may be any are in them as well. */
+#define HX_WIDEN_BLANK_WORD 4
 
 /* set: of bytes that words are made of, so that \b says the same of any of them. The widening's
  * text is to be freed. needs: filled with what the pattern cannot find without, of use where it is
  * not UNKNOWN; or NULL. */
 void hx_widen(hx_slice pattern, const hx_byte_set *set, hx_widening *out, hx_needs *needs);
+
+/* The pattern widened by digits, for texts in which every digit is a zero: a digit that may be any
+ * is a literal there, and a search begins with literals. */
+void hx_widen_blank(hx_slice pattern, hx_widening *out);
 
 #endif

@@ -21,6 +21,9 @@ static void test_patterns(void)
         {"authentication", HX_GATE_NONE, 0}, /* a word is enough to begin with */
         {"deadbeefdeadbeefdeadbeef", HX_GATE_HEX, 24},
         {"[A-Za-z0-9+/]{40,}={0,2}", HX_GATE_CODED, 40},
+        {"(?:[a-z]\\s){30,}", HX_GATE_SPELLED, 60},
+        {"(?:[a-z]\\s){20,}", HX_GATE_NONE, 0}, /* many texts have so many */
+        {"(?:[a-z]\\s){30,}permission denied", HX_GATE_NONE, 0},
         {"[^\\x20-\\x7e]{4,}", HX_GATE_BINARY, 4},
         {"[^\\x20-\\x7e]{4,} ?", HX_GATE_NONE, 0},
         {"[0-9a-f]{32}.", HX_GATE_NONE, 0},
@@ -62,13 +65,13 @@ static void test_runs(void)
         const char *text;
         uint32_t runs[HX_GATES];
     } cases[] = {
-        {"", {0, 0, 0, 0, 0}},
-        {"from 10.0.0.1 port", {8, 2, 4, 4, 0}},
-        {"id=ab_12-3/x", {2, 2, 5, 12, 0}},
-        {"a\xff\x01\t\x7f b", {0, 1, 1, 1, 4}},
-        {"0123456789", {10, 10, 10, 10, 0}},
-        {"Ab0Fg", {1, 4, 5, 5, 0}},
-        {" ~ ~", {0, 0, 0, 0, 0}},
+        {"", {0, 0, 0, 0, 0, 0}},
+        {"from 10.0.0.1 port", {8, 2, 4, 4, 7, 0}},
+        {"id=ab_12-3/x", {2, 2, 5, 12, 5, 0}},
+        {"a\xff\x01\t\x7f b", {0, 1, 1, 1, 2, 4}},
+        {"0123456789", {10, 10, 10, 10, 10, 0}},
+        {"Ab0Fg", {1, 4, 5, 5, 5, 0}},
+        {" ~ ~", {0, 0, 0, 0, 1, 0}},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -66,6 +66,16 @@ static const struct {
     {"regex", "^\\d+$", false, "0815", true},
     {"regex", "^\\d+$", false, "0815x", false},
     {"regex", "a*", false, "xyz", true},
+    {"regex", "(?:\\d{1,3}\\.){3}\\d{1,3}:\\d{2}\\b", false, "to 10.0.0.1:80 now", true},
+    {"regex", "(?:\\d{1,3}\\.){3}\\d{1,3}:\\d{2}\\b", false, "to 10.0.0.1:8080 now", false},
+    {"regex", "cat .*/etc/shadow.*x", false, "cat -n /etc/shadow | x", true},
+    {"regex", "cat .*/etc/shadow.*x", false, "less -n /etc/shadow | x", false},
+    {"regex", "cat .*/etc/shadow.*4", true, "CAT -n /Etc/shadow | 4", true},
+    {"regex", "cat .*/etc/shadow.*4", true, "cat -n /etc/shadow | 5", false},
+    {"regex", "(?:[a-z]\\s){30,}", false,
+     "a b c d e f g h i j k l m n o p q r s t u v w x y z a b c d e", true},
+    {"regex", "(?:[a-z]\\s){30,}", false,
+     "a b c d e f g h i j k l m n o p q r s t u v w x y z a b c 1 e", false},
     {"regex", "[[:^digit:]]7", false, "x7", true}, /* not understood: searched as it is */
     {"regex", "[[:^digit:]]7", false, "x8", false},
 };
@@ -216,6 +226,11 @@ static const char *const patterns[] = {
     "[^\\x20-\\x7e]{3,}",
     "[\\x80-\\xff][^ -~]",
     "\\b0ff1[0-9a-f]{8,30}\\b",
+    /* With digits that may be any, and of words: */
+    "x\\d{2}=",
+    "(?:\\d{1,3}\\.){2}\\d+-\\d{2}",
+    "abcuser.*[x=]",
+    "userabc.*\\d1",
     /* Of numbers: */
     "(?:user|abc).*port (?:443|2021)\\b",
     "port (?:443|100)",

@@ -132,9 +132,55 @@ static void test_cut_short(void)
     }
 }
 
+/* For texts whose digits are zeros. */
+static void test_blank(void)
+{
+#define Z "\\x30"
+    static const struct {
+        const char *in;
+        int kind;
+        const char *out; /* NULL: as in */
+        int has_word;
+    } cases[] = {
+        {"Failed password", HX_WIDEN_SAME, NULL, 1},
+        {"port 22", HX_WIDEN_WIDER, "port " Z Z, 1},
+        {"(?:\\d{1,3}\\.){3}\\d{1,3}:\\d{4}\\b", HX_WIDEN_SAME,
+         "(?:" Z "{1,3}\\.){3}" Z "{1,3}:" Z "{4}\\b", 1},
+        {"x\\d{3}", HX_WIDEN_SAME, "x" Z "{3}", 1},
+        {"x[0-9]{3,}", HX_WIDEN_SAME, "x" Z "{3,}", 1},
+        {"x\\d\\dy", HX_WIDEN_SAME, "x" Z Z "y", 1},
+        {"\\d+:\\d+", HX_WIDEN_SAME, Z "+:" Z "+", 0}, /* "0:0" is in too many texts */
+        {"\\d{12}", HX_WIDEN_SAME, Z "{12}", 0},       /* and so are zeros alone */
+        {"x\\d*\\d{2}", HX_WIDEN_SAME, "x" Z "*" Z "{2}", 0},
+        {"x\\d?yz", HX_WIDEN_SAME, "x" Z "?yz", 1},
+        {"x\\d{0,9}y", HX_WIDEN_SAME, "x" Z "{0,9}y", 0},
+        {"ab\\d*", HX_WIDEN_SAME, "ab" Z "*", 1},
+        {"[^0-9]{4}", HX_WIDEN_SAME, NULL, 0},
+        {"\\D{4}[0-9a-f]", HX_WIDEN_SAME, NULL, 0},
+        {"[1-9]", HX_WIDEN_WIDER, "(?:[1-9]|" Z ")", 0},
+        {"(a", HX_WIDEN_UNKNOWN, NULL, 0},
+    };
+#undef Z
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *want = cases[i].out ? cases[i].out : cases[i].in;
+        hx_widening got;
+
+        hx_widen_blank(hx_slice_str(cases[i].in), &got);
+        if ((int)got.kind != cases[i].kind || (int)got.has_word != cases[i].has_word)
+            fprintf(stderr, "of %s\n", cases[i].in);
+        CHECK_INT(got.kind, cases[i].kind);
+        if (got.kind != HX_WIDEN_UNKNOWN) {
+            CHECK_BYTES(got.text.ptr, got.text.len, want, strlen(want));
+            CHECK_INT(got.has_word, cases[i].has_word);
+        }
+        hx_text_free(&got.text);
+    }
+}
+
 int main(void)
 {
     test_digits();
+    test_blank();
     test_without_words();
     test_cut_short();
     return 0;
