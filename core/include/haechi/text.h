@@ -16,6 +16,12 @@ void hx_text_bytes(hx_text *text, const void *bytes, size_t len);
 void hx_text_str(hx_text *text, const char *s);
 void hx_text_printf(hx_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+void hx_text_uint(hx_text *text, uint64_t n);
+void hx_text_hex(hx_text *text, uint64_t n); /* sixteen digits */
+/* As printf's %.*g writes it, byte for byte: 1 to HX_TEXT_DIGITS_MAX digits. */
+#define HX_TEXT_DIGITS_MAX 9
+void hx_text_general(hx_text *text, double v, int digits);
+
 /* A JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD, so the result is always
  * valid JSON. */
 void hx_text_json_string(hx_text *text, hx_slice s);

@@ -74,17 +74,46 @@ static void json_escape(hx_text *text, unsigned char c)
         hx_text_printf(text, "\\u%04x", c);
 }
 
+static bool is_plain(unsigned char c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+/* The high bit of each byte of x that is nought, and perhaps of bytes above such a one. */
+static inline uint64_t noughts(uint64_t x)
+{
+    return (x - UINT64_C(0x0101010101010101)) & ~x & UINT64_C(0x8080808080808080);
+}
+
+/* How many bytes stand for themselves at the beginning, eight at a time. */
+static size_t plain_run(const unsigned char *p, size_t len)
+{
+    const uint64_t each = UINT64_C(0x0101010101010101), high = 0x80 * each;
+    size_t run = 0;
+
+    for (; run + 8 <= len; run += 8) {
+        uint64_t x;
+
+        memcpy(&x, p + run, sizeof x);
+        if (((x & high) | ((x - 0x20 * each) & ~x & high) | noughts(x ^ '"' * each) |
+             noughts(x ^ '\\' * each) | noughts(x ^ 0x7f * each)) != 0)
+            break;
+    }
+    while (run < len && is_plain(p[run]))
+        run++;
+    return run;
+}
+
 void hx_text_json_string(hx_text *text, hx_slice s)
 {
     const unsigned char *p = (const unsigned char *)s.ptr;
 
     hx_text_bytes(text, "\"", 1);
     for (size_t i = 0; i < s.len;) {
-        size_t run = i, n = 0;
+        size_t run = i + plain_run(p + i, s.len - i), n = 0;
 
-        while (run < s.len && p[run] >= 0x20 && p[run] != '"' && p[run] != '\\' && p[run] != 0x7f &&
-               (n = hx_utf8_length(p + run, s.len - run)) > 0)
-            run += n;
+        while (run < s.len && p[run] >= 0x80 && (n = hx_utf8_length(p + run, s.len - run)) > 0)
+            run += n + plain_run(p + run + n, s.len - run - n);
         hx_text_bytes(text, p + i, run - i);
         i = run;
         if (i >= s.len)
@@ -109,9 +138,48 @@ void hx_text_json_key(hx_text *text, const char *key)
 void hx_text_json_number(hx_text *text, double v)
 {
     if (isfinite(v))
-        hx_text_printf(text, "%.6g", v);
+        hx_text_general(text, v, 6);
     else
         hx_text_str(text, "null");
+}
+
+/* So many digits of n, with noughts before it. */
+static void put_padded(char *at, uint32_t digits, uint64_t n)
+{
+    for (; digits-- > 0; n /= 10)
+        at[digits] = (char)('0' + n % 10);
+}
+
+/* Days since 1970 as year, month and day of the calendar, for years from 1 to 9999: by years that
+ * begin in March, of which four hundred have always as many days. */
+static void put_date(char *at, int64_t days)
+{
+    const uint64_t n = (uint64_t)(days + 719468), era = n / 146097, of_era = n % 146097;
+    const uint64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    const uint64_t day = of_era - (365 * year + year / 4 - year / 100);
+    const uint64_t march = (5 * day + 2) / 153; /* months since March */
+    const uint64_t month = march < 10 ? march + 3 : march - 9;
+
+    put_padded(at, 4, year + era * 400 + (month <= 2));
+    put_padded(at + 5, 2, month);
+    put_padded(at + 8, 2, day - (153 * march + 2) / 5 + 1);
+}
+
+/* Between these two, years have four digits. */
+#define FIRST_SECOND INT64_C(-62135596800)
+#define LAST_SECOND  INT64_C(253402300799)
+
+static void put_time(hx_text *text, int64_t second, uint64_t fraction)
+{
+    char out[] = "\"0000-00-00T00:00:00.000000Z\"";
+    const int64_t since = second - FIRST_SECOND, of_day = since % 86400;
+
+    put_date(out + 1, (second - of_day) / 86400);
+    put_padded(out + 12, 2, (uint64_t)of_day / 3600);
+    put_padded(out + 15, 2, (uint64_t)of_day / 60 % 60);
+    put_padded(out + 18, 2, (uint64_t)of_day % 60);
+    put_padded(out + 21, 6, fraction);
+    hx_text_bytes(text, out, sizeof out - 1);
 }
 
 void hx_text_json_time(hx_text *text, int64_t time_us)
@@ -127,6 +195,10 @@ void hx_text_json_time(hx_text *text, int64_t time_us)
     if (fraction < 0) {
         fraction += 1000000;
         second--;
+    }
+    if (second >= FIRST_SECOND && second <= LAST_SECOND) {
+        put_time(text, second, (uint64_t)fraction);
+        return;
     }
     t = (time_t)second;
     if (!gmtime_r(&t, &tm)) {

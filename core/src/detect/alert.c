@@ -112,46 +112,53 @@ static const char *severity_of(const hx_alert *a, const hx_bundle *b)
     return severities[a->lifted && found < CRITICAL ? found + 1 : found];
 }
 
-/* The likeliest tokens after the window, best first. Returns how many. */
-static uint32_t likeliest(const hx_alert *a, const hx_bundle *b, uint32_t best[EXPECTED_SHOWN])
+/* The likeliest tokens after the window, best first. */
+typedef struct expectation {
+    uint32_t count;
+    uint32_t token[EXPECTED_SHOWN];
+    double probability[EXPECTED_SHOWN];
+} expectation;
+
+static expectation likeliest(const hx_alert *a, const hx_bundle *b)
 {
-    uint32_t n = 0;
+    expectation e = {0};
+    float least = -INFINITY; /* of those it has, once there are enough */
 
     for (uint32_t t = 0; a->row && t < b->deeplog.classes; t++) {
-        uint32_t at = n;
+        uint32_t at = e.count;
 
-        if (t == b->deeplog.begin || t == b->deeplog.unseen)
+        if (__builtin_expect(e.count == EXPECTED_SHOWN && !(a->row[t] > least), 1) ||
+            t == b->deeplog.begin || t == b->deeplog.unseen)
             continue;
-        while (at > 0 && a->row[t] > a->row[best[at - 1]])
+        while (at > 0 && a->row[t] > a->row[e.token[at - 1]])
             at--;
-        if (at >= EXPECTED_SHOWN)
-            continue;
-        if (n < EXPECTED_SHOWN)
-            n++;
-        for (uint32_t i = n - 1; i > at; i--)
-            best[i] = best[i - 1];
-        best[at] = t;
+        if (e.count < EXPECTED_SHOWN)
+            e.count++;
+        for (uint32_t i = e.count - 1; i > at; i--)
+            e.token[i] = e.token[i - 1];
+        e.token[at] = t;
+        least = a->row[e.token[e.count - 1]];
     }
-    return n;
+    for (uint32_t i = 0; i < e.count; i++)
+        e.probability[i] = exp((double)a->row[e.token[i]]);
+    return e;
 }
 
-static void put_expected(const hx_alert *a, const hx_bundle *b, hx_text *out)
+static void put_expected(const expectation *e, const hx_bundle *b, hx_text *out)
 {
-    uint32_t best[EXPECTED_SHOWN], n = likeliest(a, b, best);
-
     hx_text_json_key(out, "expected");
     hx_text_str(out, "[");
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < e->count; i++) {
         hx_text_str(out, i ? ", {" : "{");
         hx_text_json_key(out, "log_key");
-        if (best[i] < b->log_keys)
-            hx_text_printf(out, "%u", best[i]);
+        if (e->token[i] < b->log_keys)
+            hx_text_uint(out, e->token[i]);
         else
             hx_text_str(out, "null");
         hx_text_json_key(out, "probability");
-        hx_text_json_number(out, exp((double)a->row[best[i]]));
+        hx_text_json_number(out, e->probability[i]);
         hx_text_json_key(out, "template");
-        hx_text_json_string(out, token_text(b, best[i]));
+        hx_text_json_string(out, token_text(b, e->token[i]));
         hx_text_str(out, "}");
     }
     hx_text_str(out, "]");
@@ -185,7 +192,7 @@ static void put_lines(const hx_alert *a, hx_text *out)
     hx_text_json_key(out, "source");
     hx_text_json_string(out, hx_slice_str(a->source));
     hx_text_json_key(out, "offset");
-    hx_text_printf(out, "%llu", (unsigned long long)a->offset);
+    hx_text_uint(out, a->offset);
     hx_text_json_key(out, "text");
     if (a->line.len)
         hx_text_json_string(out, shown);
@@ -193,9 +200,17 @@ static void put_lines(const hx_alert *a, hx_text *out)
         hx_text_str(out, "null");
     if (a->line.len > shown.len) {
         hx_text_json_key(out, "length");
-        hx_text_printf(out, "%u", a->line.len);
+        hx_text_uint(out, a->line.len);
     }
     hx_text_str(out, "}]");
+}
+
+/* A name of ours, in which nothing is to be escaped. */
+static void put_word(hx_text *out, const char *word)
+{
+    hx_text_bytes(out, "\"", 1);
+    hx_text_str(out, word);
+    hx_text_bytes(out, "\"", 1);
 }
 
 static void put_opinions(const hx_alert *a, hx_text *out)
@@ -207,7 +222,7 @@ static void put_opinions(const hx_alert *a, hx_text *out)
     for (uint32_t i = 0; i < a->opinion_count; i++) {
         hx_text_str(out, i ? ", {" : "{");
         hx_text_json_key(out, "name");
-        hx_text_printf(out, "\"%s\"", a->opinions[i].detector);
+        put_word(out, a->opinions[i].detector);
         hx_text_json_key(out, "evidence");
         hx_text_json_number(out, a->opinions[i].evidence);
         hx_text_str(out, "}");
@@ -266,10 +281,8 @@ static void say_quoted(hx_text *say, hx_slice s)
     hx_text_str(say, "\"");
 }
 
-static void say_event(const hx_alert *a, const hx_bundle *b, hx_text *say)
+static void say_event(const hx_alert *a, const hx_bundle *b, const expectation *e, hx_text *say)
 {
-    uint32_t best[EXPECTED_SHOWN], n = likeliest(a, b, best);
-
     if (a->token == b->deeplog.unseen) {
         hx_text_str(say, "The line is of a kind that was never seen in training");
     } else if (a->token == b->deeplog.end) {
@@ -279,33 +292,43 @@ static void say_event(const hx_alert *a, const hx_bundle *b, hx_text *say)
         say_quoted(say, token_text(b, a->token));
         hx_text_str(say, " is not expected here");
     }
-    if (b->deeplog.likelihood && a->row && a->token != b->deeplog.unseen)
-        hx_text_printf(
-            say, ": probability %.2g, %.3g nats more surprising than usual (the limit is %.3g)",
-            exp((double)a->row[a->token]), (double)a->surprise_q10 / HX_NAT,
-            b->deeplog.event_surprise);
-    else if (!b->deeplog.likelihood)
-        hx_text_printf(say, " (it is not among the %u likeliest)", b->deeplog.top_k);
-    if (n) {
+    if (b->deeplog.likelihood && a->row && a->token != b->deeplog.unseen) {
+        hx_text_str(say, ": probability ");
+        hx_text_general(say, exp((double)a->row[a->token]), 2);
+        hx_text_str(say, ", ");
+        hx_text_general(say, (double)a->surprise_q10 / HX_NAT, 3);
+        hx_text_str(say, " nats more surprising than usual (the limit is ");
+        hx_text_general(say, b->deeplog.event_surprise, 3);
+        hx_text_str(say, ")");
+    } else if (!b->deeplog.likelihood) {
+        hx_text_str(say, " (it is not among the ");
+        hx_text_uint(say, b->deeplog.top_k);
+        hx_text_str(say, " likeliest)");
+    }
+    if (e->count) {
         hx_text_str(say, "; expected was ");
-        say_quoted(say, token_text(b, best[0]));
-        hx_text_printf(say, " (%.2g)", exp((double)a->row[best[0]]));
+        say_quoted(say, token_text(b, e->token[0]));
+        hx_text_str(say, " (");
+        hx_text_general(say, e->probability[0], 2);
+        hx_text_str(say, ")");
     }
     hx_text_str(say, ".");
 }
 
-static void say_reason(const hx_alert *a, const hx_bundle *b, hx_text *say)
+static void say_reason(const hx_alert *a, const hx_bundle *b, const expectation *e, hx_text *say)
 {
     switch (a->kind) {
     case HX_ALERT_EVENT:
-        say_event(a, b, say);
+        say_event(a, b, e, say);
         return;
     case HX_ALERT_SESSION:
-        hx_text_printf(
-            say,
-            "The session is unusual as a whole: over %2$u events %1$.3g nats more "
-            "surprising an event than usual (the limit is %3$.3g); the most surprising was ",
-            a->mean_surprise, a->events, b->deeplog.session_surprise);
+        hx_text_str(say, "The session is unusual as a whole: over ");
+        hx_text_uint(say, a->events);
+        hx_text_str(say, " events ");
+        hx_text_general(say, a->mean_surprise, 3);
+        hx_text_str(say, " nats more surprising an event than usual (the limit is ");
+        hx_text_general(say, b->deeplog.session_surprise, 3);
+        hx_text_str(say, "); the most surprising was ");
         say_quoted(say, token_text(b, a->worst_token));
         hx_text_str(say, ".");
         return;
@@ -326,24 +349,30 @@ static void say_reason(const hx_alert *a, const hx_bundle *b, hx_text *say)
         hx_text_str(say, "The line fits no template that is known");
         break;
     }
-    if (a->since)
-        hx_text_printf(say, "; %llu more have come since it was last reported",
-                       (unsigned long long)a->since);
+    if (a->since) {
+        hx_text_str(say, "; ");
+        hx_text_uint(say, a->since);
+        hx_text_str(say, " more have come since it was last reported");
+    }
     hx_text_str(say, ".");
 }
 
 void hx_alert_render(const hx_alert *alert, const hx_bundle *bundle, hx_text *out, uint64_t id[2])
 {
+    const expectation expected = likeliest(alert, bundle);
     hx_text say = {0};
 
     make_id(alert, id);
     hx_text_str(out, "{");
     hx_text_json_key(out, "id");
-    hx_text_printf(out, "\"%016llx%016llx\"", (unsigned long long)id[0], (unsigned long long)id[1]);
+    hx_text_str(out, "\"");
+    hx_text_hex(out, id[0]);
+    hx_text_hex(out, id[1]);
+    hx_text_str(out, "\"");
     hx_text_json_key(out, "time");
     hx_text_json_time(out, alert->time_us);
     hx_text_json_key(out, "detector");
-    hx_text_printf(out, "\"%s\"", detector_of(alert));
+    put_word(out, detector_of(alert));
     hx_text_json_key(out, "rule");
     hx_text_json_string(out, hx_slice_str(rule_of(alert, bundle)));
     if (alert->matched)
@@ -355,14 +384,14 @@ void hx_alert_render(const hx_alert *alert, const hx_bundle *bundle, hx_text *ou
     if (alert->opinion_count)
         put_opinions(alert, out);
     hx_text_json_key(out, "stage");
-    hx_text_printf(out, "%d", alert->stage);
+    hx_text_uint(out, (uint64_t)alert->stage);
     hx_text_json_key(out, "severity");
-    hx_text_printf(out, "\"%s\"", severity_of(alert, bundle));
+    put_word(out, severity_of(alert, bundle));
     hx_text_json_key(out, "session");
     hx_text_json_string(out, alert->session);
     hx_text_json_key(out, "log_key");
     if (alert->key < bundle->log_keys)
-        hx_text_printf(out, "%u", alert->key);
+        hx_text_uint(out, alert->key);
     else
         hx_text_str(out, "null");
     hx_text_json_key(out, "template");
@@ -376,14 +405,14 @@ void hx_alert_render(const hx_alert *alert, const hx_bundle *bundle, hx_text *ou
     }
     if (alert->kind == HX_ALERT_NEW_KEY || alert->kind == HX_ALERT_NEW_SHAPE) {
         hx_text_json_key(out, "since_last_report");
-        hx_text_printf(out, "%llu", (unsigned long long)alert->since);
+        hx_text_uint(out, alert->since);
     }
-    put_expected(alert, bundle, out);
+    put_expected(&expected, bundle, out);
     put_before(alert, bundle, out);
     put_lines(alert, out);
     hx_text_json_key(out, "bundle");
-    hx_text_printf(out, "\"%s\"", bundle->digest);
-    say_reason(alert, bundle, &say);
+    put_word(out, bundle->digest);
+    say_reason(alert, bundle, &expected, &say);
     hx_text_json_key(out, "reason");
     hx_text_json_string(out, hx_slice_make(say.ptr, say.len));
     hx_text_str(out, "}\n");

@@ -12,7 +12,8 @@
 #define HX_ITEMS_MAX    4096
 #define HX_ITEMS_NEAR   96
 #define HX_EVIDENCE_MAX 256
-#define HX_TOLD_MAX     128 /* a power of two */
+#define HX_TOLD_MAX     512 /* a power of two, in sets of HX_TOLD_WAYS */
+#define HX_TOLD_WAYS    4
 #define HX_NO_EVENT     UINT32_MAX
 #define HX_NO_ROW       UINT32_MAX
 #define HX_NOWHERE      UINT32_MAX
@@ -82,11 +83,12 @@ struct hx_worker {
     uint32_t model_windows; /* of this batch */
     int64_t *tokens;        /* [HX_PENDING_MAX][window] */
     float *rows;            /* [HX_PENDING_MAX][classes] */
-    float *told;            /* [HX_TOLD_MAX][classes]: answers that alerts asked for again */
+    float *told;            /* [HX_TOLD_MAX][classes]: answers that alerts may need again */
     struct hx_told {
         uint64_t hash; /* 0: none */
         uint16_t window[HX_WINDOW_MAX];
-    } told_of[HX_TOLD_MAX]; /* each by its hash: many alerts are about few windows */
+    } told_of[HX_TOLD_MAX]; /* each in a set by its hash: many alerts are about few windows */
+    uint32_t told_turn;     /* which of a set goes next */
     hx_text out;            /* alerts, written at the end of the batch */
     bool model_broken;      /* said once */
 

@@ -21,17 +21,19 @@ void hx_judge_emit(hx_worker *worker, const hx_alert *alert)
     worker->count[HX_STAT_ALERTS]++;
 }
 
-/* The bytes of an earlier line, read again from its file: only where the line found there belongs
- * to the session, because the file may have been rotated meanwhile. buffer: LINE_AGAIN_MAX bytes.
+/* The bytes of an earlier line, read again where its input is a file: only where the line found
+ * there belongs to the session, because the file may have been rotated meanwhile. buffer:
+ * LINE_AGAIN_MAX bytes.
  */
-static hx_slice line_again(hx_worker *w, const hx_session *s, const char *source, uint64_t offset,
-                           char *buffer)
+static hx_slice line_again(hx_worker *w, const hx_session *s, uint32_t input, const char *source,
+                           uint64_t offset, char *buffer)
 {
     hx_event events[256];
     hx_front_counters ignored = {0};
     hx_slice line = {0}, whole;
     uint32_t consumed, count;
-    int fd = strcmp(source, "-") == 0 ? -1 : open(source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const bool is_file = input >= w->port_count && strcmp(source, "-") != 0;
+    int fd = !is_file ? -1 : open(source, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     ssize_t n = fd < 0 ? -1 : pread(fd, buffer, LINE_AGAIN_MAX, (off_t)offset);
     const char *newline;
 
@@ -52,24 +54,55 @@ static hx_slice line_again(hx_worker *w, const hx_session *s, const char *source
     return (hx_slice){0};
 }
 
+/* Where the model's answer to a window is kept, or is to be: then its hash is not this one. */
+static struct hx_told *told_place(hx_worker *w, const uint16_t *window, uint64_t hash)
+{
+    const uint32_t bytes = w->bundle->window * (uint32_t)sizeof *window;
+    struct hx_told *set = &w->told_of[hash >> 32 & (HX_TOLD_MAX - HX_TOLD_WAYS)];
+
+    for (uint32_t way = 0; way < HX_TOLD_WAYS; way++)
+        if (set[way].hash == hash && memcmp(set[way].window, window, bytes) == 0)
+            return &set[way];
+    set += w->told_turn++ % HX_TOLD_WAYS;
+    set->hash = 0;
+    memcpy(set->window, window, bytes);
+    return set;
+}
+
+static uint64_t told_hash(const hx_worker *w, const uint16_t *window)
+{
+    return hx_hash_bytes(window, w->bundle->window * (uint32_t)sizeof *window, HX_HASH_SEED) | 1;
+}
+
+static float *told_row(const hx_worker *w, const struct hx_told *told)
+{
+    return w->told + (size_t)(told - w->told_of) * w->bundle->deeplog.classes;
+}
+
 /* The model's answer to a window whose verdict the memo knew, or NULL. The last answers are kept:
  * in a storm of alerts the model would have nothing else to do. */
 static const float *answer_again(hx_worker *w, const uint16_t (*window)[HX_WINDOW_MAX])
 {
-    const uint32_t bytes = w->bundle->window * (uint32_t)sizeof **window;
-    const uint64_t hash = hx_hash_bytes(*window, bytes, HX_HASH_SEED) | 1;
-    const uint32_t at = hash >> 32 & (HX_TOLD_MAX - 1);
-    struct hx_told *told = &w->told_of[at];
-    float *row = w->told + (size_t)at * w->bundle->deeplog.classes;
+    const uint64_t hash = told_hash(w, *window);
+    struct hx_told *told = told_place(w, *window, hash);
+    float *row = told_row(w, told);
 
-    if (told->hash == hash && memcmp(told->window, *window, bytes) == 0)
-        return row;
-    told->hash = 0;
-    if (w->model_broken || hx_judge_run_model(w, window, 1, row) != 0)
+    if (told->hash != hash && (w->model_broken || hx_judge_run_model(w, window, 1, row) != 0))
         return NULL;
     told->hash = hash;
-    memcpy(told->window, *window, bytes);
     return row;
+}
+
+/* The answer at hand, for the alerts to come about the same window. */
+static void keep_answer(hx_worker *w, const uint16_t *window, const float *row)
+{
+    const uint64_t hash = told_hash(w, window);
+    struct hx_told *told = told_place(w, window, hash);
+
+    if (told->hash == hash)
+        return;
+    memcpy(told_row(w, told), row, w->bundle->deeplog.classes * sizeof *row);
+    told->hash = hash;
 }
 
 /* What the model expected: its answer is at hand for a pending window, and is asked for again for a
@@ -80,6 +113,7 @@ static void add_expectation(hx_worker *w, const hx_item *item, hx_alert *alert)
         alert->window = w->pending[item->row];
         alert->row = w->rows + (size_t)item->row * w->bundle->deeplog.classes;
         alert->stage = 2;
+        keep_answer(w, alert->window, alert->row);
         return;
     }
     alert->stage = 1;
@@ -125,15 +159,15 @@ static void emit_deeplog(hx_worker *w, const hx_item *item, hx_session *s, hx_al
     } else {
         /* The end has no line: the last one stands for it, the worst one for a whole session. */
         bool whole = kind == HX_ALERT_SESSION;
+        const uint32_t input = whole ? s->worst_input : s->last_input;
 
         alert.time_us = s->last_us;
-        alert.source =
-            hx_source_input_name(w->shared->source, whole ? s->worst_input : s->last_input);
+        alert.source = hx_source_input_name(w->shared->source, input);
         if (!alert.source)
             alert.source = ""; /* an input of an earlier run */
         alert.identity = s->last_identity;
         alert.offset = whole ? s->worst_offset : s->last_offset;
-        alert.line = line_again(w, s, alert.source, alert.offset, buffer);
+        alert.line = line_again(w, s, input, alert.source, alert.offset, buffer);
         if (whole && s->worst_token < w->bundle->log_keys)
             alert.key = s->worst_token;
     }
@@ -274,7 +308,7 @@ static void emit_outcome(hx_worker *w, const hx_item *item, hx_session *s, const
     if (!alert.source)
         alert.source = ""; /* an input of an earlier run */
     alert.lifted = (s->flags & HX_SESSION_ESCALATED) != 0;
-    alert.line = line_again(w, s, alert.source, alert.offset, buffer);
+    alert.line = line_again(w, s, s->last_input, alert.source, alert.offset, buffer);
     hx_judge_emit(w, &alert);
     w->out.failed |= reason.failed | detail.failed;
     hx_text_free(&reason);

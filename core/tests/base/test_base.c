@@ -9,6 +9,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <sched.h>
+#include <time.h>
 
 static void test_json_string(void)
 {
@@ -63,6 +64,143 @@ static void test_json_values(void)
     hx_text_str(&out, "}");
     CHECK_BYTES(out.ptr, out.len, want, sizeof want - 1);
     hx_text_free(&out);
+}
+
+static uint64_t next_random(void)
+{
+    static uint64_t state = 88172645463325252u;
+
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state;
+}
+
+static void check_number(double v)
+{
+    for (int digits = 1; digits <= HX_TEXT_DIGITS_MAX; digits++) {
+        hx_text out = {0};
+        char want[64];
+
+        snprintf(want, sizeof want, "%.*g", digits, v);
+        hx_text_general(&out, v, digits);
+        CHECK_BYTES(out.ptr, out.len, want, strlen(want));
+        hx_text_free(&out);
+    }
+}
+
+/* As printf writes them: sizes of all kinds, and those in the middle between two. */
+static void test_numbers(void)
+{
+    static const double odd[] = {0,
+                                 -0.0,
+                                 1,
+                                 10,
+                                 0.5,
+                                 0.05,
+                                 0.25,
+                                 2.5,
+                                 1e-4,
+                                 1e-5,
+                                 9.95e-5,
+                                 0.000125,
+                                 99999.5,
+                                 999999.5,
+                                 9999995,
+                                 1e6,
+                                 1e12,
+                                 1e15,
+                                 1e300,
+                                 5e-324,
+                                 1e-12,
+                                 0.1,
+                                 123456.5,
+                                 0.3,
+                                 4.35,
+                                 1e22,
+                                 9.9999999999999995,
+                                 0.99999949999999994,
+                                 1048576.5};
+
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+        check_number(odd[i]);
+        check_number(-odd[i]);
+        check_number(nextafter(odd[i], INFINITY));
+        check_number(nextafter(odd[i], -INFINITY));
+    }
+    check_number(INFINITY);
+    for (int i = 0; i < 20000; i++) {
+        const uint64_t bits = next_random();
+        double any;
+
+        memcpy(&any, &bits, sizeof any);
+        if (!isnan(any))
+            check_number(any);
+        check_number((double)(bits >> 11) / (double)(UINT64_C(1) << 53) *
+                     pow(10, (int)(bits % 16) - 8));
+        check_number((double)(int32_t)bits / 1024);
+        check_number((double)(bits % 2000001) / 2 / pow(10, (double)(bits >> 60)));
+    }
+    for (int bits = 0; bits <= 64; bits++) {
+        const uint64_t n = bits ? next_random() >> (64 - bits) : 0;
+        hx_text out = {0};
+        char want[64];
+
+        snprintf(want, sizeof want, "%llu %016llx", (unsigned long long)n, (unsigned long long)n);
+        hx_text_uint(&out, n);
+        hx_text_str(&out, " ");
+        hx_text_hex(&out, n);
+        CHECK_BYTES(out.ptr, out.len, want, strlen(want));
+        hx_text_free(&out);
+    }
+}
+
+static void test_times(void)
+{
+    for (int i = 0; i < 30000; i++) {
+        const int64_t range = i % 2 ? INT64_C(400000000000) : INT64_C(4000000000);
+        int64_t second = (int64_t)(next_random() % (uint64_t)range) - range / 4;
+        const uint32_t us = (uint32_t)(next_random() % 1000000);
+        const time_t t = (time_t)second;
+        hx_text out = {0};
+        char want[64];
+        struct tm tm;
+
+        CHECK(gmtime_r(&t, &tm) != NULL);
+        snprintf(want, sizeof want, "\"%04d-%02d-%02dT%02d:%02d:%02d.%06uZ\"", tm.tm_year + 1900,
+                 tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, us);
+        hx_text_json_time(&out, second * 1000000 + us);
+        CHECK_BYTES(out.ptr, out.len, want, strlen(want));
+        hx_text_free(&out);
+    }
+}
+
+/* Wherever in a long text a byte stands that does not stand for itself. */
+static void test_json_runs(void)
+{
+    static const char *const odd[] = {"\"", "\\", "\n", "\x1f", "\x7f", "\xc3\xa9", "\xff", " "};
+    static const char *const want[] = {"\\\"",    "\\\\",     "\\n",     "\\u001f",
+                                       "\\u007f", "\xc3\xa9", "\\ufffd", " "};
+
+    for (size_t o = 0; o < sizeof odd / sizeof odd[0]; o++)
+        for (size_t at = 0; at < 40; at++) {
+            char in[64] = "", expected[96] = "\"";
+            char *guarded;
+            hx_text out = {0};
+
+            memset(in, 'a' + (int)(at % 3), 40);
+            in[at] = 0;
+            strcat(expected, in);
+            strcat(expected, want[o]);
+            strcat(expected, "tail\"");
+            strcat(in, odd[o]);
+            strcat(in, "tail");
+            guarded = check_guard_copy(in, strlen(in));
+            hx_text_json_string(&out, hx_slice_make(guarded, strlen(in)));
+            CHECK_BYTES(out.ptr, out.len, expected, strlen(expected));
+            hx_text_free(&out);
+            check_guard_free(guarded, strlen(in));
+        }
 }
 
 static void test_histogram_buckets(void)
@@ -199,6 +337,9 @@ int main(void)
 {
     test_json_string();
     test_json_values();
+    test_json_runs();
+    test_numbers();
+    test_times();
     test_histogram_buckets();
     test_histogram_quantiles();
     test_stats_page();
