@@ -53,7 +53,9 @@ def templates(messages: Sequence[str] = MESSAGES) -> bytes:
     return miner.finish()
 
 
-def table_model(keys: Sequence[int], log_keys: int, sure: float = 0.97, rest: float = 0.02) -> bytes:
+def table_model(
+    keys: Sequence[int], log_keys: int, sure: float = 0.97, rest: float = 0.02, window: int = WINDOW
+) -> bytes:
     """deeplog.onnx whose answer after the last key of `keys` is the next, round and round, or the end."""
     size = log_keys + 3
     begin, end = log_keys, log_keys + 1
@@ -73,10 +75,10 @@ def table_model(keys: Sequence[int], log_keys: int, sure: float = 0.97, rest: fl
             helper.make_node("Gather", ["table", "last"], ["log_probability"], axis=0),
         ],
         "table",
-        [helper.make_tensor_value_info("window", TensorProto.INT64, ["batch", WINDOW])],
+        [helper.make_tensor_value_info("window", TensorProto.INT64, ["batch", window])],
         [helper.make_tensor_value_info("log_probability", TensorProto.FLOAT, ["batch", size])],
         [
-            numpy_helper.from_array(np.array(WINDOW - 1, dtype=np.int64), "newest"),
+            numpy_helper.from_array(np.array(window - 1, dtype=np.int64), "newest"),
             numpy_helper.from_array(table, "table"),
         ],
     )

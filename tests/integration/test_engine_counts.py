@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 from pathlib import Path
@@ -28,6 +29,7 @@ from tests.integration.engine_room import (
     need_engine,
     read_alerts,
     settings,
+    table_model,
 )
 from tests.integration.test_engine_crash import restarted, wait_until_quiet
 
@@ -44,14 +46,16 @@ def engine() -> None:
     need_engine()
 
 
-def with_counts(bundle: Bundle, folder: Path, fitted: FittedCounts) -> Bundle:
-    """The same bundle with this detector and no model."""
+def with_counts(bundle: Bundle, folder: Path, fitted: FittedCounts, *, model: bool = False) -> Bundle:
+    """The same bundle with this detector; with its model, but so that this finds nothing odd, or without."""
     manifest = json.loads(bundle.manifest.model_dump_json())
     entry = fitted.entry()
-    files = {name: bundle.file(name) for name in manifest["files"] if name != "deeplog.onnx"}
+    files = {name: bundle.file(name) for name in manifest["files"] if model or name != "deeplog.onnx"}
     files |= entry.files
     manifest["files"] = {name: entry_of(content).model_dump() for name, content in files.items()}
-    manifest["detectors"] = [d for d in manifest["detectors"] if d["name"] == "new_event"]
+    manifest["detectors"] = [d for d in manifest["detectors"] if model or d["name"] == "new_event"]
+    for silent in manifest["detectors"][1:]:
+        silent |= dict.fromkeys(("unseen_surprise", "event_surprise", "session_surprise"), 1000.0)
     counts = {"name": "counts", **entry.section, "limit": LIMIT, "evidence": EVIDENCE.section()}
     manifest["detectors"].append(counts)
     return write(folder, type(bundle.manifest).model_validate(manifest), files)
@@ -184,6 +188,61 @@ def test_same_alerts(
     (tmp_path / "app.log").write_text("".join(lines))
     other = judge(bundle.path, tmp_path / "other", [tmp_path / "app.log"], **change)
     assert odd_ones(other.alerts) == odd_ones(usual.alerts)
+
+
+def with_window(length: int, folder: Path) -> Bundle:
+    """A model beside counts, whose windows hold all of the shorter sessions."""
+    model = functools.partial(table_model, window=length)
+    base = make_bundle(folder / f"base{length}", model=model, window=length)
+    return with_counts(base, folder / f"window{length}", whole_rounds(base), model=True)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 8, 13, 31])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_the_window_holds_is_judged_from_there(
+    length: int, workers: int, lines: list[str], usual: Judged, tmp_path: Path
+) -> None:
+    (tmp_path / "app.log").write_text("".join(lines))
+    bundle = with_window(length, tmp_path)
+    other = judge(bundle.path, tmp_path / "run", [tmp_path / "app.log"], workers=workers)
+    assert odd_ones(other.alerts) == odd_ones(usual.alerts)
+    assert all(alert["detector"] != "deeplog" for alert in other.alerts)
+
+
+@pytest.mark.parametrize("length", [3, 13])
+def test_short_sessions_outlive_a_restart(
+    length: int, lines: list[str], usual: Judged, tmp_path: Path
+) -> None:
+    alerts = restarted(with_window(length, tmp_path).path, tmp_path, lines, (1, 3, 2, 1))
+    assert odd_ones(alerts) == odd_ones(usual.alerts)
+
+
+def test_windows_change_under_open_sessions(lines: list[str], usual: Judged, tmp_path: Path) -> None:
+    """Longer and shorter ones, and none: what has come of a session is never forgotten."""
+    bundles = [with_window(length, tmp_path) for length in (8, 31, 4, 13)]
+    base = make_bundle(tmp_path / "none")
+    bundles.insert(2, with_counts(base, tmp_path / "without", whole_rounds(base)))
+    log = tmp_path / "app.log"
+    log.write_bytes(b"")
+    config = settings(
+        bundles[0].path,
+        tmp_path,
+        [log],
+        follow=True,
+        control_socket=str(tmp_path / "control"),
+        stats_page=str(tmp_path / "stats"),
+    )
+    with Process.start("haechi-detect", config) as engine:
+        for number, next_one in enumerate([*bundles[1:], bundles[0]]):
+            with log.open("a") as file:
+                file.writelines(lines[number * 800 : (number + 1) * 800])
+            wait_until_quiet(engine, tmp_path, still_s=0.3)
+            with engine.control() as control:
+                assert control.ask("load_bundle", path=str(next_one.path))["ok"]
+        with log.open("a") as file:
+            file.writelines(lines[4000:])
+        wait_until_quiet(engine, tmp_path, still_s=0.3)
+    assert odd_ones(read_alerts(tmp_path / "alerts.jsonl")) == odd_ones(usual.alerts)
 
 
 def test_counts_outlive_a_restart(bundle: Bundle, lines: list[str], usual: Judged, tmp_path: Path) -> None:
