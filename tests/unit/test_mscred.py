@@ -29,7 +29,6 @@ from haechi.mscred.threshold import (
     BETA,
     LEAST,
     Thresholds,
-    beta_of,
     choose,
     crossed,
     limit_of,
@@ -177,23 +176,12 @@ def test_thresholds_come_from_validation() -> None:
     assert chosen.limit.mean(axis=(1, 2)) == pytest.approx([0.329, 0.658, 0.987], rel=0.05)
     of = scores(left.astype(np.float32), chosen.limit)
     assert not chosen.broke(of).any()
-    assert (
-        (chosen.score % 1 == 0.5).all() and (chosen.beta >= BETA[0]).all() and (chosen.beta <= BETA[1]).all()
-    )
+    most = crossed(left.astype(np.float32)).max(axis=0)
+    assert chosen.score.tolist() == (BETA * most + 0.5).tolist()
 
 
-@pytest.mark.parametrize(
-    ("of", "low", "high"),
-    [
-        ([3] * 100, 1.0, 1.0),
-        ([0] * 100, 1.0, 1.0),
-        ([0, 40] + [0, 1] * 49, 1.5, 2.0),
-        ([7], 1.0, 1.0),
-        ([40] * 50 + [80] * 50, 1.3, 2.0),
-    ],
-)
-def test_beta_is_within_the_papers_bounds(of: list[int], low: float, high: float) -> None:
-    assert low <= beta_of(np.array(of)) <= high
+def test_what_never_broke_has_a_threshold_all_the_same() -> None:
+    assert (choose(np.zeros((60, 3, 4, 4), np.float32)).score == BETA + 0.5).all()
 
 
 def test_flags_of_one_cause_are_one_stretch() -> None:
@@ -285,7 +273,7 @@ def test_parts_of_validation_are_judged_by_the_others() -> None:
 def test_find_joins_it_all() -> None:
     left = np.zeros((20, 3, 4, 4), dtype=np.float32)
     left[5:9, 1, 2, :] = 1.0
-    thresholds = Thresholds(np.full((3, 4, 4), 0.5, np.float32), np.full(3, 1.5), np.ones(3))
+    thresholds = Thresholds(np.full((3, 4, 4), 0.5, np.float32), np.full(3, 1.5))
     (finding,) = find(left, scores(left, thresholds.limit), thresholds)
     assert (finding.first, finding.last, finding.series[0]) == (5, 8, 2)
     assert finding.broke == (False, True, False) and finding.steps == 20

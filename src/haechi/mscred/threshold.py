@@ -11,13 +11,12 @@ A moment is anomalous when more cells of a window are broken than its tau = beta
 saw. Seen by limits that were made from the same moments, validation looks calmer than what comes later, so
 each part of validation is scored with limits from the other parts.
 
-The paper takes beta from [1, 2] by the F1 of the validation part; without an anomaly in it there is no F1, so
-beta is chosen by extreme values: the largest score of each block of validation follows a Gumbel distribution
-(Gumbel, 1958), and tau is what it exceeds once in RARE times the length of the validation part, by any of the
-windows.
+The paper takes beta from [1, 2] by the F1 of the validation part. Without an anomaly in it there is none, and
+beta is 2. Extreme values (Gumbel, 1958) would say which score comes once in so many lengths of the validation
+part, but ten blocks of it leave that so open that to be sure of one false alarm in a hundred lengths means
+more than 2 nearly always.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -30,10 +29,7 @@ from haechi.mscred.signature import STEP, WINDOWS, Series, Signatures, signature
 
 CELLS = 0.999
 LEAST = 0.25  # of the median usual residual: a cell that hardly ever moved is not broken by a trifle
-BETA = (1.0, 2.0)
-BLOCKS = 10
-RARE = 100
-EULER = 0.5772156649
+BETA = 2.0
 APART = 2  # steps between the moments of validation
 PARTS = 5
 NEAR = max(WINDOWS) // APART  # moments that see what the first of another part sees
@@ -43,12 +39,10 @@ NEAR = max(WINDOWS) // APART  # moments that see what the first of another part 
 class Thresholds:
     """limit  float32 [3, n, n], of each window's cells
     score  float64 [3]: more broken cells than this are an anomaly; never a whole number
-    beta   float64 [3]
     """
 
     limit: npt.NDArray[np.float32]
     score: npt.NDArray[np.float64]
-    beta: npt.NDArray[np.float64]
 
     def broke(self, of: Scores) -> npt.NDArray[np.bool_]:
         """Which windows are over their threshold: bool [moments, 3]."""
@@ -66,11 +60,9 @@ def residuals_between(values: Series, of: Callable[[Signatures], Residuals]) -> 
 def choose(validation: Residuals) -> Thresholds:
     """validation: [moments, 3, n, n], as residuals_between gives them, of normal data that the network was
     not fitted to."""
-    of = crossed(validation)
-    most = np.maximum(of.max(axis=0), 1)
-    beta = np.array([beta_of(of[:, window]) for window in range(of.shape[1])])
+    most = np.maximum(crossed(validation).max(axis=0), 1)
     # Between two whole numbers, so that rounding decides nothing.
-    return Thresholds(limit_of(validation), np.floor(beta * most) + 0.5, beta)
+    return Thresholds(limit_of(validation), np.floor(BETA * most) + 0.5)
 
 
 def limit_of(residuals: Residuals) -> npt.NDArray[np.float32]:
@@ -98,12 +90,3 @@ def crossed(residuals: Residuals) -> Scores:
         others = residuals[(at < first - NEAR) | (at >= end + NEAR)]
         parts.append(scores(residuals[first:end], limit_of(others if len(others) else residuals)))
     return np.concatenate(parts)
-
-
-def beta_of(of: npt.NDArray[np.int64]) -> float:
-    """tau / max of these scores [moments], within BETA."""
-    blocks = np.array([block.max() for block in np.array_split(of, min(BLOCKS, len(of)))], dtype=np.float64)
-    scale = float(blocks.std(ddof=1)) * math.sqrt(6) / math.pi if len(blocks) > 1 else 0.0
-    place = float(blocks.mean()) - EULER * scale
-    tau = place - scale * math.log(-math.log1p(-1 / (RARE * len(WINDOWS) * len(blocks))))
-    return float(np.clip(tau / max(float(of.max()), 1.0), *BETA))
