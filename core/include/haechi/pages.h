@@ -8,6 +8,9 @@
 
 /* Zeroed memory, or NULL. */
 void *hx_pages_map(size_t bytes);
+/* The same in ordinary pages, for what is mapped for the worst case and mostly used at its
+ * beginning: a large page would cost 2 MB there. */
+void *hx_pages_reserve(size_t bytes);
 /* NULL is fine. bytes as they were mapped. */
 void hx_pages_unmap(void *pages, size_t bytes);
 

@@ -13,13 +13,13 @@ int hx_batch_init(hx_batch *batch, uint32_t capacity, uint32_t workers)
 
     memset(batch, 0, sizeof *batch);
     batch->capacity = capacity;
-    batch->buffer = hx_pages_map(capacity);
-    batch->events = hx_pages_map(events * sizeof *batch->events);
-    batch->novel = hx_pages_map(events * sizeof *batch->novel);
-    batch->seen = hx_pages_map(events * sizeof *batch->seen);
+    batch->buffer = hx_pages_reserve(capacity);
+    batch->events = hx_pages_reserve(events * sizeof *batch->events);
+    batch->novel = hx_pages_reserve(events * sizeof *batch->novel);
+    batch->seen = hx_pages_reserve(events * sizeof *batch->seen);
     batch->owned_count = calloc(workers, sizeof *batch->owned_count);
     if (workers > 1)
-        batch->owned = hx_pages_map(workers * events * sizeof *batch->owned);
+        batch->owned = hx_pages_reserve(workers * events * sizeof *batch->owned);
     if (batch->buffer && batch->events && batch->novel && batch->seen && batch->owned_count &&
         (workers == 1 || batch->owned))
         return 0;
@@ -46,7 +46,7 @@ int hx_batch_make_rulings(hx_batch *batch)
     size_t events = hx_front_capacity(batch->capacity);
 
     if (!batch->rulings)
-        batch->rulings = hx_pages_map(HX_RULINGS_OF(events) * sizeof *batch->rulings);
+        batch->rulings = hx_pages_reserve(HX_RULINGS_OF(events) * sizeof *batch->rulings);
     return batch->rulings ? 0 : HX_ENOMEM;
 }
 

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define AHEAD    8
+#define AHEAD    16
 #define LONG_US  INT64_C(9000000000000000) /* longer than any silence */
 #define FIRST_US (INT64_MIN / 4)           /* before any event */
 /* A line that lies further behind has a wrong clock and says nothing of the way it came. */
