@@ -98,6 +98,9 @@ uint64_t hx_rules_hits(const hx_rules *rules, uint32_t index);
 typedef struct hx_rule_line {
     hx_slice text[HX_RULE_TEXTS];
     uint32_t number[HX_RULE_FIELDS - HX_RULE_TEXTS]; /* or HX_RULE_NUMBER_NONE */
+    /* What a seat notes by the message's form, or NULL. The same for all messages that differ in
+     * their digits only, and 0 when a form comes and whenever hx_rule_seat_stamp has changed. */
+    uint32_t *note;
 } hx_rule_line;
 
 /* What they say. allow wins over the others: nothing is denied or escalated then. */
@@ -126,10 +129,13 @@ typedef struct hx_rule_place {
 } hx_rule_place;
 hx_rule_place hx_rule_seat_look(const hx_rule_seat *seat, hx_rule_field field, hx_slice text);
 
-/* What the rules say of the line; NULL: nothing. Valid until the next call. places, of the line and
- * of the message, from hx_rule_seat_look, or NULL. No allocation, no lock. */
+/* A number that changes when what the seat has noted is void; no two seats have the same. */
+uint64_t hx_rule_seat_stamp(const hx_rule_seat *seat);
+
+/* What the rules say of the line; NULL: nothing. Valid until the next call. place: of the line,
+ * from hx_rule_seat_look, or NULL. No allocation, no lock. */
 const hx_ruled *hx_rule_seat_judge(hx_rule_seat *seat, const hx_rule_line *line,
-                                   const hx_rule_place places[2]);
+                                   const hx_rule_place *place);
 
 const hx_rule_counters *hx_rule_seat_counters(const hx_rule_seat *seat);
 

@@ -81,6 +81,12 @@ hx_match_place hx_matcher_look(const hx_match_scratch *scratch, hx_slice message
 uint32_t hx_matcher_match_at(const hx_matcher *matcher, hx_match_scratch *scratch, hx_slice message,
                              hx_match_place place);
 
+/* Where a number may be noted by the form of the message that was matched last; it is 0 where
+ * nobody has since the form came, and is gone when the form goes. NULL where the form is not kept.
+ * What is noted holds for all messages of the form: those that differ in their digits only. */
+uint32_t *hx_matcher_note(const hx_match_scratch *scratch);
+void hx_matcher_forget_notes(hx_match_scratch *scratch);
+
 /* A hash of the message's shape (its tokens, values masked by type), the same for two messages that
  * differ only in values: what groups messages that fit no template. */
 uint64_t hx_template_shape(hx_match_scratch *scratch, hx_slice message);

@@ -17,6 +17,7 @@ struct hx_front {
     uint32_t prefix_len;
     hx_format_scratch header;
     hx_front_rules *rules; /* or NULL */
+    uint64_t noted_by;     /* the stamp of the seat whose notes are by the matcher's forms */
     bool hosts, processes; /* are wanted */
     hx_intern *host_numbers, *process_numbers;
     const hx_values *values; /* or NULL */
@@ -356,8 +357,8 @@ static void begin_event(hx_event *event, uint32_t line, uint32_t length, int64_t
 typedef struct front_line {
     hx_record record;
     hx_match_place place;
-    hx_rule_place rule_places[2]; /* of the line and of the message */
-    uint64_t host_hash;           /* where hosts are wanted */
+    hx_rule_place rule_place; /* of the line */
+    uint64_t host_hash;       /* where hosts are wanted */
     uint32_t at, length;
     bool good; /* has the format */
 } front_line;
@@ -379,11 +380,9 @@ static inline void look_ahead(hx_front *f, const char *buffer, front_line *l)
         look_at_host(f, l);
     if (l->good)
         l->place = hx_matcher_look(f->match, l->record.message);
-    if (__builtin_expect(l->good && f->rules, 0)) {
-        l->rule_places[0] = hx_rule_seat_look(f->rules->seat, HX_RULE_LINE,
-                                              hx_slice_make(buffer + l->at, l->length));
-        l->rule_places[1] = hx_rule_seat_look(f->rules->seat, HX_RULE_MESSAGE, l->record.message);
-    }
+    if (__builtin_expect(l->good && f->rules, 0))
+        l->rule_place = hx_rule_seat_look(f->rules->seat, HX_RULE_LINE,
+                                          hx_slice_make(buffer + l->at, l->length));
 }
 
 /* The lines from *at on, as many as there is certainly room for, but for the first one: that is
@@ -490,6 +489,18 @@ void hx_front_rule(hx_front *front, hx_front_rules *rules)
     front->rules = rules;
 }
 
+/* What the seat may note by the message's form; what others have noted there is gone. */
+static uint32_t *note_for_rules(hx_front *f)
+{
+    const uint64_t stamp = hx_rule_seat_stamp(f->rules->seat);
+
+    if (__builtin_expect(f->noted_by != stamp, 0)) {
+        hx_matcher_forget_notes(f->match);
+        f->noted_by = stamp;
+    }
+    return f->format ? hx_matcher_note(f->match) : NULL;
+}
+
 static uint32_t number_of(uint8_t value)
 {
     return value == HX_PRI_NONE ? HX_RULE_NUMBER_NONE : value;
@@ -551,8 +562,8 @@ static void note_ruling(hx_front_rules *r, uint32_t event, uint32_t line_began,
 }
 
 /* One look for all of a line's events, unless the rules ask for what they differ in. */
-static void rule_line(const hx_front *f, const char *buffer, const front_line *l,
-                      const hx_event *events, uint32_t first, uint32_t made)
+static void rule_line(hx_front *f, const char *buffer, const front_line *l, const hx_event *events,
+                      uint32_t first, uint32_t made)
 {
     hx_front_rules *r = f->rules;
     const uint32_t line_began = r->count;
@@ -563,7 +574,8 @@ static void rule_line(const hx_front *f, const char *buffer, const front_line *l
     for (uint32_t i = first; i < first + made; i++) {
         if (i == first || differ) {
             put_event(f, &events[i], &line);
-            ruled = hx_rule_seat_judge(r->seat, &line, f->format ? l->rule_places : NULL);
+            line.note = note_for_rules(f);
+            ruled = hx_rule_seat_judge(r->seat, &line, f->format ? &l->rule_place : NULL);
             r->over += ruled ? ruled->denied_over : 0;
         }
         if (ruled)

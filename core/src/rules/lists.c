@@ -74,6 +74,7 @@ static void forget_forms(hx_rule_seat *s)
             if (far)
                 far[i].hash = far[i].used = 0;
         }
+    hx_seat_stamp(s);
     memset(s->places, 0, HX_LISTS_PLACES * sizeof *s->places);
     s->lists_end = LIST_IDS;
 }

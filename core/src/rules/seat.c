@@ -26,6 +26,7 @@ int hx_rule_seat_create(const hx_rules *rules, hx_rule_seat **out, hx_error *err
     *out = s;
     if (s) {
         s->rules = rules;
+        hx_seat_stamp(s);
         s->way = hx_forms_way_best();
         s->lists = calloc(HX_LISTS_ROOM, sizeof *s->lists);
         s->lists_end = LIST_IDS; /* behind list 0 */
@@ -46,6 +47,18 @@ int hx_rule_seat_create(const hx_rules *rules, hx_rule_seat **out, hx_error *err
         return hx_error_set(err, HX_ENOMEM, "%s: out of memory", rules->name);
     }
     return 0;
+}
+
+void hx_seat_stamp(hx_rule_seat *seat)
+{
+    static _Atomic uint64_t last;
+
+    seat->stamp = atomic_fetch_add(&last, 1) + 1;
+}
+
+uint64_t hx_rule_seat_stamp(const hx_rule_seat *seat)
+{
+    return seat->stamp;
 }
 
 void hx_rule_seat_destroy(const hx_rules *rules, hx_rule_seat *s)
@@ -190,38 +203,6 @@ static void check(hx_rule_seat *s, hx_rule_field field, const uint32_t *ids, uin
     }
 }
 
-static void take_text(hx_rule_seat *s, hx_rule_field field, hx_slice text, hx_rule_place at)
-{
-    const hx_field *f = &s->rules->fields[field];
-    hx_seat_forms *forms = &s->fields[field].near;
-    const hx_form_place place = {at.form, at.hash};
-    const hx_form_place known = hx_seat_forms_find(s, forms, place, text);
-    const uint32_t *list = s->fresh;
-    uint32_t number;
-
-    if (known.form) {
-        s->counters.known++;
-        number = hx_form_use(known);
-        if (!number && !f->blind)
-            return;
-        list = s->lists + number;
-    } else if (f->remembers) {
-        hx_seat_learn(s, field, text);
-        if (place.form && (number = hx_seat_keep_list(s)) != UINT32_MAX)
-            hx_seat_forms_keep(forms, place, text, number);
-    } else {
-        s->fresh[LIST_HITS] = s->fresh[LIST_CHECKS] = 0;
-    }
-    for (uint32_t i = 0; i < list[LIST_HITS]; i++)
-        mark(s, list[LIST_IDS + i]);
-    if (list[LIST_CHECKS])
-        check(s, field, list + LIST_IDS + list[LIST_HITS], list[LIST_CHECKS], text);
-    if (f->blind) {
-        hx_seat_search(s, f->blind, text);
-        mark_found(s);
-    }
-}
-
 hx_rule_place hx_rule_seat_look(const hx_rule_seat *seat, hx_rule_field field, hx_slice text)
 {
     hx_form_place place;
@@ -230,6 +211,54 @@ hx_rule_place hx_rule_seat_look(const hx_rule_seat *seat, hx_rule_field field, h
         return (hx_rule_place){NULL, 0};
     place = seat->way.place(&seat->fields[field].near.forms, text);
     return (hx_rule_place){place.form, place.hash};
+}
+
+static void take_list(hx_rule_seat *s, hx_rule_field field, const uint32_t *list, hx_slice text)
+{
+    for (uint32_t i = 0; i < list[LIST_HITS]; i++)
+        mark(s, list[LIST_IDS + i]);
+    if (list[LIST_CHECKS])
+        check(s, field, list + LIST_IDS + list[LIST_HITS], list[LIST_CHECKS], text);
+}
+
+/* What the text's form tells. The number of its list, or UINT32_MAX where it is not kept. */
+static uint32_t take_form(hx_rule_seat *s, hx_rule_field field, hx_slice text, hx_rule_place at)
+{
+    hx_seat_forms *forms = &s->fields[field].near;
+    const hx_form_place place = {at.form, at.hash};
+    const hx_form_place known = hx_seat_forms_find(s, forms, place, text);
+    uint32_t number = UINT32_MAX;
+
+    if (known.form) {
+        s->counters.known++;
+        number = hx_form_use(known);
+        take_list(s, field, s->lists + number, text);
+        return number;
+    }
+    hx_seat_learn(s, field, text);
+    if (place.form && (number = hx_seat_keep_list(s)) != UINT32_MAX)
+        hx_seat_forms_keep(forms, place, text, number);
+    take_list(s, field, s->fresh, text);
+    return number;
+}
+
+/* The same of the message, where there is room for a note by its form: 1 + the number of its list.
+ */
+static void take_noted(hx_rule_seat *s, hx_slice text, uint32_t *note)
+{
+    if (*note) {
+        s->counters.known++;
+        take_list(s, HX_RULE_MESSAGE, s->lists + *note - 1, text);
+    } else {
+        *note = 1 + take_form(s, HX_RULE_MESSAGE, text,
+                              hx_rule_seat_look(s, HX_RULE_MESSAGE, text)); /* 0: not kept */
+    }
+}
+
+static void search_blindly(hx_rule_seat *s, const hx_field *f, hx_slice text)
+{
+    hx_seat_search(s, f->blind, text);
+    mark_found(s);
 }
 
 /* --- rules -------------------------------------------------------------------------------------
@@ -302,17 +331,25 @@ static const hx_ruled *look_at_rules(hx_rule_seat *s, const hx_rule_line *line)
 }
 
 const hx_ruled *hx_rule_seat_judge(hx_rule_seat *seat, const hx_rule_line *line,
-                                   const hx_rule_place places[2])
+                                   const hx_rule_place *place)
 {
     hx_rule_seat *s = seat;
+    const uint64_t stamp = s->stamp;
 
     for (uint32_t f = 0; f < HX_RULE_TEXTS; f++) {
-        if (!s->rules->fields[f].used || !line->text[f].len)
+        const hx_field *field = &s->rules->fields[f];
+        const hx_slice text = line->text[f];
+
+        if (!field->used || !text.len)
             continue;
-        take_text(s, (hx_rule_field)f, line->text[f],
-                  places && f <= HX_RULE_MESSAGE
-                      ? places[f]
-                      : hx_rule_seat_look(s, (hx_rule_field)f, line->text[f]));
+        if (f == HX_RULE_MESSAGE && line->note && field->remembers && s->stamp == stamp)
+            take_noted(s, text, line->note);
+        else if (field->remembers)
+            take_form(s, (hx_rule_field)f, text,
+                      f == HX_RULE_LINE && place ? *place
+                                                 : hx_rule_seat_look(s, (hx_rule_field)f, text));
+        if (field->blind)
+            search_blindly(s, field, text);
     }
     if (!s->marked_count && !s->rules->triggers.always_count)
         return NULL;

@@ -32,6 +32,7 @@ typedef struct hx_seat_field {
 
 struct hx_rule_seat {
     const hx_rules *rules;
+    uint64_t stamp; /* another one since its lists were forgotten */
     hs_scratch_t *scratch;
     hx_forms_way way;
     hx_seat_field fields[HX_RULE_TEXTS];
@@ -51,6 +52,8 @@ struct hx_rule_seat {
     hx_ruled ruled;
     hx_rule_counters counters;
 };
+
+void hx_seat_stamp(hx_rule_seat *seat);
 
 /* Into found: what the database hits in the text, each once. NULL hits nothing. */
 void hx_seat_search(hx_rule_seat *seat, const hs_database_t *database, hx_slice text);

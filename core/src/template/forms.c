@@ -27,7 +27,8 @@ bool hx_form_keep(hx_form_place place, hx_slice message, uint32_t key)
         return false;
     }
     form->watch = 0;
-    form->hash = place.hash;
+    form->hash = (uint32_t)place.hash;
+    form->note = 0;
     form->length = (uint16_t)message.len;
     form->key = key;
     for (uint32_t i = 0; i < message.len; i++)
@@ -47,7 +48,7 @@ INLINE hx_form_place fetch_place(const hx_forms *forms, uint64_t hash, uint32_t 
 
 INLINE bool is_named(hx_form_place place, uint32_t length)
 {
-    return place.form && place.form->hash == place.hash && place.form->length == length;
+    return place.form && place.form->hash == (uint32_t)place.hash && place.form->length == length;
 }
 
 INLINE uint64_t load_eight(hx_slice message, uint32_t at)

@@ -20,7 +20,8 @@
 #define HX_FORMS 16384 /* a power of two; logs of many programs use thousands */
 
 typedef struct hx_form {
-    uint64_t hash; /* 0: free */
+    uint32_t hash; /* its low half; 0: free */
+    uint32_t note; /* whatever somebody keeps by it (template.h); 0 when it comes */
     uint16_t length;
     bool used;     /* found since another message wanted its place */
     uint8_t watch; /* how many checks of values are left for each message (checks.h) */

@@ -19,6 +19,7 @@ struct hx_match_scratch {
     hx_tree_branch *branches;
     hx_forms_way way;
     hx_forms forms;
+    hx_form *form;                  /* of the message that was matched last; or NULL */
     hx_outline_write write_outline; /* or NULL: every message takes the long way */
     hx_answers answers;
     hx_outline outline;
@@ -105,6 +106,7 @@ int hx_match_scratch_create(const hx_matcher *matcher, hx_match_scratch **out)
         return HX_ENOMEM;
     }
     scratch->values = NULL;
+    scratch->form = NULL;
     scratch->way = hx_forms_way_best();
     scratch->write_outline = hx_outline_best();
     hx_tokenizer_init(&scratch->tokenizer, max_tokens);
@@ -174,17 +176,29 @@ uint32_t hx_matcher_match_at(const hx_matcher *matcher, hx_match_scratch *scratc
     hx_form_place place = {at.form, at.hash};
     uint32_t key;
 
+    scratch->form = place.form;
     if (scratch->way.holds(place, message))
         return hx_form_use(place);
     key = match_outline(matcher, scratch, message);
-    if (place.form)
-        hx_form_keep(place, message, key);
+    if (place.form && !hx_form_keep(place, message, key))
+        scratch->form = NULL;
     return key;
 }
 
 uint32_t hx_matcher_match(const hx_matcher *matcher, hx_match_scratch *scratch, hx_slice message)
 {
     return hx_matcher_match_at(matcher, scratch, message, hx_matcher_look(scratch, message));
+}
+
+uint32_t *hx_matcher_note(const hx_match_scratch *scratch)
+{
+    return scratch->form ? &scratch->form->note : NULL;
+}
+
+void hx_matcher_forget_notes(hx_match_scratch *scratch)
+{
+    for (uint32_t i = 0; i < HX_FORMS; i++)
+        scratch->forms.items[i].note = 0;
 }
 
 /* --- values ------------------------------------------------------------------------------------
@@ -267,6 +281,7 @@ uint32_t hx_matcher_judge_at(const hx_matcher *matcher, hx_match_scratch *scratc
     bool watched;
 
     *odd = 0;
+    scratch->form = place.form;
     if (scratch->way.holds(place, message)) {
         if (place.form->watch)
             *odd = (uint16_t)judge_form(scratch, place.form, message);
@@ -280,7 +295,7 @@ uint32_t hx_matcher_judge_at(const hx_matcher *matcher, hx_match_scratch *scratc
         hx_planner_begin(scratch->planner, &cut, key, scratch->open);
     }
     if (place.form && !hx_form_keep(place, message, key))
-        place.form = NULL;
+        scratch->form = place.form = NULL;
     if (watched)
         *odd = (uint16_t)judge_new(scratch, place.form, message, &cut, key);
     return key;

@@ -343,8 +343,39 @@ static int on_raw_hit(unsigned id, unsigned long long from, unsigned long long t
     return 0;
 }
 
+/* Notes by forms, as a matcher keeps them: a new form takes the place of another. */
+typedef struct noted {
+    char form[1024];
+    size_t length;
+    uint32_t note;
+} noted;
+
+static uint32_t *note_of(const hx_rule_seat *seat, hx_slice text)
+{
+    static noted places[256];
+    static uint64_t stamp;
+    char form[1024];
+    uint32_t hash = 0;
+    noted *at;
+
+    if (stamp != hx_rule_seat_stamp(seat))
+        memset(places, 0, sizeof places);
+    stamp = hx_rule_seat_stamp(seat);
+    for (size_t i = 0; i < text.len; i++) {
+        form[i] = text.ptr[i] >= '0' && text.ptr[i] <= '9' ? '0' : text.ptr[i];
+        hash = hash * 31 + (unsigned char)form[i];
+    }
+    at = &places[hash % 256];
+    if (at->length != text.len || memcmp(at->form, form, text.len) != 0) {
+        memcpy(at->form, form, text.len);
+        at->length = text.len;
+        at->note = 0;
+    }
+    return &at->note;
+}
+
 /* The oracle: each pattern by itself, as it is, over the whole text, nothing remembered. */
-static void test_against_plain_searches(size_t first, size_t end)
+static void test_against_plain_searches(size_t first, size_t end, bool with_notes)
 {
     hx_rules *all = load_patterns(first, end);
     hx_error err = {{0}};
@@ -370,6 +401,7 @@ static void test_against_plain_searches(size_t first, size_t end)
         uint32_t at = 0;
 
         line.text[HX_RULE_MESSAGE] = message;
+        line.note = with_notes ? note_of(hx_rules_seat(all, 0), message) : NULL;
         r = hx_rule_seat_judge(hx_rules_seat(all, 0), &line, NULL);
         CHECK(!r || !r->denied_over);
         for (size_t i = first; i < end; i++) {
@@ -395,6 +427,33 @@ static void test_against_plain_searches(size_t first, size_t end)
     hx_rules_destroy(all);
 }
 
+/* What is noted is what is used; and a seat's stamp tells whose notes they are. */
+static void test_notes(void)
+{
+    static const char json[] =
+        "{\"format\": 1, \"rules\": [{\"id\": \"r\", \"action\": \"deny\", \"condition\": "
+        "{\"field\": \"message\", \"op\": \"contains\", \"value\": \"root\"}}]}";
+    hx_rules *rules = load(json), *others = load(json);
+    hx_rule_seat *seat = hx_rules_seat(rules, 0);
+    hx_rule_line with = line_of("root 12"), without = line_of("guest 12");
+    uint32_t with_note = 0, without_note = 0;
+
+    with.note = &with_note;
+    without.note = &without_note;
+    for (int turn = 0; turn < 2; turn++) {
+        CHECK(hx_rule_seat_judge(seat, &with, NULL) != NULL);
+        CHECK(hx_rule_seat_judge(seat, &without, NULL) == NULL);
+    }
+    CHECK(with_note != 0 && without_note != 0 && with_note != without_note);
+    CHECK_INT(hx_rule_seat_counters(seat)->known, 2);
+    CHECK_INT(hx_rule_seat_counters(seat)->scans, 2);
+    without_note = with_note;
+    CHECK(hx_rule_seat_judge(seat, &without, NULL) != NULL);
+    CHECK(hx_rule_seat_stamp(seat) != hx_rule_seat_stamp(hx_rules_seat(others, 0)));
+    hx_rules_destroy(rules);
+    hx_rules_destroy(others);
+}
+
 static void test_refused(void)
 {
     static const char json[] =
@@ -417,9 +476,10 @@ int main(void)
     test_singles();
     test_actions();
     test_denied_by_many();
-    test_against_plain_searches(0, PATTERNS - NUMBERED);
-    test_against_plain_searches(PATTERNS - NUMBERED, PATTERNS);
-    test_against_plain_searches(PATTERNS - NUMBERED, PATTERNS - NUMBERED + 4); /* few at once */
+    test_against_plain_searches(0, PATTERNS - NUMBERED, true);
+    test_against_plain_searches(PATTERNS - NUMBERED, PATTERNS, false);
+    test_against_plain_searches(PATTERNS - NUMBERED, PATTERNS - NUMBERED + 4, false); /* few */
+    test_notes();
     test_refused();
     return 0;
 }

@@ -88,6 +88,40 @@ static void test_shapes(hx_match_scratch *scratch)
     CHECK(shape(scratch, "") != shape(scratch, "a"));
 }
 
+/* A note is the form's, and gone with it. */
+static void test_notes(const hx_matcher *matcher, hx_match_scratch *scratch)
+{
+    static char longer[300];
+    uint32_t *note;
+
+    hx_matcher_match(matcher, scratch, hx_slice_str("port 80 is open"));
+    note = hx_matcher_note(scratch);
+    CHECK(note != NULL && *note == 0);
+    *note = 7;
+    hx_matcher_match(matcher, scratch, hx_slice_str("port is open"));
+    CHECK(hx_matcher_note(scratch) != note && *hx_matcher_note(scratch) == 0);
+    hx_matcher_match(matcher, scratch, hx_slice_str("port 81 is open"));
+    CHECK(hx_matcher_note(scratch) == note && *note == 7);
+    memset(longer, 'x', sizeof longer);
+    hx_matcher_match(matcher, scratch, hx_slice_make(longer, sizeof longer));
+    CHECK(hx_matcher_note(scratch) == NULL);
+    hx_matcher_forget_notes(scratch);
+    hx_matcher_match(matcher, scratch, hx_slice_str("port 82 is open"));
+    CHECK(hx_matcher_note(scratch) == note && *note == 0);
+    /* So many others that it must go. */
+    *note = 7;
+    for (int i = 0; i < 200000; i++) {
+        char other[32];
+        int at = 0;
+
+        for (int rest = i; rest; rest /= 26)
+            other[at++] = (char)('a' + rest % 26);
+        hx_matcher_match(matcher, scratch, hx_slice_make(other, (size_t)at));
+    }
+    hx_matcher_match(matcher, scratch, hx_slice_str("port 83 is open"));
+    CHECK(!hx_matcher_note(scratch) || *hx_matcher_note(scratch) == 0);
+}
+
 int main(void)
 {
     hx_matcher *matcher;
@@ -99,6 +133,7 @@ int main(void)
     test_cases(matcher, scratch);
     test_texts(matcher);
     test_shapes(scratch);
+    test_notes(matcher, scratch);
     hx_match_scratch_destroy(scratch);
     hx_matcher_destroy(matcher);
     return 0;
