@@ -207,7 +207,7 @@ def storm(seconds: float, paced_seconds: float, repeats: int, as_json: bool) -> 
     help="The rate of the run that counts: auto is the one asked for where it is carried without loss, "
     "else 93 % of the highest that is (NDR).",
 )
-@click.option("--ports", type=click.IntRange(1, 100), default=10, show_default=True, help="UDP ports.")
+@click.option("--ports", type=click.IntRange(1, 100), default=4, show_default=True, help="UDP ports.")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Of the detector.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of the storm.")
 @json_option
