@@ -53,9 +53,10 @@ static bool left_behind(const hx_worker *w, const hx_session *s)
     return w->jump_us != HX_TIME_NONE && s->watermark_us <= w->jump_us;
 }
 
-static bool is_near(const hx_worker *w, int64_t hole_us, int64_t before_us)
+static bool is_near(const hx_worker *w, int64_t hole_us, int64_t at_us)
 {
-    return before_us == HX_TIME_NONE || before_us - hole_us <= w->bundle->idle_us;
+    return hole_us == HX_TIME_NONE || at_us == HX_TIME_NONE ||
+           at_us - hole_us <= w->bundle->idle_us;
 }
 
 /* A session is taken to speak by one port: the one of its last line says what has been lost since.
@@ -75,17 +76,16 @@ void hx_holes_cross(hx_worker *worker, hx_session *session, uint32_t line)
         hx_holes_tear(worker, session);
 }
 
-bool hx_holes_near(const hx_worker *worker, int64_t before_us)
+bool hx_holes_near(const hx_worker *worker, const hx_session *session)
 {
-    const uint32_t input = worker->batch->chunk.input;
-    const struct hx_holes *h = &worker->holes[input < worker->port_count ? input : 0];
+    const struct hx_holes *h;
 
-    if (input >= worker->port_count)
+    if (session->last_input >= worker->port_count)
         return false;
-    if (worker->jump_us != HX_TIME_NONE && is_near(worker, worker->jump_us, before_us))
-        return true;
-    return h->count &&
-           (h->watermark_us == HX_TIME_NONE || is_near(worker, h->watermark_us, before_us));
+    h = &worker->holes[session->last_input];
+    return (worker->jump_us != HX_TIME_NONE &&
+            is_near(worker, worker->jump_us, session->watermark_us)) ||
+           (h->count && is_near(worker, h->watermark_us, session->watermark_us));
 }
 
 bool hx_holes_behind(const hx_worker *worker, const hx_session *session)

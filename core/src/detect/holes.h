@@ -32,8 +32,9 @@ void hx_holes_meet(hx_worker *worker, const hx_batch *batch);
 /* An event of the batch at hand, this many bytes into its chunk, comes to an open session. */
 void hx_holes_cross(hx_worker *worker, hx_session *session, uint32_t line);
 
-/* Whether a hole is so near that a session opened now may have lost its beginning. */
-bool hx_holes_near(const hx_worker *worker, int64_t before_us);
+/* Whether a hole is so little before a session's last event that, where the session is young, it
+ * may have lost its beginning. */
+bool hx_holes_near(const hx_worker *worker, const hx_session *session);
 
 /* Whether there is one behind the last line of a session that ends. */
 bool hx_holes_behind(const hx_worker *worker, const hx_session *session);

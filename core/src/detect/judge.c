@@ -60,6 +60,13 @@ static bool over_bound(const hx_worker *w, bool escalated)
             (shared->ml_share > 0 && w->credit_ns <= 0));
 }
 
+/* Whether the window reaches back to where the session was first seen, and a hole is so near that
+ * it may have begun before. */
+static bool lacks_beginning(const hx_worker *w, const hx_session *s)
+{
+    return w->met_hole && s->window[0] == w->bundle->deeplog.begin && hx_holes_near(w, s);
+}
+
 /* Another event of a torn session. Whether it is not judged: its window has the hole, and a line
  * that is known is odd by its order alone. */
 static bool passes_hole(hx_worker *w, hx_item *item, hx_session *s)
@@ -80,7 +87,6 @@ void hx_judge_event(hx_worker *worker, uint32_t slot, uint16_t token, uint32_t e
     const uint32_t h = w->bundle->window;
     hx_session *s = &w->sessions.slots[slot];
     uint16_t *window = s->window;
-    bool at_once = false;
     hx_item *item;
 
     if (__builtin_expect(is_due(w), 0))
@@ -109,20 +115,16 @@ void hx_judge_event(hx_worker *worker, uint32_t slot, uint16_t token, uint32_t e
             w->count[HX_STAT_MEMO_HITS]++;
             if (__builtin_expect(anomalous(dl, token, item->surprise), 0)) {
                 keep_evidence(w, item, window);
-                at_once = w->begun;
+                item->unsure = lacks_beginning(w, s);
             }
         } else if (over_bound(w, item->escalated)) {
             item->kind = kind == HX_ITEM_END ? HX_ITEM_UNSCORED_END : HX_ITEM_UNSCORED;
         } else {
             item->row = pending_row(w, window);
-            at_once = w->begun;
+            item->unsure = lacks_beginning(w, s);
         }
     }
     hx_session_push(s, h, token);
-    if (__builtin_expect(at_once, 0) && kind == HX_ITEM_EVENT) {
-        item->begun = true;
-        hx_judge_settle(w);
-    }
 }
 
 /* --- the model ---------------------------------------------------------------------------------
@@ -235,7 +237,7 @@ static void judge_item(hx_worker *w, const hx_item *item, hx_session *s)
         note_worst(w, s, item);
     if (__builtin_expect(!anomalous(dl, item->token, item->surprise), 1))
         return;
-    if (item->begun)
+    if (item->unsure)
         hx_holes_tear(w, s);
     else
         hx_judge_event_alert(w, item, s);

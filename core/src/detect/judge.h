@@ -37,7 +37,7 @@ typedef struct hx_item {
     uint8_t kind;
     bool allowed : 1;   /* by a rule */
     bool escalated : 1; /* by a rule */
-    bool begun : 1;     /* it begins a session that may have lost its beginning */
+    bool unsure : 1;    /* of a session that may have lost its beginning */
 } hx_item;
 
 /* Who reports, for hx_judge_report. */
@@ -69,7 +69,6 @@ struct hx_worker {
     uint32_t port_count;
     int64_t jump_us; /* where event time was after it last went far at once across a hole */
     bool met_hole;   /* ever */
-    bool begun;      /* the event at hand begins a session, and a hole is near */
 
     hx_batch *batch;  /* the one being judged */
     hx_ruling ruling; /* what rules say of the event at hand */

@@ -1,6 +1,6 @@
 /* From a verdict to its alert: what is said of an event, of a session as a whole, and by the other
  * detectors. */
-#include "detect/judge.h"
+#include "detect/holes.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -319,12 +319,18 @@ void hx_judge_session(hx_worker *worker, const hx_item *item, hx_session *sessio
 {
     hx_verdict v;
 
-    if (session->flags & HX_SESSION_ALERTED)
+    if (session->flags & (HX_SESSION_ALERTED | HX_SESSION_TORN))
         return;
     v.count = 0; /* the rest has no meaning yet: this is every session's way */
     ask_deeplog(worker, session, &v);
     ask_detectors(worker, item->slot, session, &v);
-    if (!v.count || !may_alert(worker, session))
+    if (!v.count)
+        return;
+    if (worker->met_hole && hx_holes_near(worker, session)) { /* it may have lost its beginning */
+        hx_holes_tear(worker, session);
+        return;
+    }
+    if (!may_alert(worker, session))
         return;
     if (v.detector[0] == DEEPLOG)
         emit_deeplog(worker, item, session, HX_ALERT_SESSION, v.opinion, v.count);

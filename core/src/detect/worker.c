@@ -195,13 +195,10 @@ static void take_event(hx_worker *w, const hx_event *e, uint32_t index, int64_t 
         close_session(w, slot, HX_ITEM_END);
         slot = HX_SESSION_NONE;
     }
-    w->begun = false;
-    if (slot == HX_SESSION_NONE) {
+    if (slot == HX_SESSION_NONE)
         slot = open_session(w, e, before_us);
-        w->begun = w->met_hole && hx_holes_near(w, before_us);
-    } else if (__builtin_expect(w->met_hole, 0)) {
+    else if (__builtin_expect(w->met_hole, 0))
         hx_holes_cross(w, &w->sessions.slots[slot], e->line);
-    }
     s = &w->sessions.slots[slot];
     s->watermark_us = e->time_us > before_us ? e->time_us : before_us;
     s->last_us = e->time_us;
