@@ -26,13 +26,13 @@ from haechi.mscred.rootcause import LULL, SEEN, Finding, find, lengths, rank, st
 from haechi.mscred.score import broken, residuals, runs, scores
 from haechi.mscred.signature import HISTORY, STEP, WINDOWS, Scaling, ends, signatures
 from haechi.mscred.threshold import (
-    BETA,
     LEAST,
     Thresholds,
     choose,
     crossed,
     limit_of,
     residuals_between,
+    tau_of,
 )
 from haechi.mscred.train import disturb, fit, reconstruct
 from haechi.native import _core
@@ -177,11 +177,14 @@ def test_thresholds_come_from_validation() -> None:
     of = scores(left.astype(np.float32), chosen.limit)
     assert not chosen.broke(of).any()
     most = crossed(left.astype(np.float32)).max(axis=0)
-    assert chosen.score.tolist() == (BETA * most + 0.5).tolist()
+    assert chosen.score.tolist() == (most + most.max() + 0.5).tolist()
 
 
-def test_what_never_broke_has_a_threshold_all_the_same() -> None:
-    assert (choose(np.zeros((60, 3, 4, 4), np.float32)).score == BETA + 0.5).all()
+@pytest.mark.parametrize(
+    ("largest", "tau"), [((0, 0, 0), (2, 2, 2)), ((16, 7, 8), (32, 23, 24)), ((3, 9, 9), (12, 18, 18))]
+)
+def test_a_window_that_was_calm_is_not_believed_alone(largest: tuple[int, ...], tau: tuple[int, ...]) -> None:
+    assert tau_of(np.array([(0, 0, 0), largest, (0, 0, 0)])).tolist() == list(tau)
 
 
 def test_flags_of_one_cause_are_one_stretch() -> None:

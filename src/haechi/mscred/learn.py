@@ -11,7 +11,7 @@ from haechi.mscred.export import Reconstructor, check_export, onnx_of
 from haechi.mscred.hosts import Hosts
 from haechi.mscred.score import residuals, runs
 from haechi.mscred.signature import HISTORY, STEP, WINDOWS, Scaling, signatures
-from haechi.mscred.threshold import BETA, choose, crossed, residuals_between
+from haechi.mscred.threshold import choose, crossed, residuals_between, tau_of
 from haechi.mscred.train import Fitted, fit
 from haechi.train.detector import Entry
 from haechi.train.learn import deterministic
@@ -86,7 +86,7 @@ def _entry(
                 "intervals": validation.shape[1],
                 "moments": len(of),
                 "largest": [int(v) for v in of.max(axis=0)],
-                "beta": BETA,
+                "beta": [float(v) for v in tau_of(of) / np.maximum(of.max(axis=0), 1)],
                 "residual": fitted.validation,
                 "steps": fitted.steps,
                 "export_difference": difference,

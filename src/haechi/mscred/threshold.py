@@ -7,14 +7,15 @@ times that of its column: n + n numbers come out of validation, not n * n, each 
 sure as a validation part of a few hundred moments that overlap leaves it. The number is chosen so that the
 share CELLS of a window's validation cells is not broken.
 
-A moment is anomalous when more cells of a window are broken than its tau = beta * the most that validation
-saw. Seen by limits that were made from the same moments, validation looks calmer than what comes later, so
-each part of validation is scored with limits from the other parts.
+A moment is anomalous when more cells of a window are broken than its tau. Seen by limits that were made from
+the same moments, validation looks calmer than what comes later, so each part of validation is scored with
+limits from the other parts. tau is the most that validation saw of the window so, and the most that it saw of
+any window, added up.
 
-The paper takes beta from [1, 2] by the F1 of the validation part. Without an anomaly in it there is none, and
-beta is 2. Extreme values (Gumbel, 1958) would say which score comes once in so many lengths of the validation
-part, but ten blocks of it leave that so open that to be sure of one false alarm in a hundred lengths means
-more than 2 nearly always.
+The paper has tau = beta * the most of validation, with beta from [1, 2] by the F1 of the validation part.
+Without an anomaly in it there is none. For the window with the most, beta is 2 here. A window that was calmer
+may have been so by chance: of the longest one, validation is no more than some thirty looks. As many cells
+of each are over in validation, so their scores are alike, and half of tau is what any of them saw.
 """
 
 from collections.abc import Callable
@@ -29,7 +30,6 @@ from haechi.mscred.signature import STEP, WINDOWS, Series, Signatures, signature
 
 CELLS = 0.999
 LEAST = 0.25  # of the median usual residual: a cell that hardly ever moved is not broken by a trifle
-BETA = 2.0
 APART = 2  # steps between the moments of validation
 PARTS = 5
 NEAR = max(WINDOWS) // APART  # moments that see what the first of another part sees
@@ -60,9 +60,14 @@ def residuals_between(values: Series, of: Callable[[Signatures], Residuals]) -> 
 def choose(validation: Residuals) -> Thresholds:
     """validation: [moments, 3, n, n], as residuals_between gives them, of normal data that the network was
     not fitted to."""
-    most = np.maximum(crossed(validation).max(axis=0), 1)
     # Between two whole numbers, so that rounding decides nothing.
-    return Thresholds(limit_of(validation), np.floor(BETA * most) + 0.5)
+    return Thresholds(limit_of(validation), tau_of(crossed(validation)) + 0.5)
+
+
+def tau_of(validation: Scores) -> npt.NDArray[np.float64]:
+    """Whole numbers, [3]."""
+    most = np.maximum(validation.max(axis=0), 1)
+    return np.asarray(most + most.max(), dtype=np.float64)
 
 
 def limit_of(residuals: Residuals) -> npt.NDArray[np.float32]:
