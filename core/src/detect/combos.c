@@ -273,21 +273,24 @@ static users_matter users_of_process(const hx_combos_model *m, combos_state *s,
 }
 
 static void judge_pair_with_user(const hx_combos_model *m, combos_state *s, const hx_event *e,
-                                 const user_side *side, users_matter matter, hx_slice user,
+                                 const user_side *side, hx_slice user, uint64_t hash,
                                  hx_reporter *reporter)
 {
     const hx_combo_set *set = &m->set[side->kind];
-    const uint64_t hash = hx_hash_bytes(user.ptr, user.len, HX_HASH_SEED);
     const uint64_t with = hx_hash_u64(hash, side->with);
-    const hx_combo_member *second = hx_combo_by_name(&set->second, user, hash);
     uint64_t *place = known_place(s, side->kind, with);
 
-    if (matter == USERS_SETTLED && (!second || !second->settled))
-        return;
     if (*place != with &&
         !user_is_new(m, s, side->kind, e, hx_combo_by_name(&set->first, side->name, side->hash),
-                     second, user, reporter))
+                     hx_combo_by_name(&set->second, user, hash), user, reporter))
         *place = with;
+}
+
+static inline bool matters(const hx_combos_model *m, hx_combo_kind kind, users_matter who,
+                           uint64_t hash)
+{
+    return who == USERS_ALL ||
+           (who == USERS_SETTLED && hx_combo_may_be_settled(&m->set[kind], hash));
 }
 
 /* A pair with a user is its host's or its process's, and theirs may be two workers. */
@@ -297,20 +300,25 @@ static void judge_user(const hx_combos_model *m, combos_state *s, const hx_seen_
     const hx_event *e = &lines->events[l->event];
     const users_matter of_host = users_of_host(m, s, lines, l);
     const users_matter of_process = users_of_process(m, s, lines, l);
-    user_side side;
     hx_slice user;
+    uint64_t hash;
 
     if ((of_host == USERS_NEVER && of_process == USERS_NEVER) || !e->process_len)
         return;
     user = user_of(m, e, lines->buffer);
     if (!user.len)
         return;
-    side = host_side(lines, l);
-    if (of_host != USERS_NEVER)
-        judge_pair_with_user(m, s, e, &side, of_host, user, reporter);
-    side = process_side(lines, l);
-    if (of_process != USERS_NEVER)
-        judge_pair_with_user(m, s, e, &side, of_process, user, reporter);
+    hash = hx_hash_bytes(user.ptr, user.len, HX_HASH_SEED);
+    if (matters(m, HX_COMBO_HOST_USER, of_host, hash)) {
+        const user_side side = host_side(lines, l);
+
+        judge_pair_with_user(m, s, e, &side, user, hash, reporter);
+    }
+    if (matters(m, HX_COMBO_PROCESS_USER, of_process, hash)) {
+        const user_side side = process_side(lines, l);
+
+        judge_pair_with_user(m, s, e, &side, user, hash, reporter);
+    }
 }
 
 /* Nothing is to be said of this pair with a process: remembered. */

@@ -12,8 +12,9 @@
 
 #include "detect/detector.h"
 
-#define HX_COMBO_USUAL_MAX 3
-#define HX_COMBO_WORDS_MAX 64
+#define HX_COMBO_USUAL_MAX    3
+#define HX_COMBO_WORDS_MAX    64
+#define HX_COMBO_SETTLED_BITS 4096
 
 typedef enum hx_combo_kind {
     HX_COMBO_HOST_PROCESS,
@@ -42,7 +43,9 @@ typedef struct hx_combo_side {
 typedef struct hx_combo_set {
     hx_combo_side first, second;
     bool second_settled; /* some of the second side are */
-    uint64_t *pair;      /* open addressing; 0: empty */
+    uint64_t settled_bits[HX_COMBO_SETTLED_BITS /
+                          64]; /* by their names' hashes: a bit that is not set is nobody's */
+    uint64_t *pair;            /* open addressing; 0: empty */
     uint64_t mask;
 } hx_combo_set;
 
@@ -64,6 +67,12 @@ void hx_combos_unload(void *model);
 /* The member, or NULL. name: with this hash. */
 const hx_combo_member *hx_combo_by_name(const hx_combo_side *side, hx_slice name, uint64_t hash);
 const hx_combo_member *hx_combo_by_key(const hx_combo_side *side, uint32_t key);
+
+/* False: no member of the second side whose name has this hash is settled. */
+static inline bool hx_combo_may_be_settled(const hx_combo_set *set, uint64_t hash)
+{
+    return set->settled_bits[hash % HX_COMBO_SETTLED_BITS / 64] >> (hash % 64) & 1;
+}
 
 /* Whether training saw these two together. */
 bool hx_combo_seen(const hx_combo_set *set, const hx_combo_member *first,

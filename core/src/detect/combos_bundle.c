@@ -205,8 +205,15 @@ static int read_set(const cJSON *item, hx_combos_model *m)
 
 static void note_settled(hx_combo_set *set)
 {
-    for (uint32_t i = 0; i < set->second.count; i++)
-        set->second_settled |= set->second.member[i].settled;
+    for (uint32_t i = 0; i < set->second.count; i++) {
+        const hx_combo_member *m = &set->second.member[i];
+        const uint64_t hash = hx_hash_bytes(m->name, m->len, HX_HASH_SEED);
+
+        if (!m->settled)
+            continue;
+        set->second_settled = true;
+        set->settled_bits[hash % HX_COMBO_SETTLED_BITS / 64] |= UINT64_C(1) << (hash % 64);
+    }
 }
 
 static int read_sets(const char *file, hx_combos_model *m, hx_error *err)

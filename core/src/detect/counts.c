@@ -247,6 +247,16 @@ static double distance_of(const counts_model *m, counts_state *state, const uint
     return remembered(m, state, &v);
 }
 
+/* Two or three tokens are the rule: no call. */
+static inline bool same_tokens(const counts_short *known, const uint16_t *tokens, uint32_t count)
+{
+    uint32_t i = 0;
+
+    while (i < count && known->token[i] == tokens[i])
+        i++;
+    return i == count && known->count == count;
+}
+
 static bool counts_end_short(const void *model, void *state, const uint16_t *tokens, uint32_t count,
                              hx_outcome *out)
 {
@@ -257,7 +267,7 @@ static bool counts_end_short(const void *model, void *state, const uint16_t *tok
 
     if (!count || count > SHORT_MAX)
         return false;
-    if (known->hash != hash || known->count != count || memcmp(known->token, tokens, bytes) != 0) {
+    if (known->hash != hash || !same_tokens(known, tokens, count)) {
         known->distance = distance_of(model, state, tokens, count);
         known->hash = hash;
         known->count = (uint16_t)count;
