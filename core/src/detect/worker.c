@@ -1,4 +1,5 @@
 #include "detect/holes.h"
+#include "detect/idle.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -7,96 +8,8 @@
  * behind the work on the events between. */
 #define AHEAD_INDEX 24
 #define AHEAD_SLOT  12
-/* How many slots a search for idle sessions is ahead of itself. */
-#define AHEAD_SWEEP 24
-/* In so many pieces the table is searched for idle sessions, in a quarter of the idle time. */
-#define SWEEPS_A_TURN 64
-
 /* --- sessions ----------------------------------------------------------------------------------
  */
-
-static inline bool is_torn(const hx_worker *w, const hx_session *s)
-{
-    return hx_session_torn(s) || (w->met_hole && hx_holes_behind(w, s));
-}
-
-static void close_session(hx_worker *w, uint32_t slot, hx_item_kind kind)
-{
-    hx_sessions_unlink(&w->sessions, slot);
-    w->count[kind == HX_ITEM_END ? HX_STAT_SESSIONS_ENDED : HX_STAT_SESSIONS_CUT]++;
-    if (kind == HX_ITEM_END && __builtin_expect(is_torn(w, &w->sessions.slots[slot]), 0)) {
-        hx_holes_tear(w, &w->sessions.slots[slot]);
-        w->count[HX_STAT_TORN_ENDS]++;
-        kind = HX_ITEM_RELEASE;
-    }
-    hx_judge_event(w, slot, w->bundle->deeplog.end, HX_NO_EVENT, kind);
-}
-
-static inline bool is_idle(const hx_worker *w, const hx_session *s, int64_t watermark_us)
-{
-    return s->watermark_us != HX_TIME_NONE && watermark_us != HX_TIME_NONE &&
-           watermark_us - s->watermark_us > w->bundle->idle_us;
-}
-
-static void end_sessions(hx_worker *w, const uint32_t *slots, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        hx_sessions_prefetch_unlink(&w->sessions, slots[i]);
-    for (uint32_t i = 0; i < count; i++) {
-        close_session(w, slots[i], HX_ITEM_END);
-        /* The closing ones hold slots until they are judged. */
-        if (w->sessions.closing >= HX_ITEMS_MAX / 4)
-            hx_judge_settle(w);
-    }
-}
-
-/* Looks at so many slots from where the last look ended, around the table. */
-static void sweep_slots(hx_worker *w, uint32_t slots, int64_t watermark_us)
-{
-    uint32_t idle[AHEAD_SLOT], count = 0;
-    const uint32_t touched = w->sessions.touched;
-    uint32_t slot = w->hand;
-
-    for (uint32_t i = 0; i < slots; i++, slot++) {
-        const hx_session *s;
-
-        slot = slot < touched ? slot : 0;
-        s = &w->sessions.slots[slot];
-        if (slot + AHEAD_SWEEP < touched)
-            __builtin_prefetch(s + AHEAD_SWEEP);
-        if (!(s->flags & HX_SESSION_OPEN) || !is_idle(w, s, watermark_us))
-            continue;
-        hx_sessions_prefetch_end(&w->sessions, slot);
-        idle[count++] = slot;
-        if (count == AHEAD_SLOT) {
-            end_sessions(w, idle, count);
-            count = 0;
-        }
-    }
-    end_sessions(w, idle, count);
-    w->hand = slot;
-}
-
-/* Ends sessions that are idle at this watermark: each within a quarter of the idle time. A little
- * at a time, because a line waits for it. When it runs changes nothing but when an alert is
- * written: an event that comes after the idle time opens a new session in any case. */
-static inline void sweep(hx_worker *w, int64_t watermark_us)
-{
-    const int64_t turn_us = w->bundle->idle_us / 4;
-    int64_t passed_us;
-
-    if (watermark_us < w->sweep_us)
-        return;
-    passed_us = w->swept_us == HX_TIME_NONE ? 0 : watermark_us - w->swept_us;
-    w->swept_us = watermark_us;
-    w->sweep_us = watermark_us + turn_us / SWEEPS_A_TURN + 1;
-    sweep_slots(
-        w,
-        passed_us < turn_us
-            ? (uint32_t)((double)passed_us / (double)turn_us * (double)w->sessions.touched) + 1
-            : w->sessions.touched,
-        watermark_us);
-}
 
 static uint32_t open_session(hx_worker *w, const hx_event *e, int64_t before_us)
 {
@@ -107,7 +20,7 @@ static uint32_t open_session(hx_worker *w, const hx_event *e, int64_t before_us)
 
         w->count[HX_STAT_SESSIONS_EVICTED]++;
         w->count[HX_STAT_SESSIONS_CUT]--;
-        close_session(w, victim, HX_ITEM_RELEASE);
+        hx_idle_close(w, victim, HX_ITEM_RELEASE);
     }
     if (!hx_sessions_has_slot(&w->sessions))
         hx_judge_settle(w);
@@ -188,11 +101,11 @@ static void take_event(hx_worker *w, const hx_event *e, uint32_t index, int64_t 
     uint32_t slot;
     hx_session *s;
 
-    sweep(w, before_us);
+    hx_idle_sweep(w, before_us);
     slot = hx_sessions_find(&w->sessions, e);
     if (slot != HX_SESSION_NONE &&
-        __builtin_expect(is_idle(w, &w->sessions.slots[slot], before_us), 0)) {
-        close_session(w, slot, HX_ITEM_END);
+        __builtin_expect(hx_idle_is(w, &w->sessions.slots[slot], before_us), 0)) {
+        hx_idle_close(w, slot, HX_ITEM_END);
         slot = HX_SESSION_NONE;
     }
     if (slot == HX_SESSION_NONE)
@@ -209,7 +122,7 @@ static void take_event(hx_worker *w, const hx_event *e, uint32_t index, int64_t 
     show_event(w, slot, e, token);
     hx_judge_event(w, slot, token, index, HX_ITEM_EVENT);
     if (e->ends_session)
-        close_session(w, slot, HX_ITEM_END);
+        hx_idle_close(w, slot, HX_ITEM_END);
 }
 
 /* What the rules say of the event at this index, their alerts made. *next: the first ruling that is
@@ -354,23 +267,6 @@ int hx_worker_read(hx_worker *worker, hx_batch *batch, hx_error *err)
     return 0;
 }
 
-/* The end of the input: what is idle or told to end, ends; the rest is cut, and not judged as if it
- * had ended. */
-static void finish_sessions(hx_worker *w, bool close_all)
-{
-    for (uint32_t slot = 0; slot < w->sessions.touched; slot++) {
-        const hx_session *s = &w->sessions.slots[slot];
-        bool ends = close_all || is_idle(w, s, w->watermark_us);
-
-        if (!(s->flags & HX_SESSION_OPEN))
-            continue;
-        close_session(w, slot, ends ? HX_ITEM_END : HX_ITEM_RELEASE);
-        if (w->sessions.closing >= HX_ITEMS_MAX / 4)
-            hx_judge_settle(w);
-    }
-    hx_judge_settle(w);
-}
-
 static int write_alerts(hx_worker *w, hx_error *err)
 {
     int64_t late_us =
@@ -455,14 +351,14 @@ int hx_worker_judge(hx_worker *worker, hx_batch *batch, hx_error *err)
     note_latest(w, batch->latest_us);
     if (batch->tick_us > w->watermark_us)
         w->watermark_us = batch->tick_us;
-    sweep(w, w->watermark_us);
+    hx_idle_sweep(w, w->watermark_us);
     hx_judge_settle(w);
     note_stage_one(w, batch, started_ns);
     hx_memo_grow(&w->memo);
     show_batch(w, batch);
     take_novelties(w, batch);
     if (batch->last && (batch->close_all || !batch->checkpoint))
-        finish_sessions(w, batch->close_all);
+        hx_idle_finish(w, batch->close_all);
     rc = write_alerts(w, err);
     publish(w, started_ns);
     return rc;
