@@ -264,7 +264,8 @@ def sampled(storm: Storm, sink: Sink, every_s: float, is_ended: Callable[[], boo
         now = _counts(storm.page, sink.page)
         for cost in costs:
             cost.read(now.at)
-        yield between(before, now, began, costs, machine.pressure())
+        if all(cost.rss_bytes for cost in costs):  # a process without memory has just ended
+            yield between(before, now, began, costs, machine.pressure())
         before = now
         due = max(due + every_s, now.at)
 
