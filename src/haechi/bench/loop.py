@@ -12,7 +12,7 @@ settings are what anyone would choose for such traffic; none of them looks at a 
 
 Then the storm: first 3 s of it at the rate asked for. Where that loses an event, or the detector falls
 behind, the highest rate that does neither is searched by bisection (NDR), and the highest at which at most
-0.5 % are lost (PDR). The scored run is at the rate asked for where that was carried, else at 93 % of the NDR
+0.5 % are lost (PDR). The scored run is at the rate asked for where that was carried, else at 80 % of the NDR
 (--at).
 
 Two times are given. time_to_detect is from when an episode's first event was due until its first alert stands
@@ -62,7 +62,7 @@ BEHIND_S = 0.25  # a detector that is further behind does not carry the rate: bu
 RATE_ERROR_RATIO = 0.01
 CLOSE_ENOUGH = 1.05  # a search ends when what is carried and what is not are as near as this
 TRIES = 6
-OF_NDR = 0.93
+OF_NDR = 0.8  # a shared machine is slower at times: seconds do not meet that, and the run that counts would
 TRAIN_PORT = 20_000  # a name that nobody listens to: a log has lanes for ports, and no network
 
 At = Literal["auto", "asked", "ndr"]

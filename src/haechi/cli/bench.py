@@ -205,7 +205,7 @@ def storm(seconds: float, paced_seconds: float, repeats: int, as_json: bool) -> 
     default="auto",
     show_default=True,
     help="The rate of the run that counts: auto is the one asked for where it is carried without loss, "
-    "else 93 % of the highest that is (NDR).",
+    "else 80 % of the highest that is (NDR).",
 )
 @click.option("--ports", type=click.IntRange(1, 100), default=4, show_default=True, help="UDP ports.")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Of the detector.")
