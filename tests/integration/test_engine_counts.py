@@ -217,21 +217,27 @@ def test_short_sessions_outlive_a_restart(
     assert odd_ones(alerts) == odd_ones(usual.alerts)
 
 
+def followed(bundle: Path, folder: Path) -> tuple[Path, dict[str, Any]]:
+    """An empty log, and the settings to follow it with."""
+    log = folder / "app.log"
+    log.write_bytes(b"")
+    config = settings(
+        bundle,
+        folder,
+        [log],
+        follow=True,
+        control_socket=str(folder / "control"),
+        stats_page=str(folder / "stats"),
+    )
+    return log, config
+
+
 def test_windows_change_under_open_sessions(lines: list[str], usual: Judged, tmp_path: Path) -> None:
     """Longer and shorter ones, and none: what has come of a session is never forgotten."""
     bundles = [with_window(length, tmp_path) for length in (8, 31, 4, 13)]
     base = make_bundle(tmp_path / "none")
     bundles.insert(2, with_counts(base, tmp_path / "without", whole_rounds(base)))
-    log = tmp_path / "app.log"
-    log.write_bytes(b"")
-    config = settings(
-        bundles[0].path,
-        tmp_path,
-        [log],
-        follow=True,
-        control_socket=str(tmp_path / "control"),
-        stats_page=str(tmp_path / "stats"),
-    )
+    log, config = followed(bundles[0].path, tmp_path)
     with Process.start("haechi-detect", config) as engine:
         for number, next_one in enumerate([*bundles[1:], bundles[0]]):
             with log.open("a") as file:
@@ -256,16 +262,7 @@ def test_what_began_before_the_detector_was_there_is_not_judged(
 ) -> None:
     """A bundle without counts, then one with it: only sessions that began afterwards have an alert."""
     plain = make_bundle(tmp_path / "plain", deeplog=None)
-    log = tmp_path / "app.log"
-    log.write_bytes(b"")
-    config = settings(
-        plain.path,
-        tmp_path,
-        [log],
-        follow=True,
-        control_socket=str(tmp_path / "control"),
-        stats_page=str(tmp_path / "stats"),
-    )
+    log, config = followed(plain.path, tmp_path)
     with Process.start("haechi-detect", config) as engine:
         with log.open("a") as file:
             file.writelines(lines[:2000])

@@ -28,26 +28,13 @@ double hx_rate_lack(double count, double usual)
 /* --- hosts -------------------------------------------------------------------------------------
  */
 
-/* Most names are of eight to sixteen bytes: two words of eight that may overlap. */
-static inline bool same_name(const rate_host *h, hx_slice name)
-{
-    uint64_t a, b, c, d;
-
-    if (h->name_len != name.len)
-        return false;
-    if (name.len < 8 || name.len > 16)
-        return memcmp(h->name, name.ptr, name.len) == 0;
-    memcpy(&a, h->name, 8), memcpy(&b, name.ptr, 8);
-    memcpy(&c, h->name + name.len - 8, 8), memcpy(&d, name.ptr + name.len - 8, 8);
-    return a == b && c == d;
-}
-
 static inline rate_host *find_host(rates_state *s, uint32_t hash, hx_slice name)
 {
     for (uint32_t at = hash & s->mask; s->index[at]; at = (at + 1) & s->mask) {
         rate_host *h = &s->hosts[s->index[at] - 1];
 
-        if (h->hash == hash && same_name(h, name))
+        if (h->hash == hash && h->name_len == name.len &&
+            hx_interned_same(h->name, name.ptr, name.len))
             return h;
     }
     return NULL;

@@ -81,8 +81,7 @@ typedef struct rate_history {
 typedef enum rate_standing {
     RATE_WATCHED = 0,
     RATE_SILENT,  /* and reported as such */
-    RATE_UNKNOWN, /* it had no event yet */
-    RATE_FOREIGN, /* another worker's */
+    RATE_UNKNOWN, /* it had no event yet, or none here: another worker's */
 } rate_standing;
 
 /* What an event changes is in the first cache line. */
@@ -164,8 +163,8 @@ typedef struct rates_state {
     uint32_t *index; /* + 1; 0: empty */
     uint32_t count, max, mask;
     uint32_t *numbered; /* [HX_HOST_NUMBERS + 1] the host + 1 by its name's number; 0: not known */
-    rate_watch *keys;   /* [key_count]; of those that are not this worker's: all zero */
-    bool *mine;         /* [key_count] */
+    rate_watch *keys;   /* [key_count] */
+    bool *mine;         /* [key_count] those that this worker watches */
     const uint64_t *key_hash; /* likewise; the bundle's */
     uint32_t key_count;
     uint64_t unwatched;     /* events of hosts beyond max */

@@ -34,12 +34,10 @@ static void begin_keys(const rates_model *m, rates_state *s)
         rate_watch *w = &s->keys[key];
 
         *w = (rate_watch){
-            .standing = RATE_FOREIGN, .reported_us = HX_TIME_NONE, .hour_alarm_at = UINT32_MAX};
-        if (!hx_rates_owns(s, (uint32_t)m->bundle->key_hash[key]))
-            continue;
-        s->mine[key] = true;
-        w->standing = RATE_UNKNOWN;
-        w->season = hx_rates_season_of_key(&m->seasons, key);
+            .standing = RATE_UNKNOWN, .reported_us = HX_TIME_NONE, .hour_alarm_at = UINT32_MAX};
+        s->mine[key] = hx_rates_owns(s, (uint32_t)m->bundle->key_hash[key]);
+        if (s->mine[key])
+            w->season = hx_rates_season_of_key(&m->seasons, key);
     }
 }
 
@@ -192,7 +190,7 @@ static int restore_keys(const rates_model *m, rates_state *s, const char *bytes,
 
         memcpy(&saved, bytes + i * sizeof saved, sizeof saved);
         key = key_now(s, &saved);
-        if (key == s->key_count || s->keys[key].standing == RATE_FOREIGN)
+        if (key == s->key_count || !s->mine[key])
             continue;
         if (!watch_is_good(&saved.watch))
             return HX_EMALFORMED;
