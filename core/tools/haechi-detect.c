@@ -1,6 +1,7 @@
 /* haechi-detect: settings to the engine, and signals. */
 #include "detect-settings.h"
 
+#include <haechi/parent.h>
 #include <haechi/text.h>
 
 #include <errno.h>
@@ -93,6 +94,10 @@ int main(int argc, char **argv)
             settings_help();
             return 0;
         }
+    }
+    if (hx_parent_follow(&err)) {
+        fprintf(stderr, "haechi-detect: %s\n", err.text);
+        return EXIT_USAGE;
     }
     settings_read(&s, argc, argv);
     if (!s.engine.onnxruntime)

@@ -1,4 +1,5 @@
 /* haechi-sink: argv and configuration to the sink. Every setting stands once, in the table. */
+#include <haechi/parent.h>
 #include <haechi/quantity.h>
 #include <haechi/sink.h>
 
@@ -453,6 +454,10 @@ int main(int argc, char **argv)
             print_help();
             return 0;
         }
+    }
+    if (hx_parent_follow(&err)) {
+        fprintf(stderr, "haechi-sink: %s\n", err.text);
+        return EXIT_USAGE;
     }
     read_arguments(&s, argc, argv);
     finish_settings(&s);

@@ -3,6 +3,8 @@
  * configuration. */
 #include "storm-settings.h"
 
+#include <haechi/parent.h>
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -175,8 +177,13 @@ static int run(const storm_settings *s)
 int main(int argc, char **argv)
 {
     storm_settings s = {0};
+    hx_error err = {{0}};
     int rc;
 
+    if (hx_parent_follow(&err)) {
+        fprintf(stderr, "haechi-storm: %s\n", err.text);
+        return EXIT_USAGE;
+    }
     catch_signals();
     raise_file_limit();
     rc = storm_settings_read(&s, argc, argv);

@@ -78,6 +78,14 @@ def of_source(page: Page) -> Any:
     return page.locator(".incident", has_text=SOURCE).first
 
 
+def only_of(page: Page, session: str) -> Any:
+    """The one alert of a session, when the list shows nothing else: what was typed takes a moment."""
+    page.fill("[name=session]", session)
+    row = page.locator(".alert-row")
+    expect(row).to_have_count(1)
+    return row
+
+
 def test_alerts_of_one_cause_are_one_row(board: Board, room: Room) -> None:
     row = of_source(board.page)
     expect(row.locator(".incident-subject")).to_have_text(f"Source {SOURCE}")
@@ -171,8 +179,7 @@ def test_an_alert_is_explained(open_board: Open, room: Room) -> None:
     board = open_board(path="/#detect")
     board.live()
     page = board.page
-    page.fill("[name=session]", "web1 2")
-    page.locator(".alert-row").first.click()
+    only_of(page, "web1 2").click()
     panel = page.locator(".alert-detail:not(.incident-detail)")
     panel.get_by_role("button", name=EN["explain"], exact=True).click()
     expect(panel.locator(".explained-lines .is-it")).to_have_count(1)
@@ -186,7 +193,6 @@ def test_what_cannot_be_explained_is_said(open_board: Open, room: Room) -> None:
     board = open_board(path="/#detect", expected=("409",))
     board.live()
     page = board.page
-    page.fill("[name=session]", "h8")
-    page.locator(".alert-row").first.click()
+    only_of(page, "h8").click()
     page.locator('[data-act="explain"]').click()
     expect(page.locator(".explained")).to_contain_text("cannot be read again")

@@ -27,6 +27,7 @@ from haechi.native.tools import (
     run_in_foreground,
     tool_path,
 )
+from tests.integration.sink_room import free_ports
 
 
 @pytest.fixture
@@ -43,6 +44,13 @@ def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         return path.name
 
     return make
+
+
+def need_tools() -> None:
+    try:
+        tool_path("haechi-sink")
+    except ToolError as error:
+        pytest.skip(str(error))
 
 
 def exists(pid: int) -> bool:
@@ -123,25 +131,40 @@ def test_a_tool_that_will_not_end_is_killed(tool: Any) -> None:
         assert not process.running
 
 
-def test_a_killed_python_leaves_no_tool_behind(tool: Any, tmp_path: Path) -> None:
-    pid_file = tmp_path / "pid"
-    name = tool("open(config['pid'], 'w').write(str(os.getpid())); time.sleep(60)")
+def test_a_killed_python_leaves_no_tool_behind(tmp_path: Path) -> None:
+    need_tools()
+    (port,), control = free_ports(1), str(tmp_path / "control")
     code = f"""
         import time
         from haechi.native.tools import Process
-        Process.start({name!r}, {{"pid": {str(pid_file)!r}}})
+        config = {{"address": "127.0.0.1", "ports": "{port}", "control_socket": {control!r}}}
+        print(Process.start("haechi-sink", config).pid, flush=True)
         time.sleep(60)
     """
-    parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)])
-    while not (pid_file.exists() and pid_file.read_text()):
-        time.sleep(0.02)
-    parent.kill()
-    parent.wait()
-    child = int(pid_file.read_text())
-    deadline = time.monotonic() + 10
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout
+        child = int(parent.stdout.readline())
+        assert exists(child)
+        parent.kill()
+    deadline = time.monotonic() + 30
     while exists(child) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not exists(child)
+
+
+@pytest.mark.parametrize("tool", ["haechi-detect", "haechi-sink", "haechi-storm"])
+def test_a_tool_whose_parent_is_gone_does_not_begin(tool: str) -> None:
+    need_tools()
+    command = [str(tool_path(tool)), "--config", "/dev/null"]
+    gone = subprocess.run(
+        command, env={"HAECHI_PARENT": str(os.getppid())}, stdin=subprocess.DEVNULL, capture_output=True
+    )
+    assert (gone.returncode, gone.stderr) == (-signal.SIGTERM, b"")
+    for wrong in ("", "0", "-1", "1x", "99999999999"):
+        environment = {"HAECHI_PARENT": wrong}
+        refused = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True)
+        assert refused.returncode == 2
+        assert b"HAECHI_PARENT: the number of the process that started this one" in refused.stderr
 
 
 def test_in_the_foreground_totals_come_back(tool: Any, capfd: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,6 @@ leaves it behind."""
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import json
 import os
@@ -19,7 +18,6 @@ from typing import IO, Any, Self
 from haechi.native.control import ControlClient, ControlError
 from haechi.native.stats import StatsError, StatsPage
 
-_PR_SET_PDEATHSIG = 1
 _STDERR_KEPT_BYTES = 64 << 10
 _WRONG_USAGE = 2
 
@@ -116,8 +114,8 @@ def read_summary(stderr: str) -> dict[str, Any]:
 
 
 class Process:
-    """A running tool. Ends with its `with` block, and with the thread that started it (by the kernel's
-    parent-death signal), so that a killed Python leaves none behind."""
+    """A running tool. Ends with its `with` block, and with the thread that started it (which it asks of the
+    kernel itself, see parent.h), so that a killed Python leaves none behind."""
 
     def __init__(
         self, process: subprocess.Popen[bytes], config: Mapping[str, Any], stderr: IO[bytes]
@@ -144,7 +142,6 @@ class Process:
         path = tool_path(tool)
         fd = config_in_memory(config)
         stderr = tempfile.TemporaryFile()  # noqa: SIM115  (it lives as long as the process)
-        prctl = ctypes.CDLL(None, use_errno=True).prctl
         try:
             process = subprocess.Popen(
                 [path, "--config", f"/dev/fd/{fd}"],
@@ -152,7 +149,7 @@ class Process:
                 stdout=stdout,
                 stderr=stderr,
                 pass_fds=[fd, *pass_fds],
-                preexec_fn=lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGTERM),
+                env={**os.environ, "HAECHI_PARENT": str(os.getpid())},
             )
         except BaseException:
             stderr.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
 import re
@@ -31,17 +30,21 @@ TOOLS_OF_ONE = 2  # a storm and its target
 GRACE_S = 30.0  # from being asked to end until it is made to
 CLOSE_S = 10.0  # the same, where the server itself ends
 LAST_LINES_S = 2.0
-# It clears its own folder away, too: a server that was killed does not.
+# HUP from the kernel when the server is gone: it leaves a report even then. It may come once for each thread
+# that the server had, which for INT would mean: at once, without a report. It clears its own folder away,
+# too: a server that was killed does not.
 _PROGRAM = """
-import atexit, os, shutil, sys
-from haechi.cli.main import main
+import atexit, ctypes, os, shutil, signal, sys
 atexit.register(shutil.rmtree, os.environ["TMPDIR"], ignore_errors=True)
+ctypes.CDLL(None).prctl(1, signal.SIGHUP)  # PR_SET_PDEATHSIG
+if os.getppid() != int(os.environ.pop("HAECHI_PARENT")):
+    sys.exit(f"{sys.argv[1]}: the server is gone")
+from haechi.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
 _ID = re.compile(r"trial-([1-9]\d{0,8})")
 _LINE_MAX_BYTES = 16 << 20
 _WORDS_BYTES = 4096
-_PR_SET_PDEATHSIG = 1
 
 
 class Trial:
@@ -209,9 +212,8 @@ class Trials:
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
                 pass_fds=(writing,),
-                env={**os.environ, "TMPDIR": str(trial.work)},
+                env={**os.environ, "TMPDIR": str(trial.work), "HAECHI_PARENT": str(os.getpid())},
                 start_new_session=True,  # a terminal's Ctrl-C is for the server, which then asks it to end
-                preexec_fn=_dies_with_server(),
             )
         except BaseException as error:
             os.close(reading)
@@ -249,13 +251,6 @@ class Trials:
         for number in numbers[: max(0, len(numbers) + 1 - self._config.trials_kept)]:
             self._trials.pop(number, None)
             shutil.rmtree(self._folder / f"trial-{number}", ignore_errors=True)
-
-
-def _dies_with_server() -> Callable[[], object]:
-    """HUP from the kernel when the server is gone: it leaves a report even then. It may come once for each
-    thread that the server had, which for INT would mean: at once, without a report."""
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGHUP)
 
 
 def _prepare(folder: Path, document: Any, record: TrialView) -> Path:
