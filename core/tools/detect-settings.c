@@ -66,6 +66,9 @@ static const setting table[] = {
      "N  what is over is counted as unscored; 0: no bound [0]"},
     {"ml_budget", SECONDS, AT(engine.ml_budget), 0, 64,
      "P  processors' worth of time that the model may take; 0: no bound [0]"},
+    {"alerts_per_second", COUNT, AT(engine.alerts_per_second), 0, 1e9,
+     "N  of one detector or rule, while lines are judged as they come; what is over is counted as "
+     "alerts_over; 0: no bound [10000]"},
     {"after_loss", TEXT, AT(after_loss), 0, 0,
      "hold|judge  sessions that lost lines on the network: no alert of what is missing, or one as "
      "of any other [hold]"},

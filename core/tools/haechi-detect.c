@@ -80,6 +80,7 @@ int main(int argc, char **argv)
                    .batch_bytes = 1u << 20,
                    .memo_entries = 131072,
                    .max_shapes = 4096,
+                   .alerts_per_second = 10000,
                    .alerts = "-"},
         .checkpoint_interval_s = 5,
         .repeat_s = -1,

@@ -143,6 +143,7 @@ def test_figures_equal_the_apis(board: Board, room: Room) -> None:
         "malformed": "malformed_lines",
         "unscored": "unscored",
         "evicted": "sessions_evicted",
+        "untold": "alerts_over",
         "sessions": "sessions_open",
     }
     for figure, counter in named.items():

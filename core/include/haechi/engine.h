@@ -28,6 +28,8 @@ typedef struct hx_engine_config {
     uint32_t max_shapes;        /* unknown shapes told apart, of each worker */
     uint32_t max_model_windows; /* of a batch; the rest is counted as unscored; 0: no bound */
     double ml_budget;           /* processors that the model may take in all; 0: no bound */
+    uint32_t alerts_per_second; /* of one detector or rule, where more lines may come at any time;
+                                   the rest is counted as alerts_over; 0: no bound */
     int64_t repeat_us;      /* between two reports of the same novelty; negative: the bundle's */
     bool judge_torn;        /* also what lines lost before it may have made odd (hx_chunk.holes) */
     const char *alerts;     /* file, or "-" */

@@ -119,6 +119,7 @@ static int make_workers(hx_engine *e, hx_error *err)
         .max_shapes = c->max_shapes,
         .max_model_windows = c->max_model_windows,
         .ml_share = c->ml_budget / c->workers,
+        .alerts_per_second = e->live ? (c->alerts_per_second + c->workers - 1) / c->workers : 0,
         .repeat_us = c->repeat_us,
         .judge_torn = c->judge_torn,
         .sink = &e->sink,

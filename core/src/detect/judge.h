@@ -2,6 +2,7 @@
 #ifndef HAECHI_DETECT_JUDGE_H
 #define HAECHI_DETECT_JUDGE_H
 
+#include "detect/flood.h"
 #include "detect/worker.h"
 
 #include <time.h>
@@ -88,8 +89,9 @@ struct hx_worker {
         uint16_t window[HX_WINDOW_MAX];
     } told_of[HX_TOLD_MAX]; /* each in a set by its hash: many alerts are about few windows */
     uint32_t told_turn;     /* which of a set goes next */
-    hx_text out;            /* alerts, written at the end of the batch */
-    bool model_broken;      /* said once */
+    hx_flood flood;
+    hx_text out;       /* alerts, written at the end of the batch */
+    bool model_broken; /* said once */
 
     hx_detector_room room; /* the other detectors' */
     hx_worker_reporter reporter;

@@ -31,6 +31,9 @@ void hx_judge_deny(hx_worker *worker, const hx_ruling *ruling)
         .line = hx_slice_make(batch->buffer + e->line, e->length),
     };
 
+    if (!ruling->escalated &&
+        hx_flood_over(worker, HX_FLOOD_RULE + ruling->rule % HX_FLOOD_RULES, rule, e->time_us))
+        return;
     alert.content = hx_hash_bytes(alert.line.ptr, alert.line.len,
                                   hx_hash_bytes(rule->id, strlen(rule->id), HX_HASH_SEED));
     hx_judge_emit(worker, &alert);

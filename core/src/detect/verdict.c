@@ -174,15 +174,16 @@ static void emit_deeplog(hx_worker *w, const hx_item *item, hx_session *s, hx_al
     hx_judge_emit(w, &alert);
 }
 
-/* One alert a session: what comes after it is counted. */
-static bool may_alert(hx_worker *w, hx_session *s)
+/* One alert a session: what comes after it is counted. And not too many in all: place is of who
+ * raises it, time_us of what it is about. */
+static bool may_alert(hx_worker *w, hx_session *s, uint32_t place, int64_t time_us)
 {
     if (s->flags & HX_SESSION_ALERTED) {
         w->count[HX_STAT_ALERTS_SUPPRESSED]++;
         return false;
     }
     s->flags |= HX_SESSION_ALERTED;
-    return true;
+    return (s->flags & HX_SESSION_ESCALATED) || !hx_flood_over(w, place, NULL, time_us);
 }
 
 void hx_judge_event_alert(hx_worker *worker, const hx_item *item, hx_session *session)
@@ -191,7 +192,9 @@ void hx_judge_event_alert(hx_worker *worker, const hx_item *item, hx_session *se
     hx_opinion opinion = {"deeplog",
                           hx_evidence_of(&dl->event_evidence, (double)item->surprise.q10 / HX_NAT)};
 
-    if (may_alert(worker, session))
+    if (may_alert(worker, session, HX_FLOOD_DEEPLOG,
+                  item->event == HX_NO_EVENT ? session->last_us
+                                             : worker->batch->events[item->event].time_us))
         emit_deeplog(worker, item, session, HX_ALERT_EVENT, &opinion, 1);
 }
 
@@ -330,7 +333,10 @@ void hx_judge_session(hx_worker *worker, const hx_item *item, hx_session *sessio
         hx_holes_tear(worker, session);
         return;
     }
-    if (!may_alert(worker, session))
+    if (!may_alert(worker, session,
+                   v.detector[0] == DEEPLOG ? (uint32_t)HX_FLOOD_DEEPLOG
+                                            : HX_FLOOD_DETECTOR + (uint32_t)v.detector[0],
+                   session->last_us))
         return;
     if (v.detector[0] == DEEPLOG)
         emit_deeplog(worker, item, session, HX_ALERT_SESSION, v.opinion, v.count);
@@ -391,7 +397,11 @@ void hx_judge_report(hx_reporter *reporter, const hx_event *event, int64_t time_
     alert.lifted = ruling.escalated;
     /* Of a session's event there is one alert; what is of no session reports as often as it has
      * reason to. */
-    if (r->slot != HX_SESSION_NONE && !may_alert(r->worker, &r->worker->sessions.slots[r->slot]))
+    if (r->slot != HX_SESSION_NONE
+            ? !may_alert(r->worker, &r->worker->sessions.slots[r->slot],
+                         HX_FLOOD_DETECTOR + r->detector, time_us)
+            : !ruling.escalated &&
+                  hx_flood_over(r->worker, HX_FLOOD_DETECTOR + r->detector, NULL, time_us))
         return;
     alert.time_us = time_us;
     if (event) {

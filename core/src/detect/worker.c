@@ -219,6 +219,9 @@ static void take_novelties(hx_worker *w, const hx_batch *batch)
                 hx_novelty_due(&w->novelty, n->id, e->time_us, repeat_us);
             continue;
         }
+        if (!ruling.escalated && hx_novelty_due(&w->novelty, n->id, e->time_us, repeat_us) &&
+            hx_flood_over(w, HX_FLOOD_NEW_EVENT, NULL, e->time_us))
+            continue; /* likewise */
         if (hx_novelty_note(&w->novelty, n->id, e->time_us, repeat_us, &alert.since))
             hx_judge_emit(w, &alert);
         else

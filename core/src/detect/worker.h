@@ -43,6 +43,7 @@ enum hx_worker_stat {
     HX_STAT_ALERTS,
     HX_STAT_ALERTS_SUPPRESSED,
     HX_STAT_ALERTS_KNOWN,
+    HX_STAT_ALERTS_OVER,
     HX_STAT_NOVELTIES_SUPPRESSED,
     HX_STAT_ALLOWED_ALERTS,
     HX_STAT_RULE_HITS_DENY,
@@ -69,6 +70,7 @@ typedef struct hx_worker_shared {
     uint32_t max_shapes;
     uint32_t max_model_windows; /* of a batch; what is over is unscored; 0: no bound */
     double ml_share;            /* of this worker's time that the model may take; 0: no bound */
+    uint32_t alerts_per_second; /* of one detector or rule, of this worker's; 0: no bound */
     int64_t repeat_us;          /* novelties; negative: as the bundle says */
     bool judge_torn;            /* as if no line had been lost (holes.h) */
     hx_alert_sink *sink;

@@ -30,6 +30,7 @@ const hx_stat_def hx_worker_stat_defs[HX_WORKER_STATS] = {
     [HX_STAT_ALERTS] = {"alerts", HX_STAT_COUNTER},
     [HX_STAT_ALERTS_SUPPRESSED] = {"alerts_suppressed", HX_STAT_COUNTER},
     [HX_STAT_ALERTS_KNOWN] = {"alerts_known", HX_STAT_COUNTER},
+    [HX_STAT_ALERTS_OVER] = {"alerts_over", HX_STAT_COUNTER},
     [HX_STAT_NOVELTIES_SUPPRESSED] = {"novelties_suppressed", HX_STAT_COUNTER},
     [HX_STAT_ALLOWED_ALERTS] = {"allowed_alerts", HX_STAT_COUNTER},
     [HX_STAT_RULE_HITS_DENY] = {"rule_hits_deny", HX_STAT_COUNTER},

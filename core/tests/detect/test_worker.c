@@ -379,12 +379,80 @@ static void test_state_of_a_network(void)
     }
 }
 
+/* The text of the alerts, until the next call. */
+static const char *alerts_of(void)
+{
+    static char text[1 << 20];
+    FILE *f = fopen(made_path("alerts"), "r");
+    size_t len = f ? fread(text, 1, sizeof text - 1, f) : 0;
+
+    CHECK(f != NULL);
+    text[len] = 0;
+    fclose(f);
+    return text;
+}
+
+static uint32_t times_in(const char *text, const char *what)
+{
+    uint32_t n = 0;
+
+    for (const char *at = text; (at = strstr(at, what)); at += strlen(what))
+        n++;
+    return n;
+}
+
+/* Lines that fit no template, each of them to be told of. The clock may go on to another second
+ * meanwhile, which has a bound of its own. */
+static void test_a_flood_of_alerts(void)
+{
+    enum { SESSIONS = 60, MOST = 5 };
+    static const uint32_t bounds[] = {0, MOST, SESSIONS + 1};
+    static place p;
+
+    for (uint32_t i = 0; i < 2 * sizeof bounds / sizeof bounds[0]; i++) {
+        const uint32_t bound = bounds[i / 2], workers = i % 2 ? 3 : 1;
+        const char *text;
+        uint64_t due, over;
+        uint32_t notices;
+
+        open_place(&p, workers, NULL);
+        p.shared.alerts_per_second = bound;
+        p.shared.repeat_us = 0;
+        for (uint32_t batch = 0; batch < 3; batch++) {
+            char lines[8192];
+            size_t len = 0;
+
+            for (uint32_t n = 0; n < SESSIONS / 3; n++)
+                len += (size_t)snprintf(lines + len, sizeof lines - len,
+                                        "2020-01-01T00:00:00Z h p[%u]: odd one\n",
+                                        batch * SESSIONS + n);
+            give(&p, lines);
+        }
+        text = alerts_of();
+        notices = times_in(text, "\"detector\": \"flood\"");
+
+        due = total(&p, HX_STAT_ALERTS) - notices + total(&p, HX_STAT_ALERTS_OVER);
+        over = total(&p, HX_STAT_ALERTS_OVER);
+        CHECK_INT(due, SESSIONS);
+        CHECK_INT(times_in(text, "\n"), total(&p, HX_STAT_ALERTS));
+        if (bound == MOST) {
+            CHECK(over > 0 && notices > 0);
+            CHECK(total(&p, HX_STAT_ALERTS) <= (uint64_t)(notices + 1) * (MOST + 1));
+            CHECK(strstr(text, "More than 5 alerts of new_event") != NULL);
+        } else {
+            CHECK_INT(over + notices, 0);
+        }
+        close_place(&p);
+    }
+}
+
 int main(void)
 {
     test_what_a_loss_tears();
     test_state_of_a_network();
     test_when_sessions_end();
     test_bound();
+    test_a_flood_of_alerts();
     test_state_moves();
     test_hostile_state();
     return 0;

@@ -102,6 +102,7 @@ class DetectConfig(_Section):
     memo_entries: int = Field(default=131_072, ge=4, le=67_108_864)
     max_model_windows_per_batch: int = Field(default=0, ge=0, le=1_000_000_000)
     ml_budget: float = Field(default=0.0, ge=0, le=64)
+    alerts_per_second: int = Field(default=10_000, ge=0, le=1_000_000_000)
     after_loss: Literal["hold", "judge"] = "hold"
     novelty: NoveltyConfig = NoveltyConfig()
     batch_bytes: int = Field(default=1 << 20, ge=4096, le=16 << 20)

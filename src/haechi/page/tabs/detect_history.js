@@ -2,13 +2,14 @@
 // so that another detector's plots are whole when it is chosen.
 
 export const SECONDS = 300;
-export const LOSSES = ["malformed", "unscored", "kernel_dropped", "evicted"];
+export const LOSSES = ["malformed", "unscored", "kernel_dropped", "evicted", "untold"];
 
 const COUNTERS = {
   malformed: "malformed_lines",
   unscored: "unscored",
   kernel_dropped: "net_kernel_dropped",
   evicted: "sessions_evicted",
+  untold: "alerts_over",
 };
 
 const ratio = (part, whole) => (whole > 0 ? part / whole : null);
