@@ -3,6 +3,7 @@
 #include <haechi/hash.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 static int check_rule(const hx_session_rule *rule, hx_error *err)
 {
@@ -56,6 +57,8 @@ void hx_front_destroy(hx_front *front)
     if (!front)
         return;
     hx_match_scratch_destroy(front->match);
+    free(front->near_hosts.pairs);
+    free(front->near_processes.pairs);
     free(front);
 }
 
@@ -95,22 +98,24 @@ static void begin_event(hx_event *event, uint32_t line, uint32_t length, int64_t
 /* The next lines, their headers read and what the matcher remembers of their messages fetched: its
  * memory is waited for once for all of them. */
 #define LINES_AHEAD 8
+/* Of a thousand hosts one line in thirty has a name that two others have driven out. */
+#define NEAR_HOSTS_BITS     11
+#define NEAR_PROCESSES_BITS 8
 
-static inline void look_at_host(const hx_front *f, front_line *l)
+/* end: of the buffer. */
+static inline void look_ahead(hx_front *f, const char *buffer, const char *end, front_line *l)
 {
-    l->host_hash = hx_hash_bytes(l->record.host.ptr, l->record.host.len, HX_HASH_SEED);
-    if (f->host_numbers)
-        hx_intern_prefetch(f->host_numbers, l->host_hash);
-}
+    const hx_record *record = &l->record;
 
-static inline void look_ahead(hx_front *f, const char *buffer, front_line *l)
-{
     if (!f->format || !l->length)
         return;
     l->good = hx_format_parse(f->format, hx_slice_make(buffer + l->at, l->length), &f->header,
                               &l->record) == 0;
     if (l->good && f->hosts)
-        look_at_host(f, l);
+        l->host = hx_near_look(&f->near_hosts, record->host.ptr, record->host.len, end);
+    if (l->good && f->processes)
+        l->process =
+            hx_near_look(&f->near_processes, record->process.ptr, record->process.len, end);
     if (l->good)
         l->place = hx_matcher_look(f->match, l->record.message);
     if (__builtin_expect(l->good && f->rules, 0))
@@ -136,23 +141,35 @@ static uint32_t gather_lines(hx_front *f, const char *buffer, uint32_t length, u
         needed += hx_front_capacity(l->length);
         if (needed > room)
             break;
-        look_ahead(f, buffer, l);
+        look_ahead(f, buffer, buffer + length, l);
         *at = end + (newline != NULL);
         count++;
     }
     return count;
 }
 
+/* Without memory for it every name is worked out. */
+static void keep_near(hx_near *near, uint32_t bits)
+{
+    free(near->pairs);
+    near->pairs = aligned_alloc(64, sizeof *near->pairs << bits);
+    near->bits = bits;
+    if (near->pairs)
+        memset(near->pairs, 0, sizeof *near->pairs << bits);
+}
+
 void hx_front_watch_hosts(hx_front *front, hx_intern *numbers)
 {
     front->hosts = true;
     front->host_numbers = numbers;
+    keep_near(&front->near_hosts, NEAR_HOSTS_BITS);
 }
 
 void hx_front_watch_processes(hx_front *front, hx_intern *numbers)
 {
     front->processes = true;
     front->process_numbers = numbers;
+    keep_near(&front->near_processes, NEAR_PROCESSES_BITS);
 }
 
 int hx_front_watch_values(hx_front *front, const hx_values *values)
@@ -164,8 +181,7 @@ int hx_front_watch_values(hx_front *front, const hx_values *values)
     return rc;
 }
 
-static inline void put_host(const hx_front *f, const char *buffer, const front_line *l,
-                            hx_event *event)
+static inline void put_host(hx_front *f, const char *buffer, const front_line *l, hx_event *event)
 {
     const hx_record *record = &l->record;
 
@@ -173,23 +189,21 @@ static inline void put_host(const hx_front *f, const char *buffer, const front_l
         return;
     event->host_len = (uint8_t)record->host.len;
     event->host_at = (uint32_t)(record->host.ptr - buffer);
-    event->host = (uint32_t)l->host_hash;
-    if (f->host_numbers)
-        event->host_number =
-            hx_intern_number(f->host_numbers, record->host.ptr, record->host.len, l->host_hash);
+    event->host = (uint32_t)hx_near_find(&f->near_hosts, &l->host, f->host_numbers,
+                                         record->host.ptr, event->host_len, &event->host_number);
 }
 
-static inline void put_process(const hx_front *f, const char *buffer, const hx_record *record,
+static inline void put_process(hx_front *f, const char *buffer, const front_line *l,
                                hx_event *event)
 {
+    const hx_record *record = &l->record;
+
     if (!record->process.len || record->process.len > UINT8_MAX)
         return;
     event->process_len = (uint8_t)record->process.len;
     event->process_at = (uint32_t)(record->process.ptr - buffer);
-    event->process = hx_hash_bytes(record->process.ptr, record->process.len, HX_HASH_SEED);
-    if (f->process_numbers)
-        event->process_number = hx_intern_number(f->process_numbers, record->process.ptr,
-                                                 record->process.len, event->process);
+    event->process = hx_near_find(&f->near_processes, &l->process, f->process_numbers,
+                                  record->process.ptr, event->process_len, &event->process_number);
 }
 
 /* The events of one line; 0 where it is malformed. */
@@ -205,7 +219,7 @@ static uint32_t read_line(hx_front *f, const char *buffer, uint32_t length, cons
     if (f->hosts)
         put_host(f, buffer, l, events);
     if (f->processes)
-        put_process(f, buffer, &l->record, events);
+        put_process(f, buffer, l, events);
     if (f->values)
         events->key = hx_matcher_judge_at(f->matcher, f->match, l->record.message, l->place,
                                           &events->odd_value);

@@ -3,6 +3,8 @@
 #ifndef HAECHI_DETECT_FRONT_PARTS_H
 #define HAECHI_DETECT_FRONT_PARTS_H
 
+#include "detect/near.h"
+
 #include <haechi/front.h>
 
 struct hx_front {
@@ -16,14 +18,15 @@ struct hx_front {
     uint64_t noted_by;     /* the stamp of the seat whose notes are by the matcher's forms */
     bool hosts, processes; /* are wanted */
     hx_intern *host_numbers, *process_numbers;
+    hx_near near_hosts, near_processes;
     const hx_values *values; /* or NULL */
 };
 
 typedef struct front_line {
     hx_record record;
     hx_match_place place;
-    hx_rule_place rule_place; /* of the line */
-    uint64_t host_hash;       /* where hosts are wanted */
+    hx_rule_place rule_place;    /* of the line */
+    hx_near_place host, process; /* where they are wanted */
     uint32_t at, length;
     bool good; /* has the format */
 } front_line;

@@ -1,6 +1,7 @@
-/* memo, sessions, novelties: the tables of a worker. */
+/* memo, sessions, novelties, near names: the tables of a worker. */
 #include "../check.h"
 #include "detect/memo.h"
+#include "detect/near.h"
 #include "detect/novelty.h"
 #include "detect/session.h"
 
@@ -361,8 +362,45 @@ static void test_novelty_is_bounded(void)
     hx_novelty_free(&n);
 }
 
+/* Names of all lengths, more than are kept, some at the end of what may be read: each has the hash
+ * and the number that it has without. */
+static void test_near_names(void)
+{
+    enum { NAMES = 3000, ROUNDS = 3 };
+    static hx_near_name pairs[1 << 6][2];
+    hx_near near = {pairs, 6}, none = {NULL, 0};
+    hx_intern numbers;
+
+    memset(pairs, 0, sizeof pairs);
+    CHECK_INT(hx_intern_init(&numbers, NAMES / 2), 0); /* the later ones get none */
+    for (uint32_t n = 0; n < NAMES * ROUNDS; n++) {
+        char buffer[80];
+        const uint32_t name = n % NAMES, before = name % 7, len = 1 + name % 40;
+        const char *at = buffer + before;
+        const char *const end = at + len + (name % 3 ? 24 : 0);
+        uint32_t number, without;
+        hx_near_place place;
+        uint64_t hash;
+
+        memset(buffer, (int)('a' + n % 26), sizeof buffer); /* what follows a name is not its own */
+        memset(buffer + before, 'a', len);
+        snprintf(buffer + before, len, "%u", name);
+        buffer[before + strlen(at)] = 'x';
+        place = hx_near_look(&near, at, len, end);
+        hash = hx_near_find(&near, &place, &numbers, at, len, &number);
+        CHECK(hash == hx_hash_bytes(at, len, HX_HASH_SEED));
+        CHECK_INT(number, hx_intern_number(&numbers, at, len, hash));
+        place = hx_near_look(&none, at, len, end);
+        CHECK(hx_near_find(&none, &place, &numbers, at, len, &without) == hash);
+        CHECK_INT(without, number);
+    }
+    hx_intern_free(&numbers);
+    CHECK_INT(hx_near_look(&near, "", 0, NULL).at, UINT32_MAX);
+}
+
 int main(void)
 {
+    test_near_names();
     test_memo_remembers_exactly();
     test_memo_compares_the_window();
     test_memo_is_bounded();
