@@ -361,11 +361,14 @@ static inline void count_event(const rates_model *m, rates_state *s, hx_rate_gro
     }
 }
 
-static inline void vote(rate_watch *w, uint32_t key)
+/* Without a branch: which way it goes is anybody's guess. */
+static inline void vote(rate_watch *w, bool opens, uint32_t key)
 {
-    if (w->vote == 0)
-        w->vote_key = key;
-    w->vote += w->vote == 0 || w->vote_key == key ? 1 : UINT32_MAX;
+    const uint32_t votes = w->vote & (opens - 1u), none = (votes != 0) - 1u;
+    const uint32_t of = (w->vote_key & ~none) | (key & none);
+
+    w->vote_key = of;
+    w->vote = votes + 2 * (of == key) - 1;
 }
 
 /* By its name: its number may be new, or it has none. */
@@ -397,8 +400,7 @@ static inline void count_for_host(const rates_model *m, rates_state *s, const ra
         return;
     opens = s->open_interval > h->watch.level[0].interval;
     count_event(m, s, HX_RATE_HOSTS, &h->watch, l);
-    h->watch.vote = opens ? 0 : h->watch.vote;
-    vote(&h->watch, l->seen->key);
+    vote(&h->watch, opens, l->seen->key);
 }
 
 static inline void count_for_key(const rates_model *m, rates_state *s, const rate_line *l)
