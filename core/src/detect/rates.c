@@ -78,6 +78,8 @@ static rate_host *new_host(const rates_model *m, rates_state *s, uint32_t hash, 
     memcpy(h->name, name.ptr, name.len);
     begin_watch(m, s, HX_RATE_HOSTS, hx_rates_season_of_host(&m->seasons, hash, name),
                 s->open_interval, time_us, &h->watch);
+    s->votes[s->count] = (rate_vote){0};
+    hx_rates_arm(m, s, HX_RATE_HOSTS, &h->watch);
     return h;
 }
 
@@ -278,6 +280,65 @@ static void look_back(const rates_model *m, rates_state *s, hx_rate_group group,
         }
 }
 
+/* --- what events change --------------------------------------------------------------------------
+ */
+
+static uint32_t place_of(const rates_state *s, hx_rate_group group, const rate_watch *w)
+{
+    if (group == HX_RATE_KEYS)
+        return (uint32_t)(w - s->keys) + 1;
+    return (uint32_t)((const rate_host *)(const void *)w - s->hosts) + 1; /* its first member */
+}
+
+/* Where an interval ends; of one that no time reaches, as far as there is time. */
+static int64_t end_of(const rates_model *m, int64_t interval)
+{
+    const int64_t most = INT64_MAX / m->rule.interval_us - 1;
+
+    if (interval > most)
+        return INT64_MAX;
+    return interval < -most ? INT64_MIN + 1 : (interval + 1) * m->rule.interval_us;
+}
+
+void hx_rates_arm(const rates_model *m, rates_state *s, hx_rate_group group, rate_watch *w)
+{
+    const uint32_t place = place_of(s, group, w);
+    rate_hot *hot = group == HX_RATE_HOSTS ? &s->hot_hosts[place] : &s->hot_keys[place];
+
+    if (w->alarm_at <= w->level[0].count)
+        w->alarm_at = w->level[0].count + 1;
+    *hot = (rate_hot){.last_us = w->last_us,
+                      .last_total = w->last_total,
+                      .ends_us =
+                          w->standing == RATE_WATCHED ? end_of(m, w->level[0].interval) : INT64_MIN,
+                      .left = w->alarm_at - w->level[0].count,
+                      .quiet_us = w->quiet_us < UINT32_MAX ? (uint32_t)w->quiet_us : UINT32_MAX};
+}
+
+void hx_rates_settle(const rates_state *s, hx_rate_group group, rate_watch *w)
+{
+    const uint32_t place = place_of(s, group, w);
+    const rate_hot *hot = group == HX_RATE_HOSTS ? &s->hot_hosts[place] : &s->hot_keys[place];
+
+    if (w->standing == RATE_UNKNOWN)
+        return;
+    w->last_us = hot->last_us;
+    w->last_total = hot->last_total;
+    w->level[0].count = w->alarm_at - hot->left;
+    if (group == HX_RATE_HOSTS) {
+        w->vote_key = s->votes[place].key;
+        w->vote = s->votes[place].votes;
+    }
+}
+
+void hx_rates_settle_all(const rates_state *s)
+{
+    for (uint32_t i = 0; i < s->count; i++)
+        hx_rates_settle(s, HX_RATE_HOSTS, &s->hosts[i].watch);
+    for (uint32_t key = 0; key < s->key_count; key++)
+        hx_rates_settle(s, HX_RATE_KEYS, &s->keys[key]);
+}
+
 /* --- an event ----------------------------------------------------------------------------------
  */
 
@@ -329,102 +390,139 @@ static void close_levels(const rates_model *m, rates_state *s, hx_rate_group gro
 /* The line at hand. */
 typedef struct rate_line {
     const hx_seen *seen;
-    const hx_event *event; /* its first: far from here, and hardly ever asked */
-    const char *buffer;
+    const hx_seen_lines *lines;
     int64_t before_us; /* the latest of the lines before it, less how late lines come */
     hx_reporter *reporter;
 } rate_line;
 
+/* Its first: far from here, and hardly ever asked. */
+static inline const hx_event *event_of(const rate_line *l)
+{
+    return &l->lines->events[l->seen->event];
+}
+
+static inline rate_watch *watch_at(const rates_state *s, hx_rate_group group, uint32_t place)
+{
+    return group == HX_RATE_HOSTS ? &s->hosts[place - 1].watch : &s->keys[place - 1];
+}
+
+static inline rate_hot *hot_at(const rates_state *s, hx_rate_group group, uint32_t place)
+{
+    return group == HX_RATE_HOSTS ? &s->hot_hosts[place] : &s->hot_keys[place];
+}
+
+/* An interval opens, it may have been silent, or it is not watched yet. */
+static __attribute__((noinline)) void look_closer(const rates_model *m, rates_state *s,
+                                                  hx_rate_group group, uint32_t place,
+                                                  const rate_line *l)
+{
+    rate_watch *w;
+
+    if (!place) {
+        s->hot_hosts[0].last_us = s->hot_keys[0].last_us = l->before_us;
+        return;
+    }
+    w = watch_at(s, group, place);
+    hx_rates_settle(s, group, w);
+    if (w->standing == RATE_UNKNOWN)
+        begin_watch(m, s, group, hx_rates_season_of_key(&m->seasons, place - 1), s->open_interval,
+                    l->seen->time_us, w);
+    if (group == HX_RATE_HOSTS && s->open_interval > w->level[0].interval)
+        s->votes[place].votes = 0;
+    if (l->before_us - w->last_us > w->quiet_us || w->standing != RATE_WATCHED) {
+        look_back(m, s, group, w, l->before_us, l->reporter);
+        expect_quiet(s, w);
+    }
+    if (s->open_interval > w->level[0].interval) {
+        close_levels(m, s, group, w, event_of(l), l->reporter);
+        expect_quiet(s, w);
+    }
+    hx_rates_arm(m, s, group, w);
+}
+
+/* So many have come that it may be a burst. */
+static __attribute__((noinline)) void look_at_count(const rates_model *m, rates_state *s,
+                                                    hx_rate_group group, uint32_t place,
+                                                    const rate_line *l)
+{
+    rate_watch *w;
+
+    if (!place)
+        return;
+    w = watch_at(s, group, place);
+    hx_rates_settle(s, group, w);
+    w->alarm_at += w->alarm_at / 32 + 1; /* not improbable yet: again a little later */
+    judge_burst(m, s, group, w, 0, event_of(l), l->reporter);
+    hx_rates_arm(m, s, group, w);
+}
+
 /* From here on it is what a line costs: two of these. */
 static inline void count_event(const rates_model *m, rates_state *s, hx_rate_group group,
-                               rate_watch *w, const rate_line *l)
+                               uint32_t place, const rate_line *l)
 {
-    rate_history *r = &w->level[0];
-    const hx_event *e = l->event;
-    const int64_t before_us = l->before_us;
-    hx_reporter *reporter = l->reporter;
+    const int64_t time_us = l->seen->time_us;
+    rate_hot *hot = hot_at(s, group, place);
 
-    if (__builtin_expect(before_us - w->last_us > w->quiet_us || w->standing != RATE_WATCHED, 0)) {
-        look_back(m, s, group, w, before_us, reporter);
-        expect_quiet(s, w);
-    }
-    if (s->open_interval > r->interval) {
-        close_levels(m, s, group, w, e, reporter);
-        expect_quiet(s, w);
-    }
-    r->count++;
-    w->last_total = s->total;
-    w->last_us = l->seen->time_us > w->last_us ? l->seen->time_us : w->last_us;
-    if (__builtin_expect(r->count >= w->alarm_at, 0)) {
-        w->alarm_at += w->alarm_at / 32 + 1; /* not improbable yet: again a little later */
-        judge_burst(m, s, group, w, 0, e, reporter);
-    }
+    if (__builtin_expect(
+            (l->before_us - hot->last_us > (int64_t)hot->quiet_us) | (time_us >= hot->ends_us), 0))
+        look_closer(m, s, group, place, l);
+    hot->last_total = s->total;
+    hot->last_us = time_us > hot->last_us ? time_us : hot->last_us;
+    if (__builtin_expect(--hot->left == 0, 0))
+        look_at_count(m, s, group, place, l);
 }
 
 /* Without a branch: which way it goes is anybody's guess. */
-static inline void vote(rate_watch *w, bool opens, uint32_t key)
+static inline void vote(rate_vote *v, uint32_t key)
 {
-    const uint32_t votes = w->vote & (opens - 1u), none = (votes != 0) - 1u;
-    const uint32_t of = (w->vote_key & ~none) | (key & none);
+    const uint32_t none = (v->votes != 0) - 1u, of = (v->key & ~none) | (key & none);
 
-    w->vote_key = of;
-    w->vote = votes + 2 * (of == key) - 1;
+    v->key = of;
+    v->votes += 2 * (of == key) - 1;
 }
 
-/* By its name: its number may be new, or it has none. */
-static rate_host *host_by_name(const rates_model *m, rates_state *s, const rate_line *l)
+/* By its name: its number may be new, or it has none. 0: it is not watched. */
+static __attribute__((noinline)) uint32_t host_by_name(const rates_model *m, rates_state *s,
+                                                       const rate_line *l)
 {
-    const hx_event *e = l->event;
-    const hx_slice name = hx_slice_make(l->buffer + e->host_at, e->host_len);
+    const hx_event *e = event_of(l);
+    const hx_slice name = hx_slice_make(l->lines->buffer + e->host_at, e->host_len);
+    uint32_t place = 0;
     rate_host *h;
 
     if (!e->host_len || e->host_len > HX_RATE_NAME_MAX)
-        return NULL;
+        return 0;
     h = find_host(s, e->host, name);
     if (!h)
         h = new_host(m, s, e->host, name, e->time_us);
-    if (!h)
+    if (h)
+        place = (uint32_t)(h - s->hosts) + 1;
+    else
         s->unwatched++;
-    else if (l->seen->host)
-        s->numbered[l->seen->host] = (uint32_t)(h - s->hosts) + 1;
-    return h;
+    if (l->seen->host)
+        s->numbered[l->seen->host] = place;
+    return place;
 }
 
-static inline void count_for_host(const rates_model *m, rates_state *s, const rate_line *l)
+static inline uint32_t place_of_host(const rates_state *s, const hx_seen *l)
 {
-    const uint32_t known = s->numbered[l->seen->host];
-    rate_host *h = known ? &s->hosts[known - 1] : host_by_name(m, s, l);
-    bool opens;
-
-    if (__builtin_expect(!h, 0))
-        return;
-    opens = s->open_interval > h->watch.level[0].interval;
-    count_event(m, s, HX_RATE_HOSTS, &h->watch, l);
-    vote(&h->watch, opens, l->seen->key);
+    return l->host_owner == s->worker ? s->numbered[l->host] : 0;
 }
 
-static inline void count_for_key(const rates_model *m, rates_state *s, const rate_line *l)
+static inline uint32_t place_of_key(const rates_state *s, const hx_seen *l)
 {
-    const uint32_t key = l->seen->key;
-    rate_watch *w;
-
-    if (key >= s->key_count || !s->mine[key])
-        return;
-    w = &s->keys[key];
-    if (__builtin_expect(w->standing == RATE_UNKNOWN, 0))
-        begin_watch(m, s, HX_RATE_KEYS, hx_rates_season_of_key(&m->seasons, key), s->open_interval,
-                    l->seen->time_us, w);
-    count_event(m, s, HX_RATE_KEYS, w, l);
+    return s->place_of_key[l->key < s->key_count ? l->key : s->key_count];
 }
 
-static inline void fetch(const rates_state *s, const hx_seen *l)
+static inline void count_line(const rates_model *m, rates_state *s, const rate_line *l)
 {
-    const uint32_t host = l->host_owner == s->worker ? s->numbered[l->host] : 0;
+    uint32_t host = place_of_host(s, l->seen);
 
-    if (host)
-        __builtin_prefetch(&s->hosts[host - 1], 1);
-    if (l->key < s->key_count && s->mine[l->key])
-        __builtin_prefetch(&s->keys[l->key], 1);
+    if (__builtin_expect(!host && l->seen->host_owner == s->worker, 0))
+        host = host_by_name(m, s, l);
+    count_event(m, s, HX_RATE_HOSTS, host, l);
+    vote(&s->votes[host], l->seen->key);
+    count_event(m, s, HX_RATE_KEYS, place_of_key(s, l->seen), l);
 }
 
 static void rates_lines(const void *model, void *state, const hx_seen_lines *lines,
@@ -433,40 +531,53 @@ static void rates_lines(const void *model, void *state, const hx_seen_lines *lin
     const int64_t base_us = reporter->before_us > FIRST_US ? reporter->before_us : FIRST_US;
     const rates_model *m = model;
     rates_state *s = state;
+    rate_line l = {.lines = lines, .reporter = reporter};
 
     for (uint32_t i = 0; i < lines->count; i++) {
         const hx_seen *seen = &lines->line[i];
-        rate_line l = {seen, &lines->events[seen->event], lines->buffer,
-                       seen->earlier_us > base_us ? seen->earlier_us : base_us, reporter};
         int64_t late_us;
 
-        if (i + AHEAD < lines->count)
-            fetch(s, seen + AHEAD);
-        if (seen->time_us == HX_TIME_NONE)
-            continue;
+        if (i + AHEAD < lines->count) {
+            __builtin_prefetch(&s->hot_hosts[place_of_host(s, seen + AHEAD)], 1);
+            __builtin_prefetch(&s->hot_keys[place_of_key(s, seen + AHEAD)], 1);
+        }
+        l.seen = seen;
+        l.before_us = seen->earlier_us > base_us ? seen->earlier_us : base_us;
         if (__builtin_expect(seen->time_us >= s->open_until_us || seen->time_us < s->open_from_us,
-                             0))
+                             0)) {
+            if (seen->time_us == HX_TIME_NONE)
+                continue;
             enter_interval(m, s, seen->time_us, reporter);
+        }
         s->total++;
         late_us = l.before_us - seen->time_us;
         if (__builtin_expect(late_us > s->late_us && late_us <= LATE_MOST_US, 0))
             s->late_us = late_us;
         l.before_us -= s->late_us;
-        if (seen->host_owner == s->worker)
-            count_for_host(m, s, &l);
-        count_for_key(m, s, &l);
+        count_line(m, s, &l);
     }
 }
 
 static void look_for_silence(const rates_model *m, rates_state *s, hx_rate_group group,
-                             rate_watch *w, int64_t watermark_us, hx_reporter *reporter)
+                             uint32_t place, int64_t watermark_us, hx_reporter *reporter)
 {
-    if (w->standing != RATE_WATCHED)
+    const rate_hot *hot = hot_at(s, group, place);
+    rate_watch *w = watch_at(s, group, place);
+    int64_t quiet_us = hot->quiet_us;
+
+    if (hot->ends_us == INT64_MIN)
         return;
-    expect_quiet(s, w);
-    if (watermark_us - w->last_us > w->quiet_us &&
-        silence_score(m, s, w, watermark_us) > m->rule.limits[group].silence.nats)
+    if (quiet_us == UINT32_MAX)
+        quiet_us = w->quiet_us;
+    if (hot->last_us + quiet_us < s->quiet_after_us)
+        s->quiet_after_us = hot->last_us + quiet_us;
+    if (watermark_us - hot->last_us <= quiet_us)
+        return;
+    hx_rates_settle(s, group, w);
+    if (silence_score(m, s, w, watermark_us) > m->rule.limits[group].silence.nats) {
         hx_rates_report_silence(m, s, group, w, reporter);
+        hx_rates_arm(m, s, group, w);
+    }
 }
 
 static void rates_advance(const void *model, void *state, int64_t watermark_us,
@@ -480,11 +591,11 @@ static void rates_advance(const void *model, void *state, int64_t watermark_us,
         return;
     s->quiet_after_us = INT64_MAX;
     if (isfinite(m->rule.limits[HX_RATE_HOSTS].silence.nats))
-        for (uint32_t i = 0; i < s->count; i++)
-            look_for_silence(m, s, HX_RATE_HOSTS, &s->hosts[i].watch, watermark_us, reporter);
+        for (uint32_t i = 1; i <= s->count; i++)
+            look_for_silence(m, s, HX_RATE_HOSTS, i, watermark_us, reporter);
     if (isfinite(m->rule.limits[HX_RATE_KEYS].silence.nats))
-        for (uint32_t key = 0; key < s->key_count; key++)
-            look_for_silence(m, s, HX_RATE_KEYS, &s->keys[key], watermark_us, reporter);
+        for (uint32_t key = 1; key <= s->key_count; key++)
+            look_for_silence(m, s, HX_RATE_KEYS, key, watermark_us, reporter);
 }
 
 const hx_detector hx_rates_detector = {

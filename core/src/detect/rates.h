@@ -84,7 +84,7 @@ typedef enum rate_standing {
     RATE_UNKNOWN, /* it had no event yet, or none here: another worker's */
 } rate_standing;
 
-/* What an event changes is in the first cache line. */
+/* As checkpoints hold it. What each event changes is up to date when it is settled (rate_hot). */
 typedef struct rate_watch {
     _Alignas(64) int64_t last_us; /* event time at its last event */
     int64_t quiet_us;             /* so long after it there may be a silence: look closer */
@@ -105,7 +105,23 @@ static inline uint32_t hx_rate_hour_count(const rate_watch *w)
     return (uint32_t)(w->hour_closed + (int64_t)w->level[0].count);
 }
 
-_Static_assert(offsetof(rate_watch, level[0].mean) == 56, "an event's part is a line");
+/* What each event changes of a watch, and what says that there is more to be done: half a cache
+ * line, so that those of all hosts and log keys stay near. The watch itself is asked when an
+ * interval opens or a limit comes near. */
+typedef struct rate_hot {
+    int64_t last_us;     /* as in the watch */
+    uint64_t last_total; /* likewise */
+    int64_t ends_us;     /* of the first level's open interval; INT64_MIN: it is not watched yet */
+    uint32_t left;       /* events until its count is alarm_at */
+    uint32_t quiet_us;   /* as in the watch, or UINT32_MAX where that is less */
+} rate_hot;
+
+_Static_assert(sizeof(rate_hot) == 32, "an event's part is half a line");
+
+/* What a host says most, about. */
+typedef struct rate_vote {
+    uint32_t key, votes;
+} rate_vote;
 
 typedef struct rate_host {
     rate_watch watch; /* the first */
@@ -164,7 +180,11 @@ typedef struct rates_state {
     uint32_t count, max, mask;
     uint32_t *numbered; /* [HX_HOST_NUMBERS + 1] the host + 1 by its name's number; 0: not known */
     rate_watch *keys;   /* [key_count] */
-    bool *mine;         /* [key_count] those that this worker watches */
+    uint32_t *place_of_key; /* [key_count + 1] the key + 1; 0: not watched by this worker */
+    /* By host + 1 and by key + 1. The first of each counts what is another worker's, to no end:
+     * that costs less than to go around it. */
+    rate_hot *hot_hosts, *hot_keys;
+    rate_vote *votes;         /* likewise, of hosts */
     const uint64_t *key_hash; /* likewise; the bundle's */
     uint32_t key_count;
     uint64_t unwatched;     /* events of hosts beyond max */
@@ -182,6 +202,13 @@ static inline bool hx_rates_owns(const rates_state *s, uint32_t hash)
 
 /* A place for a host that is not there yet; NULL where there is none left. */
 rate_host *hx_rates_add_host(rates_state *state, uint32_t hash);
+
+/* A watch has changed: what its events look at follows. */
+void hx_rates_arm(const rates_model *m, rates_state *s, hx_rate_group group, rate_watch *w);
+
+/* What events have changed is brought into a watch; into all of them. */
+void hx_rates_settle(const rates_state *s, hx_rate_group group, rate_watch *w);
+void hx_rates_settle_all(const rates_state *s);
 
 /* How long an interval of a level is. */
 static inline int64_t hx_rates_length_us(const rates_model *m, uint32_t level)

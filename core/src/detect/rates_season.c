@@ -226,6 +226,7 @@ void hx_rates_hour_over(const rates_model *m, rates_state *s, int64_t time_us,
 
     if (!first && !is_over(s))
         return;
+    hx_rates_settle_all(s);
     if (!first && s->hour_whole)
         close_hour(m, s, reporter);
     open_hour(m, s, hour, !first && hour == s->hour + 1);

@@ -21,7 +21,13 @@ void hx_rates_close(void *state)
     if (s->keys)
         hx_pages_unmap(s->keys, (s->key_count + 1) * sizeof *s->keys);
     hx_pages_unmap(s->numbered, (HX_HOST_NUMBERS + 1) * sizeof *s->numbered);
-    free(s->mine);
+    if (s->hot_hosts)
+        hx_pages_unmap(s->hot_hosts, (s->max + 1) * sizeof *s->hot_hosts);
+    if (s->hot_keys)
+        hx_pages_unmap(s->hot_keys, (s->key_count + 1) * sizeof *s->hot_keys);
+    if (s->votes)
+        hx_pages_unmap(s->votes, (s->max + 1) * sizeof *s->votes);
+    free(s->place_of_key);
     if (s->observed)
         hx_text_free(&s->observed->hours);
     free(s->observed);
@@ -30,14 +36,19 @@ void hx_rates_close(void *state)
 
 static void begin_keys(const rates_model *m, rates_state *s)
 {
+    const rate_hot nobody = {.ends_us = INT64_MAX, .quiet_us = UINT32_MAX};
+
+    s->hot_hosts[0] = s->hot_keys[0] = nobody;
     for (uint32_t key = 0; key < s->key_count; key++) {
         rate_watch *w = &s->keys[key];
 
         *w = (rate_watch){
             .standing = RATE_UNKNOWN, .reported_us = HX_TIME_NONE, .hour_alarm_at = UINT32_MAX};
-        s->mine[key] = hx_rates_owns(s, (uint32_t)m->bundle->key_hash[key]);
-        if (s->mine[key])
+        hx_rates_arm(m, s, HX_RATE_KEYS, w);
+        if (hx_rates_owns(s, (uint32_t)m->bundle->key_hash[key])) {
+            s->place_of_key[key] = key + 1;
             w->season = hx_rates_season_of_key(&m->seasons, key);
+        }
     }
 }
 
@@ -68,11 +79,14 @@ int hx_rates_open(const void *model, uint32_t worker, uint32_t workers, void **s
     s->index = hx_pages_map((size_t)places * sizeof *s->index);
     s->keys = hx_pages_map((s->key_count + 1) * sizeof *s->keys);
     s->numbered = hx_pages_map((HX_HOST_NUMBERS + 1) * sizeof *s->numbered);
-    s->mine = calloc(s->key_count + 1, sizeof *s->mine);
+    s->hot_hosts = hx_pages_map((s->max + 1) * sizeof *s->hot_hosts);
+    s->hot_keys = hx_pages_map((s->key_count + 1) * sizeof *s->hot_keys);
+    s->votes = hx_pages_map((s->max + 1) * sizeof *s->votes);
+    s->place_of_key = calloc(s->key_count + 1, sizeof *s->place_of_key);
     if (m->rule.observe)
         s->observed = calloc(1, sizeof *s->observed);
-    if (!s->hosts || !s->index || !s->keys || !s->numbered || !s->mine ||
-        (m->rule.observe && !s->observed)) {
+    if (!s->hosts || !s->index || !s->keys || !s->numbered || !s->hot_hosts || !s->hot_keys ||
+        !s->votes || !s->place_of_key || (m->rule.observe && !s->observed)) {
         hx_rates_close(s);
         return HX_ENOMEM;
     }
@@ -115,6 +129,7 @@ void hx_rates_save(const void *state, hx_text *out)
                         .hour_ends_us = s->hour_ends_us,
                         .hour_whole = s->hour_whole};
 
+    hx_rates_settle_all(s);
     for (uint32_t key = 0; key < s->key_count; key++)
         head.keys += is_saved(&s->keys[key]);
     memcpy(head.start, s->start, sizeof head.start);
@@ -166,6 +181,8 @@ static int restore_hosts(const rates_model *m, rates_state *s, const char *bytes
                                                   hx_slice_make(saved.name, saved.name_len));
         if (!h->watch.season)
             h->watch.hour_alarm_at = UINT32_MAX;
+        s->votes[s->count] = (rate_vote){saved.watch.vote_key, saved.watch.vote};
+        hx_rates_arm(m, s, HX_RATE_HOSTS, &h->watch);
     }
     return 0;
 }
@@ -190,7 +207,7 @@ static int restore_keys(const rates_model *m, rates_state *s, const char *bytes,
 
         memcpy(&saved, bytes + i * sizeof saved, sizeof saved);
         key = key_now(s, &saved);
-        if (key == s->key_count || !s->mine[key])
+        if (key == s->key_count || !s->place_of_key[key])
             continue;
         if (!watch_is_good(&saved.watch))
             return HX_EMALFORMED;
@@ -198,6 +215,7 @@ static int restore_keys(const rates_model *m, rates_state *s, const char *bytes,
         s->keys[key].season = hx_rates_season_of_key(&m->seasons, key);
         if (!s->keys[key].season)
             s->keys[key].hour_alarm_at = UINT32_MAX;
+        hx_rates_arm(m, s, HX_RATE_KEYS, &s->keys[key]);
     }
     return 0;
 }
