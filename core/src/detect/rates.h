@@ -34,6 +34,7 @@
 #define HX_RATE_HOUR_US    INT64_C(3600000000)
 #define HX_RATE_PERIOD_MAX 168 /* hours: a week */
 #define HX_RATE_NAME_MAX   48
+#define HX_RATE_LONG_US    INT64_C(9000000000000000) /* longer than any silence */
 
 /* What is watched: both kinds in the same way, each with limits of its own. */
 typedef enum hx_rate_group { HX_RATE_HOSTS, HX_RATE_KEYS, HX_RATE_GROUPS } hx_rate_group;
@@ -226,6 +227,37 @@ static inline double hx_rates_usual(const rates_state *s, const rate_history *h)
     double by_share = h->share * (double)(s->total - h->total_began);
 
     return h->mean > by_share ? h->mean : by_share;
+}
+
+/* --- rates_interval.c ----------------------------------------------------------------------------
+ */
+
+/* The interval that an event is in, and whether the hour is over. */
+void hx_rates_enter_interval(const rates_model *m, rates_state *s, int64_t time_us,
+                             hx_reporter *reporter);
+
+/* An event at hand comes when its first level's interval is over. The longer intervals get what a
+ * shorter one held, and are judged then. */
+void hx_rates_close_levels(const rates_model *m, rates_state *s, hx_rate_group group, rate_watch *w,
+                           const hx_event *e, hx_reporter *reporter);
+
+/* Whether the open interval of a level holds too much already. */
+void hx_rates_judge_burst(const rates_model *m, rates_state *s, hx_rate_group group, rate_watch *w,
+                          uint32_t level, const hx_event *e, hx_reporter *reporter);
+
+/* Its next event has come, after a time that may have been a silence. */
+void hx_rates_look_back(const rates_model *m, rates_state *s, hx_rate_group group, rate_watch *w,
+                        int64_t before_us, hx_reporter *reporter);
+
+/* Nats against hearing nothing until the watermark is at at_us. */
+double hx_rates_silence_score(const rates_model *m, const rates_state *s, const rate_watch *w,
+                              int64_t at_us);
+
+/* The earliest end of what may be said by everybody; it grows as they speak, unseen. */
+static inline void hx_rates_expect_quiet(rates_state *s, int64_t quiet_at_us)
+{
+    if (quiet_at_us < s->quiet_after_us)
+        s->quiet_after_us = quiet_at_us;
 }
 
 /* --- rates_season.c, rates_season_load.c -------------------------------------------------------
