@@ -82,9 +82,7 @@ def test_one_rule_does_not_silence_another_nor_what_is_escalated(
         rule("last", "deny", "message", "regex", rf"fire, {SESSIONS - 1}$"),
         rule("grave", "escalate", "message", "regex", r"fire, \d*00$"),
     )
-    counted, alerts = follow(
-        engine_bundle, tmp_path / "rules", log, rules=str(rules), alerts_per_second=MOST
-    )
+    counted, alerts = follow(engine_bundle, tmp_path / "rules", log, rules=str(rules), alerts_per_second=MOST)
     made = Counter(alert["rule"] for alert in alerts if alert["detector"] == "rule")
     assert counted["rule_hits_deny"] == SESSIONS + 1
     assert made["last"] == 1
