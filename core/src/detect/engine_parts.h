@@ -112,6 +112,8 @@ struct hx_engine {
 };
 
 int64_t hx_engine_now_us(void);
+/* Sleeps for a millisecond. */
+void hx_engine_nap(void);
 
 /* A worker or the reader can go no further: remembers the first error and stops the engine. */
 void hx_engine_fail(hx_engine *engine, int code, const hx_error *err);
