@@ -68,6 +68,8 @@ typedef struct hx_detector_losses {
 
 typedef struct hx_reporter {
     int64_t before_us; /* for lines: the watermark before the batch, or HX_TIME_NONE */
+    int64_t lost_us; /* lines before this event time may have been lost on the way, and nobody knows
+                        whose; HX_TIME_NONE: none */
     /* event: NULL where no line of this batch stands for it; then at and subject say what it is. */
     void (*report)(struct hx_reporter *reporter, const hx_event *event, int64_t time_us,
                    const hx_finding *finding);

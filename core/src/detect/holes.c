@@ -37,6 +37,7 @@ void hx_holes_meet(hx_worker *worker, const hx_batch *batch)
     h->last = chunk->offset + chunk->last_hole;
     h->count += chunk->holes;
     h->watermark_us = after_us;
+    worker->reporter.base.lost_us = after_us;
     h->at_end = chunk->last_hole == chunk->length;
     worker->met_hole = true;
 }

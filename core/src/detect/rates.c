@@ -274,6 +274,7 @@ static void rates_lines(const void *model, void *state, const hx_seen_lines *lin
     rates_state *s = state;
     rate_line l = {.lines = lines, .reporter = reporter};
 
+    s->lost_us = reporter->lost_us;
     for (uint32_t i = 0; i < lines->count; i++) {
         const hx_seen *seen = &lines->line[i];
         int64_t late_us;
@@ -304,14 +305,15 @@ static void look_for_silence(const rates_model *m, rates_state *s, hx_rate_group
 {
     const rate_hot *hot = hot_at(s, group, place);
     rate_watch *w = watch_at(s, group, place);
-    int64_t quiet_us = hot->quiet_us;
+    int64_t quiet_us = hot->quiet_us, since_us;
 
     if (hot->ends_us == INT64_MIN)
         return;
     if (quiet_us == UINT32_MAX)
         quiet_us = w->quiet_us;
-    hx_rates_expect_quiet(s, hot->last_us + quiet_us);
-    if (watermark_us - hot->last_us <= quiet_us)
+    since_us = hx_rates_silent_since(s, hot->last_us);
+    hx_rates_expect_quiet(s, since_us + quiet_us);
+    if (watermark_us - since_us <= quiet_us)
         return;
     hx_rates_settle(s, group, w);
     if (hx_rates_silence_score(m, s, w, watermark_us) > m->rule.limits[group].silence.nats) {
@@ -326,6 +328,7 @@ static void rates_advance(const void *model, void *state, int64_t watermark_us,
     const rates_model *m = model;
     rates_state *s = state;
 
+    s->lost_us = reporter->lost_us;
     watermark_us -= s->late_us;
     if (watermark_us < FIRST_US || watermark_us <= s->quiet_after_us)
         return;

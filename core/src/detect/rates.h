@@ -191,6 +191,7 @@ typedef struct rates_state {
     uint64_t unwatched;     /* events of hosts beyond max */
     int64_t late_us;        /* how far lines lay behind the latest of others, at most, of late */
     int64_t late_interval;  /* in which that was lowered last */
+    int64_t lost_us;        /* who has not been heard may have spoken until then: lines were lost */
     int64_t quiet_after_us; /* nothing that is watched can be silent before event time is there */
     rates_observed *observed;
 } rates_state;
@@ -252,6 +253,12 @@ void hx_rates_look_back(const rates_model *m, rates_state *s, hx_rate_group grou
 /* Nats against hearing nothing until the watermark is at at_us. */
 double hx_rates_silence_score(const rates_model *m, const rates_state *s, const rate_watch *w,
                               int64_t at_us);
+
+/* From when on nothing was heard of who spoke last at last_us, and nothing was lost. */
+static inline int64_t hx_rates_silent_since(const rates_state *s, int64_t last_us)
+{
+    return last_us > s->lost_us ? last_us : s->lost_us;
+}
 
 /* The earliest end of what may be said by everybody; it grows as they speak, unseen. */
 static inline void hx_rates_expect_quiet(rates_state *s, int64_t quiet_at_us)

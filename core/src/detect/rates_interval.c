@@ -158,15 +158,16 @@ double hx_rates_silence_score(const rates_model *m, const rates_state *s, const 
                               int64_t at_us)
 {
     const rate_history *r = &w->level[0];
-    double gap = (double)(at_us - w->last_us) / (double)m->rule.interval_us;
+    const int64_t since_us = hx_rates_silent_since(s, w->last_us);
+    double gap = (double)(at_us - since_us) / (double)m->rule.interval_us;
     double by_time = r->mean * gap, by_share = r->share * (double)(s->total - w->last_total);
     double least = by_time < by_share ? by_time : by_share, by_season;
 
-    if (r->seen < m->rule.warm || at_us <= w->last_us)
+    if (r->seen < m->rule.warm || at_us <= since_us)
         return 0;
     if (!w->season)
         return least;
-    by_season = hx_rates_season_between(m, w, w->last_us, at_us);
+    by_season = hx_rates_season_between(m, w, since_us, at_us);
     return least < by_season ? least : by_season;
 }
 

@@ -120,7 +120,8 @@ void hx_rates_report_silence(const rates_model *m, const rates_state *s, hx_rate
     const rate_subject who = subject_of(m, s, group, w);
     const hx_rate_limit *limit = &m->rule.limits[group].silence;
     double wait_us = limit->nats / w->level[0].mean * (double)m->rule.interval_us;
-    int64_t time_us = w->last_us + (int64_t)(wait_us < 9e15 ? wait_us : 9e15);
+    int64_t time_us =
+        hx_rates_silent_since(s, w->last_us) + (int64_t)(wait_us < 9e15 ? wait_us : 9e15);
     hx_text reason = {0}, detail = {0};
 
     w->standing = RATE_SILENT;

@@ -187,8 +187,8 @@ static void close_hour(const rates_model *m, rates_state *s, hx_reporter *report
 {
     if (s->observed)
         observe_hour(s);
-    if (!m->seasons.period)
-        return;
+    if (!m->seasons.period || s->lost_us > s->hour * HX_RATE_HOUR_US)
+        return; /* what is missing in the hour may have been lost */
     for (uint32_t i = 0; i < s->count; i++)
         if (s->hosts[i].watch.season)
             judge_quiet(m, s, HX_RATE_HOSTS, &s->hosts[i].watch, reporter);

@@ -70,6 +70,7 @@ int hx_rates_open(const void *model, uint32_t worker, uint32_t workers, void **s
                        .open_until_us = INT64_MIN,
                        .late_interval = INT64_MIN,
                        .quiet_after_us = INT64_MIN,
+                       .lost_us = HX_TIME_NONE,
                        .key_hash = m->bundle->key_hash,
                        .key_count = m->rule.watch_keys ? m->bundle->log_keys : 0};
     s->hour_ends_us = m->seasons.period || m->rule.observe ? INT64_MIN : INT64_MAX;

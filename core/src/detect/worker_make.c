@@ -109,8 +109,8 @@ static int make_detector_room(hx_worker *w, const hx_bundle *bundle, hx_error *e
     if (hx_detector_room_init(&w->room, &bundle->detectors, w->index, w->shared->workers,
                               w->sessions.slot_count))
         return hx_error_set(err, HX_ENOMEM, "worker: no memory for its detectors");
-    w->reporter =
-        (hx_worker_reporter){{HX_TIME_NONE, hx_judge_report, {0, 0}}, w, 0, HX_SESSION_NONE};
+    w->reporter = (hx_worker_reporter){
+        {HX_TIME_NONE, HX_TIME_NONE, hx_judge_report, {0, 0}}, w, 0, HX_SESSION_NONE};
     look_beside(w);
     return 0;
 }

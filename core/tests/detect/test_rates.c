@@ -284,6 +284,43 @@ static void test_late_lines(void)
     hx_bundle_destroy(bundle);
 }
 
+/* A host is not heard from the thirtieth second on. Where lines were lost until then, it may have
+ * spoken: the silence is what comes after. */
+static void test_silence_after_a_loss(void)
+{
+    static const struct {
+        int64_t lost_us;
+        int back; /* at this step it speaks again */
+        const char *said;
+    } cases[] = {
+        {HX_TIME_NONE, 40, "silence db1 at 30"},
+        {31000000, 40, "silence db1 at 31"},
+        {31000000, 31, NULL},
+        {33500000, 34, NULL},
+        {20000000, 40, "silence db1 at 30"}, /* long ago */
+    };
+    hx_bundle *bundle = loaded(RATES("0.1", LIMITS), NULL);
+    const rates_model *m = bundle->detectors.model[0];
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const otherwise silent[] = {{"db1", -1, 30, cases[i].back, 0}, {0}};
+        seen s = {.reporter = {.before_us = HX_TIME_NONE, .lost_us = HX_TIME_NONE, .report = note}};
+        void *state;
+
+        CHECK_INT(hx_rates_detector.open(m, 0, 1, &state), 0);
+        for (int step = 0; step < 36; step++) {
+            if (step == 30)
+                s.reporter.lost_us = cases[i].lost_us;
+            give_step(m, &state, 1, silent, step, 1000000, &s);
+        }
+        CHECK_INT(s.count, cases[i].said != NULL);
+        if (s.count)
+            CHECK_BYTES(s.said[0], strlen(s.said[0]), cases[i].said, strlen(cases[i].said));
+        hx_rates_detector.close(state);
+    }
+    hx_bundle_destroy(bundle);
+}
+
 /* Of a bundle of before there were limits of log keys: hosts only. */
 static void test_without_keys(void)
 {
@@ -388,6 +425,7 @@ int main(void)
     for (int i = 0; i < 2; i++) {
         numbered = i;
         test_bursts_and_silences();
+        test_silence_after_a_loss();
         test_late_lines();
         test_without_keys();
         test_hours();
