@@ -6,6 +6,7 @@ import pytest
 
 from haechi.incidents.facts import facts_of
 from tests.unit.incident_room import alert, burst
+from tests.unit.test_incidents_grouping import grouped
 
 
 @pytest.mark.parametrize(
@@ -84,6 +85,16 @@ def test_a_line_without_a_template_is_of_its_shape() -> None:
 def test_a_burst_is_of_its_host() -> None:
     facts = facts_of(burst(1, "h7", template="drop <*>"))
     assert (facts.host, facts.kind, facts.wide) == ("h7", "drop <*>", True)
+
+
+@pytest.mark.parametrize(
+    ("of", "named"),
+    [({"detector": "deeplog", "rule": None}, "deeplog"), ({"detector": "rule", "rule": "r7"}, "r7")],
+)
+def test_a_flood_is_of_who_makes_it(of: dict[str, object], named: str) -> None:
+    flood = alert(1, None, detector="flood", rule="flood", evidence=None, detail=of)
+    assert facts_of(flood).kind == f"more alerts of {named} than are written"
+    assert grouped([flood, alert(2, None, detector="flood", rule="flood", detail=of)]) == [[0, 1]]
 
 
 def test_time_is_in_microseconds() -> None:

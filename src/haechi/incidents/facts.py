@@ -99,6 +99,9 @@ def facts_of(alert: Mapping[str, Any]) -> Facts:
     if detector == "rates":
         of_key = isinstance(detail, Mapping) and "host" not in detail and "log_key" in detail
         host, program = "" if of_key else host or session, ""
+    elif detector == "flood":
+        of = (_word(detail, "rule") or _word(detail, "detector")) if isinstance(detail, Mapping) else ""
+        kind = f"more alerts of {of} than are written"[:NAME_MAX]
     elif not wide:
         message = text[header.end() :] if header else text
         # A rule names what it looks for; its template may be any.
