@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#define BLOCK         64    /* lines that are looked through at once */
 #define NUMBERED      64    /* processes whose pairs are a bit each: those with the first numbers */
 #define REPORTED_MAX  16384 /* pairs whose report is remembered */
 #define STATE_VERSION 1
@@ -78,7 +79,7 @@ static inline void look_at_pairs(const hx_combos_model *m, combos_state *s,
                                  const hx_seen_lines *lines, const hx_seen *l,
                                  hx_reporter *reporter)
 {
-    const uint64_t bit = l->process < NUMBERED ? UINT64_C(1) << l->process : 0;
+    const uint64_t bit = l->process && l->process < NUMBERED ? UINT64_C(1) << l->process : 0;
     const uint64_t of_key = l->key < s->key_count ? s->processes_of_key[l->key] : 0;
 
     if (__builtin_expect(s->processes_of_host[l->host] & of_key & bit, 1))
@@ -91,20 +92,58 @@ static inline void look_at_pairs(const hx_combos_model *m, combos_state *s,
         look_at_key(m, s, lines, l, reporter);
 }
 
+/* Whether there is anything to do for a line, without a branch: hardly ever, but for those that
+ * name a user, and these come as they like. */
+static inline bool is_due(const combos_state *s, const hx_seen *l)
+{
+    const uint64_t of_key = s->processes_of_key[l->key < s->key_count ? l->key : s->key_count];
+    const uint64_t both = s->processes_of_host[l->host] & of_key;
+    const bool known = (both >> (l->process % NUMBERED) & 1) & (l->process < NUMBERED);
+    const bool of_process = l->process_owner == s->worker, of_host = l->host_owner == s->worker;
+
+    return (of_process & !known) | ((of_process | of_host) & (of_key & HX_COMBOS_NAMES));
+}
+
+/* What was read has left the caches since. */
+static inline void fetch(const hx_seen_lines *lines, const uint32_t *due, uint32_t count)
+{
+    for (uint32_t k = 0; k < count; k++) {
+        const hx_event *e = &lines->events[lines->line[due[k]].event];
+
+        __builtin_prefetch(&e->line);
+        __builtin_prefetch(&e->process);
+    }
+    for (uint32_t k = 0; k < count; k++) {
+        const char *text = lines->buffer + lines->events[lines->line[due[k]].event].process_at;
+
+        __builtin_prefetch(text);
+        __builtin_prefetch(text + 64);
+    }
+}
+
 static void combos_lines(const void *model, void *state, const hx_seen_lines *lines,
                          hx_reporter *reporter)
 {
     const hx_combos_model *m = model;
     combos_state *s = state;
 
-    for (uint32_t i = 0; i < lines->count; i++) {
-        const hx_seen *l = &lines->line[i];
+    for (uint32_t from = 0; from < lines->count; from += BLOCK) {
+        const uint32_t to = lines->count - from < BLOCK ? lines->count : from + BLOCK;
+        uint32_t due[BLOCK], count = 0;
 
-        if (m->word_of_key && l->key < m->key_count && m->word_of_key[l->key] &&
-            (l->host_owner == s->worker || l->process_owner == s->worker))
-            hx_combos_judge_user(m, s, lines, l, reporter);
-        if (l->process_owner == s->worker)
-            look_at_pairs(m, s, lines, l, reporter);
+        for (uint32_t i = from; i < to; i++) {
+            due[count] = i;
+            count += is_due(s, &lines->line[i]);
+        }
+        fetch(lines, due, count);
+        for (uint32_t k = 0; k < count; k++) {
+            const hx_seen *l = &lines->line[due[k]];
+
+            if (l->key < s->key_count && s->processes_of_key[l->key] & HX_COMBOS_NAMES)
+                hx_combos_judge_user(m, s, lines, l, reporter);
+            if (l->process_owner == s->worker)
+                look_at_pairs(m, s, lines, l, reporter);
+        }
     }
 }
 
@@ -119,11 +158,20 @@ static void combos_close(void *state)
         if (s->known[k])
             hx_pages_unmap(s->known[k], HX_COMBOS_KNOWN * sizeof *s->known[k]);
     hx_pages_unmap(s->processes_of_host, (HX_HOST_NUMBERS + 1) * sizeof *s->processes_of_host);
+    hx_pages_unmap(s->known_of_host, (HX_HOST_NUMBERS + 1) * sizeof *s->known_of_host);
+    free(s->known_of_process);
     free(s->processes_of_key);
     free(s->users_of_host);
     free(s->users_of_process);
     hx_novelty_free(&s->reported);
     free(s);
+}
+
+static void mark_names(const hx_combos_model *m, combos_state *s)
+{
+    for (uint32_t key = 0; m->word_of_key && key < m->key_count && key < s->key_count; key++)
+        if (m->word_of_key[key])
+            s->processes_of_key[key] = HX_COMBOS_NAMES;
 }
 
 static int combos_open(const void *model, uint32_t worker, uint32_t workers, void **state)
@@ -140,10 +188,15 @@ static int combos_open(const void *model, uint32_t worker, uint32_t workers, voi
     rc = hx_novelty_init(&s->reported, REPORTED_MAX);
     s->processes_of_host = hx_pages_map((HX_HOST_NUMBERS + 1) * sizeof *s->processes_of_host);
     s->processes_of_key = calloc(s->key_count + 1, sizeof *s->processes_of_key);
+    s->known_of_host = hx_pages_map((HX_HOST_NUMBERS + 1) * sizeof *s->known_of_host);
+    s->known_of_process = calloc(HX_PROCESS_NUMBERS + 1, sizeof *s->known_of_process);
     s->users_of_host = calloc(HX_HOST_NUMBERS + 1, 1);
     s->users_of_process = calloc(HX_PROCESS_NUMBERS + 1, 1);
-    if (!s->processes_of_host || !s->processes_of_key || !s->users_of_host || !s->users_of_process)
+    if (!s->processes_of_host || !s->processes_of_key || !s->known_of_host ||
+        !s->known_of_process || !s->users_of_host || !s->users_of_process)
         rc = HX_ENOMEM;
+    else
+        mark_names(m, s);
     for (uint32_t k = 0; k < HX_COMBO_KINDS; k++) {
         s->known[k] = hx_pages_map(HX_COMBOS_KNOWN * sizeof *s->known[k]);
         if (!s->known[k])

@@ -6,16 +6,21 @@
 #include "detect/novelty.h"
 
 #define HX_COMBOS_KNOWN 16384 /* places of each kind, eight bytes each */
+#define HX_COMBOS_USERS 64    /* users whose pairs are a bit each: the first that are members */
+#define HX_COMBOS_NAMES 1     /* in of_key: its lines name a user. No process has number 0 */
 
 /* Pairs that were looked up, and of which nothing is to be said, are remembered: by the numbers of
  * their names as bits, which are few enough to stay near; and where a name has none, or not one of
  * the first, by a hash of the pair. */
 typedef struct combos_state {
     uint32_t worker, workers;
-    uint64_t *processes_of_host; /* [HX_HOST_NUMBERS + 1], a bit a process */
-    uint64_t *processes_of_key;  /* [key_count], likewise */
-    uint8_t *users_of_host;      /* [HX_HOST_NUMBERS + 1], whether its users matter */
-    uint8_t *users_of_process;   /* [HX_PROCESS_NUMBERS + 1] */
+    uint64_t *processes_of_host;    /* [HX_HOST_NUMBERS + 1], a bit a process */
+    uint64_t *processes_of_key;     /* [key_count + 1], likewise, and HX_COMBOS_NAMES */
+    uint8_t *users_of_host;         /* [HX_HOST_NUMBERS + 1], whether its users matter */
+    uint8_t *users_of_process;      /* [HX_PROCESS_NUMBERS + 1] */
+    uint64_t *known_of_host;        /* [HX_HOST_NUMBERS + 1], a bit a user */
+    uint64_t *known_of_process;     /* [HX_PROCESS_NUMBERS + 1], likewise */
+    uint64_t user[HX_COMBOS_USERS]; /* the hashes of their names; 0: free */
     uint32_t key_count;
     uint64_t *known[HX_COMBO_KINDS];
     hx_novelty reported;

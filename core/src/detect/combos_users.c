@@ -105,18 +105,73 @@ static users_matter users_of_process(const hx_combos_model *m, combos_state *s,
     return found;
 }
 
+/* --- users by number ---------------------------------------------------------------------------
+ */
+
+#define NOBODY UINT32_MAX
+#define PROBES 4
+
+/* The number of a user's name; NOBODY: it has none. */
+static inline uint32_t number_of(const combos_state *s, uint64_t hash)
+{
+    for (uint32_t i = 0; i < PROBES; i++) {
+        const uint32_t at = (uint32_t)(hash + i) % HX_COMBOS_USERS;
+
+        if (s->user[at] == hash)
+            return hash ? at : NOBODY;
+    }
+    return NOBODY;
+}
+
+/* Only members get one, so that names which somebody makes up take none away. */
+static uint32_t give_number(combos_state *s, uint64_t hash)
+{
+    for (uint32_t i = 0; hash && i < PROBES; i++) {
+        const uint32_t at = (uint32_t)(hash + i) % HX_COMBOS_USERS;
+
+        if (!s->user[at] || s->user[at] == hash) {
+            s->user[at] = hash;
+            return at;
+        }
+    }
+    return NOBODY;
+}
+
+/* A line's user. */
+typedef struct line_user {
+    hx_slice name;
+    uint64_t hash;
+    uint32_t number; /* or NOBODY */
+} line_user;
+
+/* known: a bit a user, of the host's or the process's number; NULL where it has none. */
 static void judge_pair_with_user(const hx_combos_model *m, combos_state *s, const hx_event *e,
-                                 const user_side *side, hx_slice user, uint64_t hash,
+                                 const user_side *side, const line_user *user, uint64_t *known,
                                  hx_reporter *reporter)
 {
     const hx_combo_set *set = &m->set[side->kind];
-    const uint64_t with = hx_hash_u64(hash, side->with);
+    const uint64_t with = hx_hash_u64(user->hash, side->with);
     uint64_t *place = hx_combos_known(s, side->kind, with);
+    const hx_combo_member *first, *second;
+    uint32_t number;
 
-    if (*place != with &&
-        !user_is_new(m, s, side->kind, e, hx_combo_by_name(&set->first, side->name, side->hash),
-                     hx_combo_by_name(&set->second, user, hash), user, reporter))
+    if (*place == with)
+        return;
+    first = hx_combo_by_name(&set->first, side->name, side->hash);
+    second = hx_combo_by_name(&set->second, user->name, user->hash);
+    if (user_is_new(m, s, side->kind, e, first, second, user->name, reporter))
+        return;
+    number = known && second ? give_number(s, user->hash) : NOBODY;
+    if (number == NOBODY)
         *place = with;
+    else
+        *known |= UINT64_C(1) << number;
+}
+
+/* Whether nothing is to be said of this user with the host or the process of that number. */
+static inline bool is_known(const uint64_t *known, uint32_t number)
+{
+    return number != NOBODY && *known >> number & 1;
 }
 
 static inline bool matters(const hx_combos_model *m, hx_combo_kind kind, users_matter who,
@@ -133,23 +188,25 @@ void hx_combos_judge_user(const hx_combos_model *m, combos_state *s, const hx_se
     const hx_event *e = &lines->events[l->event];
     const users_matter of_host = users_of_host(m, s, lines, l);
     const users_matter of_process = users_of_process(m, s, lines, l);
-    hx_slice user;
-    uint64_t hash;
+    uint64_t *host = &s->known_of_host[l->host], *process = &s->known_of_process[l->process];
+    line_user user;
 
     if ((of_host == USERS_NEVER && of_process == USERS_NEVER) || !e->process_len)
         return;
-    user = user_of(m, e, lines->buffer);
-    if (!user.len)
+    user.name = user_of(m, e, lines->buffer);
+    if (!user.name.len)
         return;
-    hash = hx_hash_bytes(user.ptr, user.len, HX_HASH_SEED);
-    if (matters(m, HX_COMBO_HOST_USER, of_host, hash)) {
+    user.hash = hx_hash_bytes(user.name.ptr, user.name.len, HX_HASH_SEED);
+    user.number = number_of(s, user.hash);
+    if (matters(m, HX_COMBO_HOST_USER, of_host, user.hash) && !is_known(host, user.number)) {
         const user_side side = host_side(lines, l);
 
-        judge_pair_with_user(m, s, e, &side, user, hash, reporter);
+        judge_pair_with_user(m, s, e, &side, &user, l->host ? host : NULL, reporter);
     }
-    if (matters(m, HX_COMBO_PROCESS_USER, of_process, hash)) {
+    if (matters(m, HX_COMBO_PROCESS_USER, of_process, user.hash) &&
+        !is_known(process, user.number)) {
         const user_side side = process_side(lines, l);
 
-        judge_pair_with_user(m, s, e, &side, user, hash, reporter);
+        judge_pair_with_user(m, s, e, &side, &user, l->process ? process : NULL, reporter);
     }
 }
