@@ -79,11 +79,11 @@ static uint32_t place_of(const rates_state *s, hx_rate_group group, const rate_w
 /* Where an interval ends; of one that no time reaches, as far as there is time. */
 static int64_t end_of(const rates_model *m, int64_t interval)
 {
-    const int64_t most = INT64_MAX / m->rule.interval_us - 1;
+    int64_t end;
 
-    if (interval > most)
-        return INT64_MAX;
-    return interval < -most ? INT64_MIN + 1 : (interval + 1) * m->rule.interval_us;
+    if (!__builtin_mul_overflow(interval + 1, m->rule.interval_us, &end) && end != INT64_MIN)
+        return end;
+    return interval < 0 ? INT64_MIN + 1 : INT64_MAX;
 }
 
 void hx_rates_arm(const rates_model *m, rates_state *s, hx_rate_group group, rate_watch *w)
