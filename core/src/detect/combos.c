@@ -105,7 +105,8 @@ static inline bool is_due(const combos_state *s, const hx_seen *l)
 }
 
 /* What was read has left the caches since. */
-static inline __attribute__((always_inline)) void fetch(const hx_seen_lines *lines, const uint32_t *due, uint32_t count)
+static inline __attribute__((always_inline)) void fetch(const hx_seen_lines *lines,
+                                                        const uint32_t *due, uint32_t count)
 {
     for (uint32_t k = 0; k < count; k++) {
         const hx_event *e = &lines->events[lines->line[due[k]].event];

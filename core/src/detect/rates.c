@@ -3,7 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define AHEAD    16
+#define BLOCK    32              /* lines whose places are looked up at once */
+#define OPENINGS (BLOCK / 8)     /* of them, and the whole watches of the next are fetched */
 #define FIRST_US (INT64_MIN / 4) /* before any event */
 /* A line that lies further behind has a wrong clock and says nothing of the way it came. */
 #define LATE_MOST_US 1000000
@@ -159,6 +160,7 @@ static __attribute__((noinline)) void look_closer(const rates_model *m, rates_st
 {
     rate_watch *w;
 
+    s->openings++;
     if (!place) {
         s->hot_hosts[0].last_us = s->hot_keys[0].last_us = l->before_us;
         return;
@@ -255,15 +257,46 @@ static inline uint32_t place_of_key(const rates_state *s, const hx_seen *l)
     return s->place_of_key[l->key < s->key_count ? l->key : s->key_count];
 }
 
-static inline void count_line(const rates_model *m, rates_state *s, const rate_line *l)
+static inline void count_line(const rates_model *m, rates_state *s, uint32_t host, uint32_t key,
+                              const rate_line *l)
 {
-    uint32_t host = place_of_host(s, l->seen);
-
     if (__builtin_expect(!host && l->seen->host_owner == s->worker, 0))
         host = host_by_name(m, s, l);
     count_event(m, s, HX_RATE_HOSTS, host, l);
     vote(&s->votes[host], l->seen->key);
-    count_event(m, s, HX_RATE_KEYS, place_of_key(s, l->seen), l);
+    count_event(m, s, HX_RATE_KEYS, key, l);
+}
+
+/* The time of a line. False: it has none. */
+static inline bool take_time(const rates_model *m, rates_state *s, rate_line *l)
+{
+    const int64_t time_us = l->seen->time_us;
+    int64_t late_us;
+
+    if (__builtin_expect(time_us >= s->open_until_us || time_us < s->open_from_us, 0)) {
+        if (time_us == HX_TIME_NONE)
+            return false;
+        hx_rates_enter_interval(m, s, time_us, l->reporter);
+    }
+    s->total++;
+    late_us = l->before_us - time_us;
+    if (__builtin_expect(late_us > s->late_us && late_us <= LATE_MOST_US, 0))
+        s->late_us = late_us;
+    l->before_us -= s->late_us;
+    return true;
+}
+
+/* Where an interval is going to open, the whole watch is wanted. Inlined by order: a function that
+ * only fetches is taken for one that does nothing. */
+static inline __attribute__((always_inline)) void
+fetch_watch(const rates_state *s, hx_rate_group group, uint32_t place, int64_t time_us)
+{
+    if (time_us >= hot_at(s, group, place)->ends_us && place) {
+        const char *watch = (const char *)watch_at(s, group, place);
+
+        for (size_t at = 0; at < sizeof(rate_watch); at += 64)
+            __builtin_prefetch(watch + at, 1);
+    }
 }
 
 static void rates_lines(const void *model, void *state, const hx_seen_lines *lines,
@@ -275,28 +308,28 @@ static void rates_lines(const void *model, void *state, const hx_seen_lines *lin
     rate_line l = {.lines = lines, .reporter = reporter};
 
     s->lost_us = reporter->lost_us;
-    for (uint32_t i = 0; i < lines->count; i++) {
-        const hx_seen *seen = &lines->line[i];
-        int64_t late_us;
+    for (uint32_t from = 0; from < lines->count; from += BLOCK) {
+        const uint32_t count = lines->count - from < BLOCK ? lines->count - from : BLOCK;
+        const hx_seen *seen = &lines->line[from];
+        uint32_t host[BLOCK], key[BLOCK];
 
-        if (i + AHEAD < lines->count) {
-            __builtin_prefetch(&s->hot_hosts[place_of_host(s, seen + AHEAD)], 1);
-            __builtin_prefetch(&s->hot_keys[place_of_key(s, seen + AHEAD)], 1);
+        for (uint32_t i = 0; i < count; i++) {
+            host[i] = place_of_host(s, &seen[i]);
+            key[i] = place_of_key(s, &seen[i]);
+            __builtin_prefetch(&s->hot_hosts[host[i]], 1);
+            __builtin_prefetch(&s->hot_keys[key[i]], 1);
         }
-        l.seen = seen;
-        l.before_us = seen->earlier_us > base_us ? seen->earlier_us : base_us;
-        if (__builtin_expect(seen->time_us >= s->open_until_us || seen->time_us < s->open_from_us,
-                             0)) {
-            if (seen->time_us == HX_TIME_NONE)
-                continue;
-            hx_rates_enter_interval(m, s, seen->time_us, reporter);
+        for (uint32_t i = 0; s->openings > OPENINGS && i < count; i++) {
+            fetch_watch(s, HX_RATE_HOSTS, host[i], seen[i].time_us);
+            fetch_watch(s, HX_RATE_KEYS, key[i], seen[i].time_us);
         }
-        s->total++;
-        late_us = l.before_us - seen->time_us;
-        if (__builtin_expect(late_us > s->late_us && late_us <= LATE_MOST_US, 0))
-            s->late_us = late_us;
-        l.before_us -= s->late_us;
-        count_line(m, s, &l);
+        s->openings = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            l.seen = &seen[i];
+            l.before_us = l.seen->earlier_us > base_us ? l.seen->earlier_us : base_us;
+            if (take_time(m, s, &l))
+                count_line(m, s, host[i], key[i], &l);
+        }
     }
 }
 

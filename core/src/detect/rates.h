@@ -188,6 +188,7 @@ typedef struct rates_state {
     rate_vote *votes;         /* likewise, of hosts */
     const uint64_t *key_hash; /* likewise; the bundle's */
     uint32_t key_count;
+    uint32_t openings;      /* in the last lines: what an event changed was not all */
     uint64_t unwatched;     /* events of hosts beyond max */
     int64_t late_us;        /* how far lines lay behind the latest of others, at most, of late */
     int64_t late_interval;  /* in which that was lowered last */

@@ -41,6 +41,24 @@ static const struct {
     {"", "user root", ""},
 };
 
+/* Each byte is a name's or is not, the same near the text's end and far from it. */
+static void test_bytes(void)
+{
+    char near[8] = "user ab", far[64] = "user ab, and that is not all there is to be said of it";
+
+    for (int c = 1; c < 256; c++) {
+        const bool named = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+                           (c >= 'a' && c <= 'z') || c >= 0x80 || strchr("_$@+\\", c);
+        hx_slice found;
+
+        near[6] = far[6] = (char)c; /* '.' and '-' are cut off a name's end */
+        found = hx_user_find(hx_slice_str("user"), hx_slice_make(near, 7));
+        CHECK_INT(found.len, named ? 2 : 1);
+        found = hx_user_find(hx_slice_str("user"), hx_slice_str(far));
+        CHECK_INT(found.len, named ? 2 : 1);
+    }
+}
+
 /* A name of so many bytes is found, one more is none. */
 static void test_length(void)
 {
@@ -85,6 +103,7 @@ int main(void)
             fprintf(stderr, "%s\n", cases[i].text);
         CHECK_BYTES(found.ptr, found.len, cases[i].want, strlen(cases[i].want));
     }
+    test_bytes();
     test_length();
     test_bounds();
     return 0;
