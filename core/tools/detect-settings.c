@@ -275,6 +275,7 @@ static void set_object(settings *s, const cJSON *object, const char *prefix)
 /* The JSON stays in memory: the settings point into it. */
 static void read_config(settings *s, const char *path)
 {
+    static cJSON *configs;
     char sentence[512];
     hx_text text = {0};
     char block[4096];
@@ -298,6 +299,7 @@ static void read_config(settings *s, const char *path)
         fail_usage(sentence);
     }
     hx_text_free(&text);
+    cJSON_AddItemToArray(configs ? configs : (configs = cJSON_CreateArray()), root);
     set_object(s, root, "");
 }
 

@@ -274,6 +274,7 @@ static const setting *find_option(const char *option)
 /* The JSON stays in memory: the settings point into it. */
 static void read_config(settings *s, const char *path)
 {
+    static cJSON *configs;
     char block[4096], sentence[512];
     const cJSON *item;
     hx_text text = {0};
@@ -297,6 +298,7 @@ static void read_config(settings *s, const char *path)
         fail_usage(sentence);
     }
     hx_text_free(&text);
+    cJSON_AddItemToArray(configs ? configs : (configs = cJSON_CreateArray()), root);
     cJSON_ArrayForEach(item, root)
     {
         const setting *t = find_setting(item->string);
