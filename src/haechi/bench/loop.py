@@ -54,6 +54,9 @@ TRAINING = TrainingConfig()
 TURN_S, TURN_EVENTS_MIN = 0.002, 64  # of a port, as the storm takes them
 SESSIONS_PER_TURN_EVENT = 1.25
 IDLE_ROUNDS = 12
+BUFFER_BYTES = (
+    64 << 20
+)  # of each port's queue, where the system allows it: a slow moment of half a second loses nothing
 ANOMALY_RATE = 0.001  # of sessions
 DETECTOR_OF = {"value_out_of_range": "values", "message_burst": "rates", "host_silence": "rates"}
 GRACE_S = 1.5  # an alert may be of the time at which a session was given up
@@ -201,7 +204,11 @@ def bench(
             storm_settings(settings, eps, seconds),
             folder,
             settings.place(),
-            {"workers": settings.workers, **({} if settings.workers == 1 else {"pin": ()})},
+            {
+                "workers": settings.workers,
+                "udp_buffer_bytes": BUFFER_BYTES,
+                **({} if settings.workers == 1 else {"pin": ()}),
+            },
             tools,
         )
 
