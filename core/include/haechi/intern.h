@@ -55,12 +55,6 @@ static inline bool hx_interned_same(const char *a, const char *b, uint32_t len)
     return x == u && y == v;
 }
 
-/* Fetches what hx_intern_number will look at. */
-static inline void hx_intern_prefetch(const hx_intern *intern, uint64_t hash)
-{
-    __builtin_prefetch(&intern->places[(uint32_t)hash & intern->mask]);
-}
-
 /* The number of a name, given now if it has none; 0: there is none for it. hash: of the name,
  * always by the same function and seed. */
 static inline uint32_t hx_intern_number(hx_intern *intern, const char *name, uint32_t len,

@@ -28,7 +28,8 @@ static void tell(hx_worker *w, uint32_t place, const hx_rule *rule, int64_t time
         .key = HX_KEY_UNSEEN,
         .severity = HX_PRI_NONE,
         .source = "",
-        .content = hx_hash_u64(hx_hash_u64(HX_HASH_SEED, (uint64_t)second), place),
+        .content =
+            hx_hash_u64(hx_hash_u64(hx_hash_u64(HX_HASH_SEED, (uint64_t)second), place), w->index),
     };
 
     hx_text_printf(&reason, "More than %u alerts of %s", most, rule ? "the rule " : name);

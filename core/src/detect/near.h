@@ -33,14 +33,13 @@ typedef struct hx_near_place {
 static inline hx_near_place hx_near_look(const hx_near *near, const char *name, uint32_t len,
                                          const char *end)
 {
-    static const uint64_t whole = UINT64_MAX;
     hx_near_place p = {{0, 0}, UINT32_MAX};
 
     if (!near->pairs || len - 1 >= HX_NEAR_NAME_MAX || end - name < HX_NEAR_NAME_MAX)
         return p;
     memcpy(p.part, name, sizeof p.part);
-    p.part[0] &= len < 8 ? (UINT64_C(1) << (8 * len)) - 1 : whole;
-    p.part[1] &= len <= 8 ? 0 : whole >> (8 * (HX_NEAR_NAME_MAX - len));
+    p.part[0] &= len < 8 ? (UINT64_C(1) << (8 * len)) - 1 : UINT64_MAX;
+    p.part[1] &= len <= 8 ? 0 : UINT64_MAX >> (8 * (HX_NEAR_NAME_MAX - len));
     p.at = (uint32_t)((p.part[0] ^ p.part[1] * UINT64_C(0xe7037ed1a0b428db)) *
                           UINT64_C(0x9e3779b97f4a7c15) >>
                       (64 - near->bits));

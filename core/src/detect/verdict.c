@@ -175,15 +175,15 @@ static void emit_deeplog(hx_worker *w, const hx_item *item, hx_session *s, hx_al
 }
 
 /* One alert a session: what comes after it is counted. And not too many in all: place is of who
- * raises it, time_us of what it is about. */
-static bool may_alert(hx_worker *w, hx_session *s, uint32_t place, int64_t time_us)
+ * raises it, time_us of what it is about. lifted: a rule escalates what is about to be judged. */
+static bool may_alert(hx_worker *w, hx_session *s, uint32_t place, int64_t time_us, bool lifted)
 {
     if (s->flags & HX_SESSION_ALERTED) {
         w->count[HX_STAT_ALERTS_SUPPRESSED]++;
         return false;
     }
     s->flags |= HX_SESSION_ALERTED;
-    return (s->flags & HX_SESSION_ESCALATED) || !hx_flood_over(w, place, NULL, time_us);
+    return lifted || (s->flags & HX_SESSION_ESCALATED) || !hx_flood_over(w, place, NULL, time_us);
 }
 
 void hx_judge_event_alert(hx_worker *worker, const hx_item *item, hx_session *session)
@@ -194,7 +194,8 @@ void hx_judge_event_alert(hx_worker *worker, const hx_item *item, hx_session *se
 
     if (may_alert(worker, session, HX_FLOOD_DEEPLOG,
                   item->event == HX_NO_EVENT ? session->last_us
-                                             : worker->batch->events[item->event].time_us))
+                                             : worker->batch->events[item->event].time_us,
+                  false))
         emit_deeplog(worker, item, session, HX_ALERT_EVENT, &opinion, 1);
 }
 
@@ -336,7 +337,7 @@ void hx_judge_session(hx_worker *worker, const hx_item *item, hx_session *sessio
     if (!may_alert(worker, session,
                    v.detector[0] == DEEPLOG ? (uint32_t)HX_FLOOD_DEEPLOG
                                             : HX_FLOOD_DETECTOR + (uint32_t)v.detector[0],
-                   session->last_us))
+                   session->last_us, false))
         return;
     if (v.detector[0] == DEEPLOG)
         emit_deeplog(worker, item, session, HX_ALERT_SESSION, v.opinion, v.count);
@@ -399,8 +400,8 @@ void hx_judge_report(hx_reporter *reporter, const hx_event *event, int64_t time_
      * reason to. */
     if (r->slot != HX_SESSION_NONE
             ? !may_alert(r->worker, &r->worker->sessions.slots[r->slot],
-                         HX_FLOOD_DETECTOR + r->detector, time_us)
-            : !ruling.escalated &&
+                         HX_FLOOD_DETECTOR + r->detector, time_us, alert.lifted)
+            : !alert.lifted &&
                   hx_flood_over(r->worker, HX_FLOOD_DETECTOR + r->detector, NULL, time_us))
         return;
     alert.time_us = time_us;

@@ -54,9 +54,8 @@ TRAINING = TrainingConfig()
 TURN_S, TURN_EVENTS_MIN = 0.002, 64  # of a port, as the storm takes them
 SESSIONS_PER_TURN_EVENT = 1.25
 IDLE_ROUNDS = 12
-BUFFER_BYTES = (
-    64 << 20
-)  # of each port's queue, where the system allows it: a slow moment of half a second loses nothing
+# Of each port's queue, where the system allows it: a slow moment of half a second loses nothing.
+BUFFER_BYTES = 64 << 20
 ANOMALY_RATE = 0.001  # of sessions
 DETECTOR_OF = {"value_out_of_range": "values", "message_burst": "rates", "host_silence": "rates"}
 GRACE_S = 1.5  # an alert may be of the time at which a session was given up
