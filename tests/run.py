@@ -1,6 +1,7 @@
 """Every test there is, in groups, with one closing line: `make test`.
 
-A group that fails does not stop the next one; the status is 1 where any did.
+A group that fails does not stop the next one; the status is 1 where any did. What failed, and what it said
+last, comes once more at the very end, because the end is what is kept of a long run.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,21 +23,43 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SCRATCH = ROOT / ".cache" / "test"
 THREAD_SUITE = "threads"  # C tests that have more than one thread: rings, engine
+CLOSING_LINES = 80  # of output, shared by all failures
+SHOWN_LINES = 40  # of one failure's output, at most
+LONGEST_LINE = 400
+REPORT = re.compile(r"(ERROR|WARNING): (\w+Sanitizer|libFuzzer)|runtime error:")
+NAMED = 12  # failures told of at the end; with their output they fit into a hundred lines
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    name: str
+    output: str
+
+    def gist(self, lines: int) -> list[str]:
+        """The last lines, or the first of a sanitizer's report, whose end is only a legend."""
+        said = [line.rstrip()[:LONGEST_LINE] for line in self.output.splitlines() if line.strip()]
+        reports = [number for number, line in enumerate(said) if REPORT.search(line)]
+        begin = min(reports[0], len(said) - lines) if reports else len(said) - lines
+        return said[max(begin, 0) :][:lines]
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
     passed: int = 0
-    failed: int = 0
+    failures: tuple[Failure, ...] = ()
     skipped: int = 0
 
     def __add__(self, other: Count) -> Count:
-        return Count(self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped)
+        return Count(self.passed + other.passed, self.failures + other.failures, self.skipped + other.skipped)
 
     def __str__(self) -> str:
-        return f"{self.passed} passed, {self.failed} failed" + f", {self.skipped} skipped" * (
+        return f"{self.passed} passed, {len(self.failures)} failed" + f", {self.skipped} skipped" * (
             self.skipped > 0
         )
+
+
+def failed(name: str, output: str) -> Count:
+    return Count(failures=(Failure(name, output),))
 
 
 def main() -> int:
@@ -53,56 +77,98 @@ def main() -> int:
         count = GROUPS[name](options)
         print(f"=== {name}: {count} in {time.monotonic() - begun:.0f} s", flush=True)
         total += count
+    print("".join(f"{line}\n" for line in closing(total.failures)), end="")
     print(total, flush=True)
-    return 1 if total.failed else 0
+    return 1 if total.failures else 0
+
+
+def closing(failures: Sequence[Failure]) -> list[str]:
+    """What is printed of the failures before the total: names, what was said last; less than 100 lines."""
+    told = failures[:NAMED]
+    lines = []
+    for failure in told:
+        lines.append(f"=== failed: {failure.name}")
+        lines += [f"    {line}" for line in failure.gist(min(SHOWN_LINES, CLOSING_LINES // len(told)))]
+    if len(failures) > len(told):
+        lines.append(f"=== failed: {len(failures) - len(told)} more, named above in their groups")
+    return lines
 
 
 def core_tests(options: argparse.Namespace) -> Count:
-    return run_meson_tests("build", [], [])
+    return run_meson_tests("core", "build", [], ["--timeout-multiplier", "4"])
 
 
 # gcc's warnings know less in a sanitized build and err; the release build has them as errors.
 def core_tests_asan(options: argparse.Namespace) -> Count:
     sanitizers = ["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1", "-Dwerror=false"]
-    return run_meson_tests("build-asan", ["-Dpython=false", *sanitizers], ["--timeout-multiplier", "4"])
+    return run_meson_tests(
+        "core-asan", "build-asan", ["-Dpython=false", *sanitizers], ["--timeout-multiplier", "4"]
+    )
 
 
 def core_tests_tsan(options: argparse.Namespace) -> Count:
     sanitizers = ["-Db_sanitize=thread", "-Db_lundef=false", "-Doptimization=1", "-Dwerror=false"]
     return run_meson_tests(
-        "build-tsan", ["-Dpython=false", *sanitizers], ["--suite", THREAD_SUITE, "--timeout-multiplier", "8"]
+        "core-tsan",
+        "build-tsan",
+        ["-Dpython=false", *sanitizers],
+        ["--suite", THREAD_SUITE, "--timeout-multiplier", "8"],
     )
 
 
-def run_meson_tests(build: str, setup: Sequence[str], arguments: Sequence[str]) -> Count:
+def run_meson_tests(group: str, build: str, setup: Sequence[str], arguments: Sequence[str]) -> Count:
     """Sets the build folder up where it is not there yet, builds, runs; a failed build is one failure."""
-    if not built(build, setup):
-        return Count(failed=1)
+    said = built(build, setup)
+    if said is not None:
+        return failed(f"{group}: the build in {build}", said)
     log = ROOT / build / "meson-logs" / "testlog.json"
     log.unlink(missing_ok=True)
-    subprocess.run(["meson", "test", "-C", build, "--no-rebuild", "--print-errorlogs", "--quiet", *arguments])
+    done = subprocess.run(
+        ["meson", "test", "-C", build, "--no-rebuild", "--print-errorlogs", "--quiet", *arguments]
+    )
     if not log.exists():
-        return Count(failed=1)
-    results = [json.loads(line)["result"] for line in log.read_text().splitlines()]
-    passed, skipped = results.count("OK"), results.count("SKIP")
-    return Count(passed, len(results) - passed - skipped, skipped)
+        return failed(f"{group}: meson test", f"ended with status {done.returncode} and left no {log}")
+    return read_meson_log(group, log.read_text())
 
 
-def built(build: str, setup: Sequence[str], targets: Sequence[str] = (), compiler: str | None = None) -> bool:
+def read_meson_log(group: str, log: str) -> Count:
+    """A JSON object a line, one for each test."""
+    total = Count()
+    for line in log.splitlines():
+        test = json.loads(line)
+        name, result = test["name"].rpartition(":")[2], test["result"]
+        if result == "OK":
+            total += Count(passed=1)
+        elif result == "SKIP":
+            total += Count(skipped=1)
+        else:
+            ended = f"{result}, status {test['returncode']}, after {test['duration']:.1f} s"
+            output = "\n".join((test.get("stdout", ""), test.get("stderr", ""), ended))
+            total += failed(f"{group}: {name}", output)
+    return total
+
+
+def built(
+    build: str, setup: Sequence[str], targets: Sequence[str] = (), compiler: str | None = None
+) -> str | None:
+    """None, or what the step that failed said."""
     environment = dict(os.environ, CC=compiler) if compiler else None
     if not (ROOT / build / "build.ninja").exists():
         shutil.rmtree(ROOT / build, ignore_errors=True)
-        if not quiet(["meson", "setup", build, *setup], environment):
-            return False
-    return quiet(["ninja", "--quiet", "-C", build, *targets])
+        said = quiet(["meson", "setup", build, *setup], environment)
+        if said is not None:
+            return said
+    return quiet(["ninja", "--quiet", "-C", build, *targets], environment)
 
 
-def quiet(command: Sequence[str], environment: dict[str, str] | None = None) -> bool:
-    """Runs a command and shows what it said only where it fails."""
+def quiet(command: Sequence[str], environment: dict[str, str] | None = None) -> str | None:
+    """Runs a command, and shows and returns what it said only where it fails."""
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if done.returncode:
-        sys.stdout.write(done.stdout.decode("utf-8", "replace")[-20_000:])
-    return done.returncode == 0
+    if done.returncode == 0:
+        return None
+    said = done.stdout.decode("utf-8", "replace")[-20_000:]
+    sys.stdout.write(said)
+    return f"{said}\nended with status {done.returncode}"
 
 
 def fuzz(options: argparse.Namespace) -> Count:
@@ -112,12 +178,13 @@ def fuzz(options: argparse.Namespace) -> Count:
         return Count(skipped=1)
     sanitizers = ["-Db_sanitize=address,undefined", "-Db_lundef=false"]
     setup = ["-Dpython=false", "-Dfuzz=true", *sanitizers]
-    if not built("build-fuzz", setup, ["all"], compiler):
-        return Count(failed=1)
+    said = built("build-fuzz", setup, ["all"], compiler)
+    if said is not None:
+        return failed("fuzz: the build in build-fuzz", said)
     count = Count()
     for target in fuzz_targets():
-        passed = run_fuzz_target(target, options.fuzz_seconds)
-        count += Count(passed=passed, failed=not passed)
+        said = run_fuzz_target(target, options.fuzz_seconds)
+        count += Count(passed=1) if said is None else failed(f"fuzz: {target.name}", said)
     return count
 
 
@@ -143,8 +210,11 @@ def fuzz_targets() -> list[Path]:
     return [Path(target["filename"][0]) for target in targets if target["defined_in"].startswith(folder)]
 
 
-def run_fuzz_target(target: Path, seconds: int) -> bool:
-    """From the corpus and dictionary in core/fuzz/NAME; what it finds interesting stays in build-fuzz."""
+def run_fuzz_target(target: Path, seconds: int) -> str | None:
+    """From the corpus and dictionary in core/fuzz/NAME; what it finds interesting stays in build-fuzz.
+
+    None, or what it said when it failed.
+    """
     name = target.name.removeprefix("fuzz-").removeprefix("fuzz_")
     seeds = ROOT / "core" / "fuzz" / name
     grown = ROOT / "build-fuzz" / "corpus" / name
@@ -174,14 +244,31 @@ def python_tests(options: argparse.Namespace) -> Count:
         stdin=subprocess.DEVNULL,
     )
     if not report.exists():
-        return Count(failed=1)
-    suite = ElementTree.parse(report).getroot().find("testsuite")
+        return failed("python: pytest", f"ended with status {done.returncode} and left no {report}")
+    return read_pytest_report(report.read_text(), done.returncode)
+
+
+def read_pytest_report(report: str, status: int) -> Count:
+    """JUnit's XML, as pytest writes it."""
+    suite = ElementTree.fromstring(report).find("testsuite")
     assert suite is not None
-    tests, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
-    failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+    total = Count()
+    for case in suite.iter("testcase"):
+        problems = [*case.iter("failure"), *case.iter("error")]
+        if problems:
+            name = f"{case.get('classname', '')}.{case.get('name', '')}"
+            said = [str(problem.text or problem.get("message")) for problem in problems]
+            total += failed(f"python: {name}", "\n".join(said))
+        elif case.find("skipped") is not None:
+            total += Count(skipped=1)
+        else:
+            total += Count(passed=1)
     # Coverage below the bound fails no test, but the run.
-    missed = done.returncode != 0 and failed == 0
-    return Count(tests - failed - skipped, failed + missed, skipped)
+    if status and not total.failures:
+        total += failed(
+            "python: pytest", f"ended with status {status} and no failed test: coverage below its bound?"
+        )
+    return total
 
 
 GROUPS: dict[str, Callable[[argparse.Namespace], Count]] = {
