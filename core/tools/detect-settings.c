@@ -30,6 +30,9 @@ static const setting table[] = {
     {"udp_plain", FLAG, AT(network.plain), 0, 0, "take UDP as any receiver does, without GRO"},
     {"udp_buffer_bytes", COUNT, AT(network.buffer_bytes), 0, 1 << 30,
      "N  receive buffer of a UDP port; 0: 8 MiB, or what the system allows [0]"},
+    {"on_overload", TEXT, AT(on_overload), 0, 0,
+     "shed|drop  a UDP port whose queue has overflowed: lose few large pieces, the oldest lines "
+     "first, or a little all the time, the newest first [shed]"},
     {"readers", COUNT, AT(engine.source.readers), 1, HX_READERS_MAX,
      "N  threads that receive; 1: the one that reads [1]"},
     {"framing", TEXT, AT(framing), 0, 0,
@@ -364,15 +367,16 @@ static hx_framing framing_of(const char *name)
     return HX_FRAMING_AUTO;
 }
 
-static bool judges_torn(const char *after_loss)
+/* Whether a setting of two values has the second one; without a value it has the first. */
+static bool is_second(const char *key, const char *value, const char *first, const char *second)
 {
     char sentence[256];
 
-    if (!after_loss || strcmp(after_loss, "hold") == 0)
+    if (!value || strcmp(value, first) == 0)
         return false;
-    if (strcmp(after_loss, "judge") != 0) {
-        snprintf(sentence, sizeof sentence, "after_loss: \"%.100s\" is not hold or judge",
-                 after_loss);
+    if (strcmp(value, second) != 0) {
+        snprintf(sentence, sizeof sentence, "%s: \"%.100s\" is not %s or %s", key, value, first,
+                 second);
         fail_usage(sentence);
     }
     return true;
@@ -383,6 +387,7 @@ static void set_network(settings *s)
     hx_source_config *source = &s->engine.source;
     hx_framing framing = framing_of(s->framing);
 
+    s->network.shed = !is_second("on_overload", s->on_overload, "shed", "drop");
     for (uint32_t i = 0; i < source->listen_count; i++) {
         hx_transport transport = s->listen[i].transport;
         hx_listen_place *place = &s->place[i];
@@ -413,6 +418,6 @@ void settings_read(settings *s, int argc, char **argv)
     s->engine.pin = s->pin;
     s->engine.checkpoint_ms = (uint32_t)(s->checkpoint_interval_s * 1000);
     s->engine.repeat_us = s->repeat_s < 0 ? -1 : (int64_t)(s->repeat_s * 1e6);
-    s->engine.judge_torn = judges_torn(s->after_loss);
+    s->engine.judge_torn = is_second("after_loss", s->after_loss, "hold", "judge");
     set_network(s);
 }

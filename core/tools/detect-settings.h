@@ -16,7 +16,7 @@ typedef struct settings {
     double checkpoint_interval_s, repeat_s;
     const char *paths[PATHS_MAX];
     uint32_t pin[PINS_MAX];
-    const char *framing, *after_loss;
+    const char *framing, *after_loss, *on_overload;
     hx_listen_config network; /* what all listeners have in common */
     hx_listen_config listen[LISTENS_MAX];
     const char *listen_text[LISTENS_MAX];

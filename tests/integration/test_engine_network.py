@@ -453,7 +453,7 @@ def test_drops_are_counted(engine_bundle: Path, tmp_path: Path) -> None:
     """A buffer that holds a few messages, and an engine that does not look: what is lost has a number."""
     (port,) = free_ports()
     messages = [log_line(n, n, "open request 1").rstrip().encode() for n in range(2000)]
-    tiny: dict[str, Any] = {"udp_buffer_bytes": 4096, "udp_plain": True}
+    tiny: dict[str, Any] = {"udp_buffer_bytes": 4096, "udp_plain": True, "on_overload": "drop"}
     with listening(engine_bundle, tmp_path, udp=[str(port)], **tiny) as r, udp_sender(port) as sender:
         r.ask("pause")
         time.sleep(0.15)
@@ -474,6 +474,35 @@ def test_drops_are_counted(engine_bundle: Path, tmp_path: Path) -> None:
         assert r.total("net_kernel_dropped") == network["kernel_dropped"]
 
 
+@pytest.mark.parametrize("on_overload", ["shed", "drop"])
+def test_an_overflow_is_lost_in_one_piece(on_overload: str, engine_bundle: Path, tmp_path: Path) -> None:
+    """The engine wakes up to a queue that has overflowed: the newest quarter is judged, or all that waits."""
+    (port,) = free_ports()
+    messages = [log_line(n / 100, n, "open request 1").rstrip().encode() for n in range(9000)]
+    place: dict[str, Any] = {"udp_buffer_bytes": 1 << 20, "udp_plain": True, "on_overload": on_overload}
+    with listening(engine_bundle, tmp_path, udp=[str(port)], **place) as r, udp_sender(port) as sender:
+        r.ask("pause")
+        time.sleep(0.15)
+        for message in messages:
+            sender.send(message)
+        r.wait_for("net_kernel_dropped", 1000)
+        r.ask("resume")
+        r.wait_for("lines", 100)
+        sender.send(end_mark(0, len(messages), sum(map(len, messages)), 1))
+        sender.recv(1000)
+        network = r.network_once(closed=True)
+        assert network["received"] + network["shed"] + network["kernel_dropped"] == len(messages)
+        assert (network["lost"], network["lost_elsewhere"]) == (len(messages) - network["received"], 0)
+        r.stop()
+        assert r.total("net_shed") == network["shed"]
+        assert r.total("lines") == network["received"]
+    if on_overload == "drop":
+        assert network["shed"] == 0 and r.total("holes") == 1  # at the end
+    else:
+        assert network["shed"] > network["received"]
+        assert r.total("holes") == 2
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("after_loss", ["hold", "judge"])
 def test_a_loss_is_no_anomaly(after_loss: str, workers: int, engine_bundle: Path, tmp_path: Path) -> None:
@@ -481,6 +510,7 @@ def test_a_loss_is_no_anomaly(after_loss: str, workers: int, engine_bundle: Path
     (port,) = free_ports()
     draw = random.Random(5)
     place: dict[str, Any] = {"udp_buffer_bytes": 4096, "udp_plain": True, "after_loss": after_loss}
+    place["on_overload"] = "drop"  # one hole, wherever it takes what waits
     pids, late = range(1, 21), (101, 102)
     with (
         listening(engine_bundle, tmp_path, udp=[str(port)], workers=workers, **place) as r,
@@ -545,6 +575,7 @@ def test_refusals(engine_bundle: Path, certificate: tuple[Path, Path], tmp_path:
             ({"udp": ["6514"], "framing": "lines"}, "framing"),
             ({"udp": ["6514"], "readers": 17}, "readers"),
             ({"udp": ["6514"], "after_loss": "wait"}, "after_loss"),
+            ({"udp": ["6514"], "on_overload": "cry"}, "on_overload"),
             ({"udp": ["6514"], "udp_buffer_bytes": -1}, "udp_buffer_bytes"),
             ({"udp": [514]}, "udp"),
             ({"tls": ["6514"]}, "tls_certificate"),

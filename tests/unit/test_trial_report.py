@@ -238,6 +238,8 @@ def advised(**changes: Any) -> list[str]:
         ({}, []),
         ({"account__lost": 5, "account__kernel_dropped": 5}, ["kernel_dropped"]),
         ({"account__lost": 5, "account__lost_elsewhere": 5}, ["lost_elsewhere"]),
+        ({"account__lost": 5, "account__shed": 5}, ["shed"]),
+        ({"account__lost": 9, "account__shed": 5, "account__kernel_dropped": 4}, ["shed", "kernel_dropped"]),
         ({"account__lost": 5, "target__kind": "other"}, ["receiver_lost"]),
         ({"account__closed": False}, ["account_open"]),
         ({"figures__achieved_ratio": 0.9, "figures__cpu": 0.95}, ["machine_busy"]),

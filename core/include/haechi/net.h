@@ -45,7 +45,13 @@ typedef struct hx_listen_config {
     uint32_t buffer_bytes; /* receive buffer of a UDP socket; 0: 8 MiB, or what the system allows */
     bool plain;            /* UDP: without UDP_GRO, as any other receiver takes datagrams */
     bool reuse_port;       /* several listeners on the same ports */
-    hx_framing framing;    /* TCP, TLS; AUTO: by a connection's first byte */
+    /* UDP: once a port's queue has overflowed, most of what waits there is taken and let go at
+     * once, oldest first. Loss then comes in few large pieces: messages that belong together are
+     * lost together, where a queue that stays full loses a little of everything, and what is taken
+     * is no older than it has to be. False: what waits is taken, and the kernel drops what is new.
+     */
+    bool shed;
+    hx_framing framing; /* TCP, TLS; AUTO: by a connection's first byte */
     /* TLS: PEM files. client_ca: client certificates are asked for and checked; NULL: not asked. */
     const char *certificate, *key, *client_ca;
     uint32_t handshake_ms; /* TLS: how long a client may take to agree; 0: 10,000 */
@@ -58,6 +64,7 @@ typedef struct hx_port_counters {
      * (SO_MEMINFO). It counts buffers: a datagram each where the listener is plain, a GSO buffer of
      * up to 128 datagrams where it is not. */
     uint64_t kernel_dropped;
+    uint64_t shed;        /* messages taken and let go: hx_listen_config.shed */
     uint64_t truncated;   /* longer than HX_NET_MESSAGE_MAX, or a counted one that its connection's
                              end cut short */
     uint64_t empty;       /* no bytes: no message */
@@ -73,7 +80,7 @@ typedef struct hx_taken {
      * rest. stride 0: one message. Never empty: what has no bytes is counted, not handed out. */
     const char *data;
     uint32_t bytes, stride;
-    bool hole; /* UDP: the kernel dropped messages between these and the port's last ones */
+    bool hole; /* UDP: messages between these and the port's last ones were dropped or let go */
 } hx_taken;
 
 typedef struct hx_listener hx_listener;
@@ -109,8 +116,9 @@ void hx_listener_wait(hx_listener *listener, int wake_fd, int timeout_ms);
 struct pollfd;
 uint32_t hx_listener_fds(const hx_listener *listener, struct pollfd *out);
 
-/* A port whose newest messages were dropped with none behind them that could tell (hx_taken.hole),
- * as the counters knew when they were last read; each such loss is told once. False: there is none.
+/* A port whose newest messages were dropped or let go with none behind them that could tell
+ * (hx_taken.hole), as the counters knew when they were last read; each such loss is told once.
+ * False: there is none.
  */
 bool hx_listener_lost_last(hx_listener *listener, uint32_t *port);
 
@@ -125,10 +133,10 @@ typedef struct hx_account {
     uint64_t sent, sent_bytes; /* by the marks */
     uint64_t sent_controls;
     uint64_t received, received_bytes, received_controls;
-    /* sent + sent_controls = received + received_controls + kernel_dropped + lost_elsewhere,
+    /* sent + sent_controls = received + received_controls + shed + kernel_dropped + lost_elsewhere,
      * exactly. Where the kernel counts buffers, what is missing is its doing as far as its buffers
      * can hold it (128 datagrams each). */
-    uint64_t kernel_dropped, lost_elsewhere;
+    uint64_t shed, kernel_dropped, lost_elsewhere;
     uint32_t streams, streams_ended; /* of which an end mark came */
     /* Every stream seen has ended and the equation holds. Not where more came than was sent: then
      * somebody else sends too. */

@@ -28,6 +28,7 @@ const hx_stat_def hx_engine_stat_defs[HX_ENGINE_STATS] = {
     [HX_ENGINE_NET_BYTES] = {"net_bytes", HX_STAT_COUNTER},
     [HX_ENGINE_NET_CONTROLS] = {"net_controls", HX_STAT_COUNTER},
     [HX_ENGINE_NET_SENT] = {"net_sent", HX_STAT_COUNTER},
+    [HX_ENGINE_NET_SHED] = {"net_shed", HX_STAT_COUNTER},
     [HX_ENGINE_NET_KERNEL_DROPPED] = {"net_kernel_dropped", HX_STAT_GAUGE},
     [HX_ENGINE_NET_KERNEL_DROPPED_BUFFERS] = {"net_kernel_dropped_buffers", HX_STAT_COUNTER},
     [HX_ENGINE_NET_LOST_ELSEWHERE] = {"net_lost_elsewhere", HX_STAT_GAUGE},

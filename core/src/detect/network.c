@@ -25,6 +25,7 @@ static void add_port(tally *sum, const hx_source_port *port)
     sum->counters.messages += c->messages;
     sum->counters.bytes += c->bytes;
     sum->counters.controls += c->controls;
+    sum->counters.shed += c->shed;
     sum->counters.kernel_dropped += c->kernel_dropped;
     sum->counters.truncated += c->truncated;
     sum->counters.empty += c->empty;
@@ -34,7 +35,7 @@ static void add_port(tally *sum, const hx_source_port *port)
     sum->counters.tls_failed += c->tls_failed;
     hx_account_add(&sum->account, a);
     sum->kernel_dropped += dropped;
-    sum->lost += dropped + a->lost_elsewhere;
+    sum->lost += c->shed + dropped + a->lost_elsewhere;
 }
 
 int hx_network_create(hx_engine *engine, hx_error *err)
@@ -66,6 +67,7 @@ void hx_network_publish(hx_engine *engine, int64_t now_us, bool now)
         [HX_ENGINE_NET_BYTES - HX_ENGINE_NET_FIRST] = sum.counters.bytes,
         [HX_ENGINE_NET_CONTROLS - HX_ENGINE_NET_FIRST] = sum.counters.controls,
         [HX_ENGINE_NET_SENT - HX_ENGINE_NET_FIRST] = sum.account.sent,
+        [HX_ENGINE_NET_SHED - HX_ENGINE_NET_FIRST] = sum.counters.shed,
         [HX_ENGINE_NET_KERNEL_DROPPED - HX_ENGINE_NET_FIRST] = sum.kernel_dropped,
         [HX_ENGINE_NET_KERNEL_DROPPED_BUFFERS - HX_ENGINE_NET_FIRST] = sum.counters.kernel_dropped,
         [HX_ENGINE_NET_LOST_ELSEWHERE - HX_ENGINE_NET_FIRST] = sum.account.lost_elsewhere,
@@ -99,6 +101,7 @@ static void put_main(hx_text *out, const tally *t)
     put_count(out, "controls", t->counters.controls);
     put_count(out, "sent", t->account.sent);
     put_count(out, "sent_controls", t->account.sent_controls);
+    put_count(out, "shed", t->counters.shed);
     put_count(out, "kernel_dropped", t->kernel_dropped);
     put_count(out, "lost_elsewhere", t->account.lost_elsewhere);
     hx_text_json_key(out, "closed");

@@ -192,6 +192,7 @@ static bool is_closed(const hx_account *a)
 
     add(&sent, a->sent_controls);
     add(&got, a->received_controls);
+    add(&got, a->shed);
     add(&got, a->kernel_dropped);
     add(&got, a->lost_elsewhere);
     return a->streams == a->streams_ended && sent == got;
@@ -200,7 +201,7 @@ static bool is_closed(const hx_account *a)
 void ledger_account(const ledger *l, const ledger_totals *received, uint32_t drop_messages,
                     hx_account *out)
 {
-    uint64_t sent, got = received->events + received->controls, missing;
+    uint64_t sent, got = received->events + received->controls + received->shed, missing;
     uint64_t dropped = received->dropped * drop_messages;
 
     *out = (hx_account){.sent = l->folded.events,
@@ -209,6 +210,7 @@ void ledger_account(const ledger *l, const ledger_totals *received, uint32_t dro
                         .received = received->events,
                         .received_bytes = received->bytes,
                         .received_controls = received->controls,
+                        .shed = received->shed,
                         .streams = l->folded.streams + l->count + l->ignored,
                         .streams_ended = l->folded.streams + l->ended_count};
     for (uint32_t i = 0; i < l->count; i++) {
@@ -232,6 +234,7 @@ void hx_account_add(hx_account *sum, const hx_account *part)
     add(&sum->received, part->received);
     add(&sum->received_bytes, part->received_bytes);
     add(&sum->received_controls, part->received_controls);
+    add(&sum->shed, part->shed);
     add(&sum->kernel_dropped, part->kernel_dropped);
     add(&sum->lost_elsewhere, part->lost_elsewhere);
     sum->streams += part->streams;

@@ -9,7 +9,7 @@ enum { LEDGER_STREAMS_MAX = 4096 };
 
 /* Received on the port since it was opened. */
 typedef struct ledger_totals {
-    uint64_t events, bytes, controls, dropped;
+    uint64_t events, bytes, controls, shed, dropped;
 } ledger_totals;
 
 typedef struct ledger ledger;

@@ -136,6 +136,7 @@ int hx_listener_create(const hx_listen_config *config, hx_listener **out, hx_err
         return hx_error_set(err, HX_ENOMEM, "listener: out of memory");
     l->transport = config->transport;
     l->port_count = config->port_count;
+    l->shed = config->shed;
     l->ready_fd = -1;
     l->ports = calloc(l->port_count, sizeof *l->ports);
     if (!l->ports) {
@@ -224,7 +225,7 @@ void hx_listener_wait(hx_listener *l, int wake_fd, int timeout_ms)
 
 /* The kernel's own counter is exact and current; what it sends along with messages (SO_RXQ_OVFL) is
  * as old as the last one that it took. */
-static void read_drops(net_port *p)
+void listener_read_drops(net_port *p)
 {
     uint32_t meminfo[SK_MEMINFO_VARS] = {0};
     socklen_t len = sizeof meminfo;
@@ -234,14 +235,15 @@ static void read_drops(net_port *p)
         return;
     p->counters.kernel_dropped += meminfo[SK_MEMINFO_DROPS] - p->drops_seen;
     p->drops_seen = meminfo[SK_MEMINFO_DROPS];
-    p->empty = meminfo[SK_MEMINFO_RMEM_ALLOC] == 0;
+    p->waiting = meminfo[SK_MEMINFO_RMEM_ALLOC];
+    p->room = meminfo[SK_MEMINFO_RCVBUF];
 }
 
 static void refresh_drops(hx_listener *l, uint32_t i)
 {
     if (l->transport != HX_UDP)
         return;
-    read_drops(&l->ports[i]);
+    listener_read_drops(&l->ports[i]);
     l->look_for_loss |= l->ports[i].hole || l->ports[i].drops_seen != l->ports[i].drops_told;
 }
 
@@ -253,9 +255,9 @@ bool hx_listener_lost_last(hx_listener *l, uint32_t *port)
     for (uint32_t i = 0; l->look_for_loss && i < l->port_count; i++) {
         net_port *p = &l->ports[i];
 
-        if (!p->hole && (p->drops_seen == p->drops_told || !p->empty))
+        if (!p->hole && (p->drops_seen == p->drops_told || p->waiting))
             continue;
-        if (p->empty)
+        if (!p->waiting)
             p->drops_told = p->drops_seen;
         p->hole = false;
         *port = i;
@@ -273,6 +275,7 @@ static ledger_totals totals_of(hx_listener *l, uint32_t i)
     return (ledger_totals){.events = p->counters.messages,
                            .bytes = p->counters.bytes,
                            .controls = p->counters.controls,
+                           .shed = p->counters.shed,
                            .dropped = p->counters.kernel_dropped};
 }
 

@@ -13,7 +13,10 @@ typedef struct net_port {
     uint32_t drops_seen; /* of the kernel's counter, which has 32 bits */
     uint32_t drops_told; /* of the same: before the newest message that was taken */
     bool hole;           /* some of them are still to be told, with the next messages */
-    bool empty;          /* nothing waited when the counter was read */
+    uint32_t waiting; /* bytes in its queue when the counter was read, as the kernel books them */
+    uint32_t room;    /* for so many */
+    uint32_t drops_shed; /* of the kernel's counter: when its queue was last looked at or let go */
+    int64_t looked_ns;
     hx_port_counters counters;
     ledger *ledger;
 } net_port;
@@ -30,6 +33,8 @@ struct hx_listener {
     /* Always readable: among the descriptors to wait on while the listener itself holds messages.
      */
     int ready_fd;
+    bool shed;          /* hx_listen_config */
+    bool overflowed;    /* a port's queue has, and nothing was let go since */
     bool look_for_loss; /* a port's counter is ahead of what its messages told */
     hx_on_mark on_mark; /* of the call that is running */
     void *context;
@@ -49,6 +54,8 @@ typedef struct taking {
 uint32_t listener_mark(hx_listener *l, uint32_t port, const hx_mark *mark, int64_t arrival_ns,
                        char *report);
 int64_t listener_now_ns(void); /* since 1970 */
+/* Asks the kernel what it dropped at the port and what waits there. */
+void listener_read_drops(net_port *p);
 
 /* --- udp.c */
 

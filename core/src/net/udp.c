@@ -26,6 +26,11 @@ enum {
     /* A question that finds nothing costs 90 ns, as much as taking five messages. */
     REST_ROUNDS = 2, /* more, and a port that wakes up falls behind the others in event time */
     ROUNDS_MAX = 4,  /* of a call that found nothing but control messages */
+    /* A port that always has more is asked this often what the kernel dropped there. */
+    LOOK_EVERY_NS = 2000000,
+    SHED_TO = 4,            /* a quarter of its queue stays */
+    SHED_BESIDE = 2,        /* and of the others' that were more than half full */
+    SHED_ROUNDS_MAX = 4096, /* against a sender that is faster than what lets go */
     CONTROL_BYTES = 64,
 };
 
@@ -122,66 +127,6 @@ uint32_t udp_buffer_bytes(const net_port *p)
     return getsockopt(p->fd, SOL_SOCKET, SO_RCVBUF, &booked, &len) ? 0 : (uint32_t)booked / 2;
 }
 
-/* --- receiving -------------------------------------------------------------------------------- */
-
-/* One port's turn, or the next piece of it. 0, or HX_EIO. */
-static int receive(hx_listener *l, net_port *p, uint32_t room)
-{
-    udp *u = l->udp;
-    uint32_t want = room - u->filled, left = TURN_MAX - u->stayed;
-    int got;
-
-    want = want < left ? want : left;
-    got = recvmmsg(p->fd, u->headers + u->filled, want, MSG_DONTWAIT, NULL);
-    if (got < 0 && errno != EAGAIN && errno != EINTR)
-        return HX_EIO;
-    got = got < 0 ? 0 : got;
-    for (int i = 0; i < got; i++)
-        u->port_of[u->filled++] = (uint32_t)(p - l->ports);
-    u->stayed += (uint32_t)got;
-    p->rest = got ? 0 : REST_ROUNDS;
-    u->turn_over = got < (int)want || u->stayed == TURN_MAX;
-    return 0;
-}
-
-static int receive_turns(hx_listener *l, uint32_t room, uint32_t rest_max)
-{
-    udp *u = l->udp;
-    int rc = 0;
-
-    for (uint32_t asked = 0; asked < l->port_count && u->filled < room && !rc; asked++) {
-        net_port *p = &l->ports[u->next_port];
-
-        u->turn_over = true;
-        if (p->rest <= rest_max)
-            rc = receive(l, p, room);
-        else
-            p->rest--;
-        if (!u->turn_over)
-            continue;
-        u->stayed = 0;
-        u->next_port = u->next_port + 1 == l->port_count ? 0 : u->next_port + 1;
-    }
-    return rc;
-}
-
-/* Every port is asked at most once, until the buffers are full; those that rest where the others
- * have nothing. Returns what came, or HX_EIO. */
-static int receive_round(hx_listener *l, uint32_t bytes)
-{
-    udp *u = l->udp;
-    uint32_t room = bytes / SLOT_BYTES < u->slots ? bytes / SLOT_BYTES : u->slots;
-    int rc;
-
-    u->filled = u->at = u->offset = 0;
-    rc = receive_turns(l, room, 0);
-    if (!rc && !u->filled)
-        rc = receive_turns(l, room, REST_ROUNDS - 1);
-    if (u->filled)
-        u->arrival_ns = listener_now_ns();
-    return u->filled ? (int)u->filled : rc;
-}
-
 /* --- handing out ------------------------------------------------------------------------------ */
 
 /* The size of the datagrams in a buffer; 0: it is one datagram. *drops: what the kernel had dropped
@@ -242,6 +187,11 @@ static void answer(hx_listener *l, uint32_t slot, const hx_mark *mark)
         p->counters.unanswered++;
 }
 
+static inline uint32_t count_of(uint32_t bytes, uint32_t stride)
+{
+    return stride ? (bytes + stride - 1) / stride : 1;
+}
+
 static void hand_out(taking *t, net_port *p, const hx_taken *run)
 {
     hx_port_counters *counters = &p->counters;
@@ -251,10 +201,11 @@ static void hand_out(taking *t, net_port *p, const hx_taken *run)
     p->hole = false;
     t->bytes_left -= run->bytes;
     counters->bytes += run->bytes;
-    counters->messages += run->stride ? (run->bytes + run->stride - 1) / run->stride : 1;
+    counters->messages += count_of(run->bytes, run->stride);
 }
 
-/* The messages of a buffer from u->offset on. False where there was no room for all of them. */
+/* The messages of a buffer from u->offset on; t NULL: they are let go. False where there was no
+ * room for all of them. */
 static bool hand_out_slot(hx_listener *l, uint32_t slot, taking *t)
 {
     udp *u = l->udp;
@@ -264,7 +215,7 @@ static bool hand_out_slot(hx_listener *l, uint32_t slot, taking *t)
     const char *data = u->places[slot].iov_base;
     hx_mark mark;
 
-    if (len > t->bytes_left)
+    if (t && len > t->bytes_left)
         return false;
     note_drops(p, drops);
     p->counters.empty += len == 0;
@@ -273,7 +224,9 @@ static bool hand_out_slot(hx_listener *l, uint32_t slot, taking *t)
         uint32_t until = find_mark(data, u->offset, len, stride, &mark);
         uint32_t bytes = until - u->offset;
 
-        if (bytes) {
+        if (bytes && !t) {
+            p->counters.shed += count_of(bytes, stride);
+        } else if (bytes) {
             if (t->count == t->capacity)
                 return false;
             hand_out(t, p,
@@ -289,6 +242,118 @@ static bool hand_out_slot(hx_listener *l, uint32_t slot, taking *t)
         }
     }
     return true;
+}
+
+/* --- letting go ------------------------------------------------------------------------------- */
+
+/* What waits at a port, the oldest first, down to a part of its queue. */
+static void let_go(hx_listener *l, net_port *p)
+{
+    udp *u = l->udp;
+
+    for (int round = 0; round < SHED_ROUNDS_MAX && p->waiting > p->room / SHED_TO; round++) {
+        int got = recvmmsg(p->fd, u->headers, u->slots, MSG_DONTWAIT, NULL);
+
+        u->arrival_ns = listener_now_ns();
+        for (uint32_t i = 0; (int)i < got; i++) {
+            u->port_of[i] = (uint32_t)(p - l->ports);
+            u->offset = 0;
+            hand_out_slot(l, i, NULL);
+            clear_header(u, i);
+        }
+        if (got <= 0)
+            break;
+        p->hole = true;
+        listener_read_drops(p);
+    }
+    u->offset = 0;
+    p->drops_shed = p->drops_seen;
+}
+
+/* Ports that are nearly as full go with those whose queue has overflowed: else these would be ahead
+ * of them in event time by as much as they lose. */
+static void shed(hx_listener *l)
+{
+    for (uint32_t i = 0; i < l->port_count; i++) {
+        net_port *p = &l->ports[i];
+
+        listener_read_drops(p);
+        if (p->drops_seen != p->drops_shed || p->waiting > p->room / SHED_BESIDE)
+            let_go(l, p);
+    }
+    l->overflowed = false;
+}
+
+/* --- receiving -------------------------------------------------------------------------------- */
+
+/* The port has more than was taken. Whether its queue has overflowed since it was last let go. */
+static void look_for_drops(hx_listener *l, net_port *p)
+{
+    p->looked_ns = l->udp->arrival_ns;
+    listener_read_drops(p);
+    l->overflowed |= p->drops_seen != p->drops_shed;
+}
+
+/* One port's turn, or the next piece of it. 0, or HX_EIO. */
+static int receive(hx_listener *l, net_port *p, uint32_t room)
+{
+    udp *u = l->udp;
+    uint32_t want = room - u->filled, left = TURN_MAX - u->stayed;
+    int got;
+
+    want = want < left ? want : left;
+    got = recvmmsg(p->fd, u->headers + u->filled, want, MSG_DONTWAIT, NULL);
+    if (got < 0 && errno != EAGAIN && errno != EINTR)
+        return HX_EIO;
+    got = got < 0 ? 0 : got;
+    if (got == (int)want && l->shed && u->arrival_ns - p->looked_ns >= LOOK_EVERY_NS)
+        look_for_drops(l, p);
+    for (int i = 0; i < got; i++)
+        u->port_of[u->filled++] = (uint32_t)(p - l->ports);
+    u->stayed += (uint32_t)got;
+    p->rest = got ? 0 : REST_ROUNDS;
+    u->turn_over = got < (int)want || u->stayed == TURN_MAX;
+    return 0;
+}
+
+static int receive_turns(hx_listener *l, uint32_t room, uint32_t rest_max)
+{
+    udp *u = l->udp;
+    int rc = 0;
+
+    for (uint32_t asked = 0; asked < l->port_count && u->filled < room && !rc; asked++) {
+        net_port *p = &l->ports[u->next_port];
+
+        u->turn_over = true;
+        if (p->rest <= rest_max)
+            rc = receive(l, p, room);
+        else
+            p->rest--;
+        if (!u->turn_over)
+            continue;
+        u->stayed = 0;
+        u->next_port = u->next_port + 1 == l->port_count ? 0 : u->next_port + 1;
+    }
+    return rc;
+}
+
+/* Every port is asked at most once, until the buffers are full; those that rest where the others
+ * have nothing. Returns what came, or HX_EIO. */
+static int receive_round(hx_listener *l, uint32_t bytes)
+{
+    udp *u = l->udp;
+    uint32_t room = bytes / SLOT_BYTES < u->slots ? bytes / SLOT_BYTES : u->slots;
+    int rc;
+
+    u->filled = u->at = u->offset = 0;
+    if (__builtin_expect(l->overflowed, 0))
+        shed(l);
+    rc = receive_turns(l, room, 0);
+    if (!rc && !u->filled)
+        rc = receive_turns(l, room, REST_ROUNDS - 1);
+    if (u->filled)
+        u->arrival_ns = listener_now_ns();
+    return u->filled ? (int)u->filled : rc;
 }
 
 static void hand_out_round(hx_listener *l, taking *t)

@@ -265,6 +265,7 @@ static void add_counters(hx_port_counters *sum, const hx_port_counters *part)
     sum->bytes += part->bytes;
     sum->controls += part->controls;
     sum->kernel_dropped += part->kernel_dropped;
+    sum->shed += part->shed;
     sum->truncated += part->truncated;
     sum->empty += part->empty;
     sum->bad_framing += part->bad_framing;

@@ -29,7 +29,22 @@ static void test_marks(void)
         uint64_t sent, kernel_dropped, lost_elsewhere;
         uint32_t streams, ended;
         bool closed;
+        uint64_t shed;
     } cases[] = {
+        {"let go", {{HX_MARK_END, 1, 1, 0, 10, 1}}, 6, 1, 0, 1, 10, 0, 0, 1, 1, true, 4},
+        {"let go, and dropped",
+         {{HX_MARK_END, 1, 1, 0, 10, 1}},
+         3,
+         1,
+         2,
+         1,
+         10,
+         2,
+         1,
+         1,
+         1,
+         true,
+         4},
         {"nothing", {{0}}, 0, 0, 0, 1, 0, 0, 0, 0, 0, true},
         {"all came", {{HX_MARK_END, 1, 1, 0, 10, 1}}, 10, 1, 0, 1, 10, 0, 0, 1, 1, true},
         {"not ended", {{HX_MARK_TOTALS, 1, 1, 0, 10, 1}}, 10, 1, 0, 1, 10, 0, 0, 1, 0, false},
@@ -145,6 +160,7 @@ static void test_marks(void)
         ledger_totals received = {.events = cases[i].received,
                                   .bytes = cases[i].received * 100,
                                   .controls = cases[i].received_controls,
+                                  .shed = cases[i].shed,
                                   .dropped = cases[i].dropped};
         ledger *l = ledger_create();
         hx_account a;
@@ -160,6 +176,7 @@ static void test_marks(void)
         ledger_account(l, &received, cases[i].drop_messages, &a);
         CHECK_INT(a.sent, cases[i].sent);
         CHECK_INT(a.received, cases[i].received);
+        CHECK_INT(a.shed, cases[i].shed);
         CHECK_INT(a.kernel_dropped, cases[i].kernel_dropped);
         CHECK_INT(a.lost_elsewhere, cases[i].lost_elsewhere);
         CHECK_INT(a.streams, cases[i].streams);

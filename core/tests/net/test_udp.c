@@ -73,23 +73,25 @@ static void take_all(hx_listener *l, uint32_t capacity, uint32_t bytes)
     CHECK_INT(n, 0);
 }
 
-static hx_listener *open_listener(uint32_t ports, bool plain, uint32_t buffer, const char *address)
+static hx_listener *open_as(hx_listen_config config)
 {
     static const uint16_t any[PORTS_MAX];
-    hx_listen_config config = {.address = address,
-                               .ports = any,
-                               .port_count = ports,
-                               .buffer_bytes = buffer,
-                               .plain = plain};
     hx_listener *l;
     hx_error err = {""};
 
+    config.ports = any;
     if (hx_listener_create(&config, &l, NULL, &err)) {
         fprintf(stderr, "%s\n", err.text);
-        exit(address && strcmp(address, "::1") == 0 ? CHECK_SKIP : 1);
+        exit(config.address && strcmp(config.address, "::1") == 0 ? CHECK_SKIP : 1);
     }
     forget();
     return l;
+}
+
+static hx_listener *open_listener(uint32_t ports, bool plain, uint32_t buffer, const char *address)
+{
+    return open_as((hx_listen_config){
+        .address = address, .port_count = ports, .buffer_bytes = buffer, .plain = plain});
 }
 
 /* Runs of equal messages with a short last one, single ones between them, on two ports at once. */
@@ -359,6 +361,120 @@ static void test_holes(bool plain, uint32_t segments)
     }
 }
 
+/* Messages of 150 bytes that begin with their number, in runs, from `first` on. */
+static uint32_t send_numbered(sender *s, uint32_t runs, uint32_t segments, uint32_t first)
+{
+    char data[150 * 64];
+
+    memset(data, '.', sizeof data);
+    for (uint32_t r = 0; r < runs; r++) {
+        for (uint32_t i = 0; i < segments; i++) {
+            char number[9];
+
+            snprintf(number, sizeof number, "%08u", first++);
+            memcpy(data + i * 150, number, 8);
+        }
+        sender_send_run(s, data, 150 * segments, 150);
+    }
+    return first;
+}
+
+/* Takes everything of port 0: the numbers of its messages ascend. Where they are more than one
+ * apart, and only there, they come with a hole before them. Returns the gaps; *missing: numbers in
+ * them. */
+static uint32_t take_gaps(hx_listener *l, int64_t *last, uint64_t *missing)
+{
+    hx_taken runs[RUNS];
+    uint32_t gaps = 0;
+    int n;
+
+    while ((n = hx_listener_take(l, runs, RUNS, BYTES, NULL, NULL)) > 0)
+        for (int i = 0; i < n; i++) {
+            if (runs[i].port != 0)
+                continue;
+            for (uint32_t at = 0; at < runs[i].bytes; at += 150) {
+                int64_t number = strtol(runs[i].data + at, NULL, 10);
+
+                CHECK(number > *last);
+                CHECK_INT(number > *last + 1, at == 0 && runs[i].hole);
+                gaps += number > *last + 1;
+                *missing += (uint64_t)(number - *last - 1);
+                *last = number;
+            }
+        }
+    return gaps;
+}
+
+/* What waits in a queue that has overflowed is lost in one piece, its oldest, to the last quarter;
+ * a queue beside it that is nearly empty keeps all it has. */
+static void test_shed(bool plain, uint32_t segments)
+{
+    hx_listener *l = open_as((hx_listen_config){
+        .port_count = 2, .buffer_bytes = 256 << 10, .plain = plain, .shed = true});
+    uint32_t sent = 0;
+    uint64_t missing = 0;
+    int64_t last = -1;
+    hx_port_counters counters;
+    hx_account a;
+    sender busy, quiet;
+
+    sender_open(&busy, AF_INET, hx_listener_port(l, 0), 1, 1);
+    sender_open(&quiet, AF_INET, hx_listener_port(l, 1), 1, 2);
+    sent = send_numbered(&busy, 2, segments, sent);
+    CHECK_INT(take_gaps(l, &last, &missing), 0); /* nothing was dropped, nothing is let go */
+    sender_send(&quiet, "q", 1);
+    sent = send_numbered(&busy, 4000, segments, sent);
+    CHECK_INT(take_gaps(l, &last, &missing), 1);
+    hx_listener_counters(l, 0, &counters);
+    CHECK_INT(counters.shed, missing);
+    CHECK(counters.kernel_dropped > 0 && last < (int64_t)sent - 1);
+    CHECK(counters.shed > counters.messages); /* a first take, a quarter, and the two of before */
+    sent = send_numbered(&busy, 1, segments, sent);
+    CHECK_INT(take_gaps(l, &last, &missing), 1); /* what the kernel dropped */
+    CHECK_INT(last, sent - 1);
+    sent = send_numbered(&busy, 4000, segments, sent); /* and once more */
+    CHECK_INT(take_gaps(l, &last, &missing), 1);
+    sender_send_mark(&busy, HX_MARK_END);
+    take_all(l, RUNS, BYTES);
+    hx_listener_account(l, 0, &a);
+    hx_listener_counters(l, 0, &counters);
+    CHECK(a.closed);
+    CHECK_INT(a.sent, sent);
+    CHECK_INT(a.shed, counters.shed);
+    CHECK_INT(a.sent, a.received + a.shed + a.kernel_dropped);
+    CHECK_INT(a.kernel_dropped, counters.kernel_dropped * (plain ? 1 : segments));
+    hx_listener_counters(l, 1, &counters);
+    CHECK(counters.messages == 1 && counters.shed == 0);
+    sender_close(&busy);
+    sender_close(&quiet);
+    hx_listener_destroy(l);
+}
+
+/* Control messages among what is let go are taken for what they are. */
+static void test_shed_marks(bool plain)
+{
+    hx_listener *l = open_as((hx_listen_config){
+        .port_count = 1, .buffer_bytes = 256 << 10, .plain = plain, .shed = true});
+    uint32_t number = 0;
+    hx_port_counters counters;
+    hx_mark report;
+    sender s;
+
+    sender_open(&s, AF_INET, hx_listener_port(l, 0), 1, 1);
+    number = send_numbered(&s, plain ? 64 : 16, plain ? 2 : 16, number);
+    sender_send_mark(&s, HX_MARK_TOTALS);
+    send_numbered(&s, 4000, plain ? 2 : 16, number);
+    take_all(l, RUNS, BYTES);
+    hx_listener_counters(l, 0, &counters);
+    CHECK(counters.shed > 0);
+    CHECK_INT(counters.controls, 1);
+    CHECK_INT(mark_count, 1);
+    sender_report(&s, &report);
+    CHECK(report.events < number); /* what was let go by then was not received */
+    sender_close(&s);
+    hx_listener_destroy(l);
+}
+
 /* One port is flooded, others have a message each: they come through between its turns. */
 static void test_fair(bool plain)
 {
@@ -529,6 +645,8 @@ int main(void)
         test_drops(plain, 64);
         test_drops(plain, 2);
         test_holes(plain, plain ? 4 : 64);
+        test_shed(plain, plain ? 1 : 16);
+        test_shed_marks(plain);
         test_fair(plain);
     }
     test_probes();

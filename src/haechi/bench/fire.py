@@ -37,6 +37,7 @@ class Received:
 
     received: int
     sent: int
+    shed: int
     kernel_dropped: int
     lost: int
     closed: bool

@@ -128,6 +128,7 @@ class LoopBench:
             "run_eps": round(self.run_eps),
             "sent": sent.events,
             "received": self.fire.network.received,
+            "shed": self.fire.network.shed,
             "kernel_dropped": self.fire.network.kernel_dropped,
             "sent_eps": round(sent.eps),
             "received_eps": round(self.fire.received_eps),

@@ -80,6 +80,7 @@ class DetectConfig(_Section):
     tls: Places = ()
     udp_plain: bool = False
     udp_buffer_bytes: int = Field(default=0, ge=0, le=1 << 30)
+    on_overload: Literal["shed", "drop"] = "shed"
     readers: int = Field(default=1, ge=1, le=16)
     framing: Literal["auto", "octets", "newline"] = "auto"
     tls_certificate: Path | None = None

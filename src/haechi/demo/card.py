@@ -42,7 +42,7 @@ def _rows(result: LoopBench) -> Iterator[tuple[str, str]]:
     yield (
         "lost",
         f"{sent.events - network.received:,} ({result.fire.loss_ratio:.4%}), "
-        f"dropped by the kernel {network.kernel_dropped:,}",
+        f"let go {network.shed:,}, dropped by the kernel {network.kernel_dropped:,}",
     )
     yield "account", closed
     if latency.get("count"):

@@ -34,7 +34,14 @@ def recommendations(report: Report) -> list[Advice]:
 def _of_loss(report: Report) -> Iterator[Advice]:
     account = report["account"]
     lost, sent = account["lost"] or 0, max(1, account["sent"])
+    shed = account.get("shed") or 0  # reports of before it was kept have none
     kernel, elsewhere = account["kernel_dropped"] or 0, account["lost_elsewhere"] or 0
+    if shed:
+        yield (
+            "shed",
+            f"The detector let {shed:,} messages go ({shed / sent:.3%}) after its queues overflowed: give "
+            "it more workers or a machine of its own, ask less of it (detectors, rules), or send less.",
+        )
     if lost and kernel >= elsewhere and kernel:
         yield (
             "kernel_dropped",

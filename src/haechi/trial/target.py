@@ -57,6 +57,7 @@ class Ending:
     closed: bool | None = None  # None: keeps no account
     latency_s: Mapping[str, float] = field(default_factory=dict)
     totals: Mapping[str, Any] = field(default_factory=dict)  # the tool's own
+    shed: int | None = None  # let go by a detector whose queues had overflowed
 
 
 class Target(Protocol):
@@ -203,7 +204,7 @@ class DetectTarget:
         page = self._page
         return Reading(
             received=page.value("net_received"),
-            lost=page.value("net_kernel_dropped") + page.value("net_lost_elsewhere"),
+            lost=sum(map(page.value, ("net_shed", "net_kernel_dropped", "net_lost_elsewhere"))),
             cpu_s=host.process_seconds(self.pid),
             memory_bytes=host.process_memory_bytes(self.pid),
         )
@@ -218,6 +219,7 @@ class DetectTarget:
         return Ending(
             received=received,
             lost=max(0, int(network["sent"]) - received) if closed else int(network["lost"]),
+            shed=int(network["shed"]),
             kernel_dropped=int(network["kernel_dropped"]),
             lost_elsewhere=int(network["lost_elsewhere"]),
             closed=closed,

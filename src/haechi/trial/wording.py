@@ -90,6 +90,8 @@ def account_sentence(account: Mapping[str, Any]) -> str:
             f"; of all messages, control messages among them, the kernel dropped "
             f"{account['kernel_dropped']:,}, and {account['lost_elsewhere']:,} were lost elsewhere"
         )
+    if account.get("shed"):
+        text += f"; after queues had overflowed the detector let {account['shed']:,} go"
     if account["closed"] is not None:
         text += "; the account is closed" if account["closed"] else "; the account is open"
     return text + "."

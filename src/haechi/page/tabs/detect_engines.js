@@ -286,5 +286,5 @@ function readsWhat(settings) {
 }
 
 function fromResult(result) {
-  return result ? figuresOf({ counters: { ...result, net_kernel_dropped: result.kernel_dropped }, current_eps: null }) : null;
+  return result ? figuresOf({ counters: { ...result, net_shed: result.shed, net_kernel_dropped: result.kernel_dropped }, current_eps: null }) : null;
 }

@@ -2,11 +2,12 @@
 // so that another detector's plots are whole when it is chosen.
 
 export const SECONDS = 300;
-export const LOSSES = ["malformed", "unscored", "kernel_dropped", "evicted", "untold"];
+export const LOSSES = ["malformed", "unscored", "shed", "kernel_dropped", "evicted", "untold"];
 
 const COUNTERS = {
   malformed: "malformed_lines",
   unscored: "unscored",
+  shed: "net_shed",
   kernel_dropped: "net_kernel_dropped",
   evicted: "sessions_evicted",
   untold: "alerts_over",

@@ -4,6 +4,9 @@ import { button, clear, el, write } from "../lib/dom.js";
 import { fmt, t } from "../lib/words.js";
 import { placeOf, portsText, stateBadge } from "./storm_words.js";
 
+const LOST = ["net_shed", "net_kernel_dropped", "net_lost_elsewhere"];
+const lostOf = (counters) => LOST.reduce((sum, name) => sum + (counters[name] ?? 0), 0);
+
 function table(id, title, columns, empty) {
   const body = el("tbody");
   const head = el("tr", {}, columns.map(([name, kind]) => el("th", { scope: "col", class: kind ?? "", text: name ? t(name) : "" })));
@@ -57,7 +60,7 @@ export function makeSinks({ api }, doing) {
         stop.disabled = now === "stopping";
         write(cells.rate, over ? "–" : `${fmt.rate(figures.current_eps)}/s`);
         write(cells.received, fmt.rate(figures.total_events));
-        write(cells.dropped, figures.counters ? fmt.count((figures.counters.net_kernel_dropped ?? 0) + (figures.counters.net_lost_elsewhere ?? 0)) : "–");
+        write(cells.dropped, figures.counters ? fmt.count(lostOf(figures.counters)) : "–");
         write(cells.p99, fmt.micros(over ? null : figures.latency_us?.p99));
       },
     };

@@ -259,8 +259,8 @@ export class Report {
   #account(report) {
     const { t, fmt } = this.ctx;
     const { account } = report;
-    const names = ["sent", "received", "lost", "kernel_dropped", "lost_elsewhere"];
-    const rows = names.filter((name) => account[name] !== null).map((name) => [t(`trials.account.${name}`), fmt.count(account[name])]);
+    const names = ["sent", "received", "lost", "shed", "kernel_dropped", "lost_elsewhere"];
+    const rows = names.filter((name) => (account[name] ?? null) !== null).map((name) => [t(`trials.account.${name}`), fmt.count(account[name])]);
     const closed = account.closed === null ? "none" : account.closed ? "closed" : "open";
     return this.#facts("account", [...rows, [t("trials.account.state"), t(`trials.account.${closed}`)]]);
   }
