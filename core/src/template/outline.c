@@ -31,6 +31,7 @@ BMI2 HX_INLINE void mask_words(const __m256i *halves, uint32_t count, const hx_w
     uint64_t firsts = words->values & ~(words->values << 1), borrow = 0;
     uint64_t lasts = words->values & ~(words->values >> 1);
     uint64_t tokens = ~(words->values & ~firsts) & ~(~UINT64_C(0) << words->count);
+    uint32_t before = 0;
 
     outline->tokens = (uint32_t)__builtin_popcountll(tokens);
     outline->values = _pext_u64(words->values, tokens);
@@ -47,6 +48,8 @@ BMI2 HX_INLINE void mask_words(const __m256i *halves, uint32_t count, const hx_w
 
         outline->starts[i] = starts | value_starts;
         outline->ends[i] = ends | value_ends;
+        outline->before[i] = before;
+        before += (uint32_t)__builtin_popcountll(outline->starts[i]);
 
         borrow = ends < starts || ends - starts < borrow;
 #pragma GCC unroll 2
@@ -58,6 +61,8 @@ BMI2 HX_INLINE void mask_words(const __m256i *halves, uint32_t count, const hx_w
                                 bytes_of((uint32_t)(kept >> 32 * half)));
         }
     }
+    for (uint32_t i = count; i < HX_OUTLINE_BLOCKS; i++)
+        outline->before[i] = before;
 }
 
 /* What is written so far. */
@@ -171,29 +176,32 @@ BMI2 static bool write_avx2(hx_tokenizer *t, hx_slice message, hx_outline *outli
 #define COUNTS_BITS
 #endif
 
-/* Where in the blocks the n-th bit is. */
-COUNTS_BITS static inline uint32_t nth_bit(const uint64_t *blocks, uint32_t n)
+/* The n-th bit alone. */
+COUNTS_BITS static inline uint64_t nth_bit(uint64_t bits, uint32_t n)
 {
-    uint32_t block = 0;
-    uint64_t bits;
-
-    for (uint32_t in; (in = (uint32_t)__builtin_popcountll(blocks[block])) <= n; block++)
-        n -= in;
-    bits = blocks[block];
 #if defined(__x86_64__)
-    bits = _pdep_u64(UINT64_C(1) << n, bits);
+    return _pdep_u64(UINT64_C(1) << n, bits);
 #else
     while (n--)
         bits &= bits - 1;
+    return bits & -bits;
 #endif
-    return block * 64 + (uint32_t)__builtin_ctzll(bits);
 }
 
 COUNTS_BITS hx_token hx_outline_token(const hx_outline *outline, uint32_t n)
 {
-    const uint32_t start = nth_bit(outline->starts, n), end = nth_bit(outline->ends, n);
+    _Static_assert(HX_OUTLINE_BLOCKS == 4, "the block is found in three steps");
+    const uint32_t *before = outline->before;
+    uint32_t block = (uint32_t)(n >= before[1]) + (n >= before[2]) + (n >= before[3]);
+    const uint64_t bit = nth_bit(outline->starts[block], n - before[block]);
+    const uint32_t start = block * 64 + (uint32_t)__builtin_ctzll(bit);
+    uint64_t ends = outline->ends[block] & -bit; /* none is where a token starts */
 
-    return (hx_token){(uint16_t)start, (uint16_t)(end - start), outline->values >> n & 1};
+    while (!ends)
+        ends = outline->ends[++block];
+    return (hx_token){(uint16_t)start,
+                      (uint16_t)(block * 64 + (uint32_t)__builtin_ctzll(ends) - start),
+                      outline->values >> n & 1};
 }
 
 hx_outline_write hx_outline_best(void)

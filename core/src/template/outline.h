@@ -21,6 +21,7 @@ typedef struct hx_outline {
     /* The message's tokens: a bit a byte where each starts and behind its end, a bit a token that
      * is a value. */
     uint64_t starts[HX_OUTLINE_BLOCKS + 1], ends[HX_OUTLINE_BLOCKS + 1];
+    uint32_t before[HX_OUTLINE_BLOCKS]; /* starts in the blocks before; all, behind the last one */
     uint64_t values;
     uint32_t tokens;
 } hx_outline;
