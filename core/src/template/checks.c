@@ -97,26 +97,15 @@ static bool is_known(const hx_check *check, hx_slice skeleton)
     return false;
 }
 
-void hx_check_token_find(hx_step_place place, const hx_cut_message *message, hx_check_token *out)
+static void take_token(hx_step_place place, const hx_cut_message *message, hx_check_token *out)
 {
-    const uint32_t count =
-        message->tokenizer ? message->tokenizer->count : message->outline->tokens;
-    const uint32_t n = hx_step_number(place, count);
     hx_token token;
 
     out->text.ptr = NULL;
-    out->whole = false;
-    if (n >= count)
-        return;
-    token =
-        message->tokenizer ? message->tokenizer->tokens[n] : hx_outline_token(message->outline, n);
-    out->text = hx_slice_make(message->text + token.start, token.length);
-    out->is_value = token.is_value;
-}
-
-static void take_token(hx_step_place place, const hx_cut_message *message, hx_check_token *out)
-{
-    hx_check_token_find(place, message, out);
+    if (hx_cut_token(message, place, &token)) {
+        out->text = hx_slice_make(message->text + token.start, token.length);
+        out->is_value = token.is_value;
+    }
     hx_check_token_skeleton(out);
 }
 

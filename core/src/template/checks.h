@@ -66,6 +66,20 @@ static inline hx_cut_message hx_cut_by_outline(hx_slice message, const hx_outlin
     return (hx_cut_message){message.ptr, message.len, NULL, outline};
 }
 
+/* The token of a place. False: there is none. */
+static inline bool hx_cut_token(const hx_cut_message *message, hx_step_place place, hx_token *out)
+{
+    const uint32_t count =
+        message->tokenizer ? message->tokenizer->count : message->outline->tokens;
+    const uint32_t n = hx_step_number(place, count);
+
+    if (n >= count)
+        return false;
+    *out =
+        message->tokenizer ? message->tokenizer->tokens[n] : hx_outline_token(message->outline, n);
+    return true;
+}
+
 /* How many a number has. */
 static inline uint32_t hx_check_digits(uint64_t value)
 {
@@ -92,9 +106,6 @@ typedef struct hx_check_token {
     hx_skeleton skeleton;
 } hx_check_token;
 
-/* The token of a place, without its skeleton. */
-void hx_check_token_find(hx_step_place place, const hx_cut_message *message, hx_check_token *out);
-
 static inline void hx_check_token_skeleton(hx_check_token *token)
 {
     token->whole =
@@ -113,13 +124,14 @@ static inline const hx_check_group *hx_checks_next(const hx_values *values, uint
     const uint32_t first = values->first_of_key[log_key];
     const uint32_t count = values->first_of_key[log_key + 1] - first;
 
-    while (*at < count) {
-        const uint32_t n = (*at)++;
+    uint32_t n = *at;
+    const uint32_t rest = open >> (n < 31 ? n : 31);
 
-        if (open >> (n < 31 ? n : 31) & 1)
-            return &values->groups[first + n];
-    }
-    return NULL;
+    if (!rest)
+        return NULL;
+    n += (uint32_t)__builtin_ctz(rest);
+    *at = n + 1;
+    return n < count ? &values->groups[first + n] : NULL;
 }
 
 /* What the words of a message of this log key leave open, for all messages of its outline. */

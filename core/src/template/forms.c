@@ -18,10 +18,51 @@ void hx_forms_free(hx_forms *forms)
     hx_pages_unmap(forms->items, HX_FORMS * sizeof *forms->items);
 }
 
-bool hx_form_keep(hx_form_place place, hx_slice message, uint32_t key)
+#if defined(__x86_64__)
+#include <emmintrin.h>
+
+INLINE __m128i blank_sixteen(const char *from)
+{
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)from);
+    __m128i from_zero = _mm_sub_epi8(bytes, _mm_set1_epi8('0'));
+    __m128i digits = _mm_cmpeq_epi8(_mm_min_epu8(from_zero, _mm_set1_epi8(9)), from_zero);
+
+    return _mm_andnot_si128(_mm_and_si128(digits, _mm_set1_epi8(15)), bytes);
+}
+
+void hx_blanked_make(hx_blanked *blanked, hx_slice message)
+{
+    char short_one[16] = {0};
+    char *out = blanked->bytes;
+
+    if (message.len < 16) {
+        if (message.len)
+            memcpy(short_one, message.ptr, message.len);
+        _mm_storeu_si128((__m128i *)(void *)out, blank_sixteen(short_one));
+    } else {
+        const uint32_t last = message.len - 16;
+
+        for (uint32_t at = 0; at < last; at += 16)
+            _mm_storeu_si128((__m128i *)(void *)(out + at), blank_sixteen(message.ptr + at));
+        _mm_storeu_si128((__m128i *)(void *)(out + last), blank_sixteen(message.ptr + last));
+    }
+    memset(out + message.len, 0, HX_BLANKED_ROOM);
+}
+#else
+void hx_blanked_make(hx_blanked *blanked, hx_slice message)
+{
+    for (uint32_t i = 0; i < message.len; i++)
+        blanked->bytes[i] = message.ptr[i] >= '0' && message.ptr[i] <= '9' ? '0' : message.ptr[i];
+    memset(blanked->bytes + message.len, 0, HX_BLANKED_ROOM);
+}
+#endif
+
+bool hx_form_keep_blanked(hx_form_place place, const hx_blanked *message, uint32_t length,
+                          uint32_t key)
 {
     hx_form *form = place.form;
 
+    _Static_assert(HX_FORM_BYTES % 16 == 0, "whole steps");
     if (form->used) {
         form->used = false;
         return false;
@@ -29,12 +70,19 @@ bool hx_form_keep(hx_form_place place, hx_slice message, uint32_t key)
     form->watch = 0;
     form->hash = (uint32_t)place.hash;
     form->note = 0;
-    form->length = (uint16_t)message.len;
+    form->length = (uint16_t)length;
     form->key = key;
-    for (uint32_t i = 0; i < message.len; i++)
-        form->bytes[i] = message.ptr[i] >= '0' && message.ptr[i] <= '9' ? '0' : message.ptr[i];
-    memset(form->bytes + message.len, 0, hx_form_end(message.len) - message.len);
+    for (uint32_t at = 0; at < hx_form_end(length); at += 16)
+        memcpy(form->bytes + at, message->bytes + at, 16);
     return true;
+}
+
+bool hx_form_keep(hx_form_place place, hx_slice message, uint32_t key)
+{
+    hx_blanked blanked;
+
+    hx_blanked_make(&blanked, message);
+    return hx_form_keep_blanked(place, &blanked, message.len, key);
 }
 
 INLINE hx_form_place fetch_place(const hx_forms *forms, uint64_t hash, uint32_t length)

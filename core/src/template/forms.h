@@ -50,6 +50,17 @@ static inline uint64_t hx_blank_eight(uint64_t bytes)
     return bytes & ~(hx_digits_of_eight(bytes) * 15);
 }
 
+#define HX_BLANKED_MOST 255 /* bytes of the longest message that is made one */
+
+/* A message with its digits made zeros. Behind it come HX_BLANKED_ROOM zero bytes. */
+#define HX_BLANKED_ROOM 32
+
+typedef struct hx_blanked {
+    char bytes[HX_BLANKED_MOST + 1 + HX_BLANKED_ROOM];
+} hx_blanked;
+
+void hx_blanked_make(hx_blanked *blanked, hx_slice message);
+
 /* Where a message's form is, or would be. */
 typedef struct hx_form_place {
     hx_form *form; /* NULL: the message is too long */
@@ -93,5 +104,8 @@ static inline uint32_t hx_form_end(uint32_t length)
 /* Keeps the answer for a message that was not found at place. False where the one that lies there
  * stays. */
 bool hx_form_keep(hx_form_place place, hx_slice message, uint32_t key);
+/* The same, for a message of so many bytes that was blanked already. */
+bool hx_form_keep_blanked(hx_form_place place, const hx_blanked *message, uint32_t length,
+                          uint32_t key);
 
 #endif

@@ -23,8 +23,9 @@ struct hx_match_scratch {
     hx_outline_write write_outline; /* or NULL: every message takes the long way */
     hx_answers answers;
     hx_outline outline;
-    bool outlined; /* the last message's tokens are in the outline and not in the tokenizer */
-    uint32_t open; /* what its words leave open of its log key's checks */
+    bool outlined;      /* the last message's tokens are in the outline and not in the tokenizer */
+    uint32_t open;      /* what its words leave open of its log key's checks */
+    hx_blanked blanked; /* the last message whose form was not known */
     hx_tokenizer tokenizer;
     const hx_values *values; /* or NULL: nothing is judged */
     hx_plan *plans;          /* [HX_FORMS], beside the forms: those that do not fit in there */
@@ -255,6 +256,16 @@ static __attribute__((noinline)) uint32_t judge_form(hx_match_scratch *scratch, 
                          message.ptr);
 }
 
+static inline void copy_items(hx_plan_item *to, const hx_plan_item *from, uint32_t count)
+{
+    if (count > 0) /* most have one or two: a call for so few takes longer */
+        to[0] = from[0];
+    if (count > 1)
+        to[1] = from[1];
+    if (__builtin_expect(count > 2, 0))
+        memcpy(to + 2, from + 2, (count - 2) * sizeof *to);
+}
+
 /* A message of a form that was not known, right after it was matched and its plan begun; form:
  * where it is kept now, or NULL. */
 static uint32_t judge_new(hx_match_scratch *scratch, hx_form *form, hx_slice message,
@@ -268,7 +279,7 @@ static uint32_t judge_new(hx_match_scratch *scratch, hx_form *form, hx_slice mes
     if (items == HX_PLAN_SLOW)
         return hx_checks_judge(scratch->values, cut, key, scratch->open);
     if (form)
-        memcpy(plan_of(scratch, form, items), plan.items, items * sizeof plan.items[0]);
+        copy_items(plan_of(scratch, form, items), plan.items, items);
     return hx_plan_judge(scratch->values, plan.items, items, message.ptr);
 }
 
@@ -288,13 +299,15 @@ uint32_t hx_matcher_judge_at(const hx_matcher *matcher, hx_match_scratch *scratc
         return hx_form_use(place);
     }
     key = match_outline(matcher, scratch, message);
+    if (message.len <= HX_BLANKED_MOST)
+        hx_blanked_make(&scratch->blanked, message);
     watched = scratch->open && hx_values_watch(scratch->values, key);
     if (watched) {
         cut = scratch->outlined ? hx_cut_by_outline(message, &scratch->outline)
                                 : hx_cut_by_tokenizer(&scratch->tokenizer);
-        hx_planner_begin(scratch->planner, &cut, key, scratch->open);
+        hx_planner_begin(scratch->planner, &cut, &scratch->blanked, key, scratch->open);
     }
-    if (place.form && !hx_form_keep(place, message, key))
+    if (place.form && !hx_form_keep_blanked(place, &scratch->blanked, message.len, key))
         scratch->form = place.form = NULL;
     if (watched)
         *odd = (uint16_t)judge_new(scratch, place.form, message, &cut, key);

@@ -1,6 +1,5 @@
 #include "plans.h"
 
-#include "forms.h"
 #include "plan_token.h"
 
 #include <haechi/error.h>
@@ -12,16 +11,15 @@
 #define WAYS        2
 #define TOKEN_PAIRS 2048 /* a power of two */
 #define TOKEN_WORDS 15   /* of a form and its items: with what stands before, two cache lines */
+#define SHORT_WORDS 4    /* of the shortest form: with one item they are in the first line */
+#define SHORT_BYTES (8 * SHORT_WORDS)
 #define ITEM_WORDS  (sizeof(hx_plan_item) / 8)
 #define TABLE_BYTES (WAYS * TOKEN_PAIRS * sizeof(token_plan))
 #define WORK        4 /* tokens at once */
 
-/* A token's bytes with every digit made a zero. */
-typedef struct token_form {
-    uint32_t length, eights;
-    uint32_t others;         /* bytes that are no digits */
-    uint64_t eight[256 / 8]; /* zero behind its end */
-} token_form;
+#define KEY_1       UINT64_C(0xe7037ed1a0b428db)
+#define KEY_2       UINT64_C(0x8ebc6af09c88c6e3)
+#define KEY_3       UINT64_C(0x589965cc75374cc3)
 
 typedef struct token_plan {
     uint32_t group; /* 1 and its number; 0: free */
@@ -33,8 +31,9 @@ typedef struct token_plan {
 typedef struct token_work {
     const hx_check_group *group;
     token_plan *pair;
-    hx_check_token token;
-    token_form form;
+    hx_token token;
+    uint32_t number;            /* of the group, and 1 */
+    uint64_t form[SHORT_WORDS]; /* the token's first bytes, their digits made zeros */
 } token_work;
 
 struct hx_planner {
@@ -42,6 +41,7 @@ struct hx_planner {
     token_plan *plans; /* in pairs */
     uint32_t turn;     /* which one of a pair is given up next */
     hx_cut_message message;
+    const hx_blanked *blanked; /* the message */
     uint32_t log_key, open;
     uint32_t at; /* of its groups */
     uint32_t count;
@@ -77,105 +77,144 @@ void hx_planner_destroy(hx_planner *planner)
 /* --- a token -----------------------------------------------------------------------------------
  */
 
-/* Eight bytes of a message from one of its bytes on; zeros behind its end. */
-static inline uint64_t load_eight(const hx_cut_message *message, uint32_t at)
+/* The words of a token's form behind the first ones. */
+static inline uint64_t form_word(const hx_planner *p, hx_token token, uint32_t i)
 {
-    const uint32_t over = at + 8 > message->length ? at + 8 - message->length : 0;
-    uint64_t eight = 0;
+    const uint32_t left = token.length - 8 * i;
+    uint64_t eight;
 
-    if (message->length >= 8)
-        memcpy(&eight, message->text + at - over, 8);
-    else
-        memcpy(&eight, message->text + at, message->length - at);
-    return message->length >= 8 ? eight >> 8 * over : eight;
+    memcpy(&eight, p->blanked->bytes + token.start + 8 * i, sizeof eight);
+    return left < 8 ? eight & ((UINT64_C(1) << 8 * left) - 1) : eight;
 }
 
-static inline void take_form(const hx_cut_message *message, hx_slice token, token_form *out)
+static inline uint32_t form_words(hx_token token)
 {
-    const uint32_t start = (uint32_t)(token.ptr - message->text);
-    uint64_t sum = 0; /* of digits, a byte each */
-    uint32_t n = 0;
-
-    for (uint32_t at = 0; at < token.len; at += 8, n++) {
-        const uint32_t left = token.len - at;
-        uint64_t eight = load_eight(message, start + at), digits;
-
-        if (left < 8)
-            eight &= (UINT64_C(1) << 8 * left) - 1;
-        digits = hx_digits_of_eight(eight);
-        sum += digits;
-        out->eight[n] = eight & ~(digits * 15);
-    }
-    out->length = token.len;
-    out->eights = n;
-    sum = (sum & UINT64_C(0x00ff00ff00ff00ff)) + (sum >> 8 & UINT64_C(0x00ff00ff00ff00ff));
-    out->others = token.len - (uint32_t)(sum * UINT64_C(0x0001000100010001) >> 48);
+    return token.length <= SHORT_BYTES ? SHORT_WORDS : (token.length + 7u) / 8;
 }
 
-static inline bool is_plan_of(const token_plan *plan, uint32_t number, const token_form *form)
-{
-    uint64_t differ = (plan->group ^ number) | (plan->length ^ form->length);
+#if defined(__x86_64__)
+#include <emmintrin.h>
 
+/* From SHORT_BYTES less length on: as many bytes of ones, and zeros behind them. */
+static const uint8_t ones_first[2 * SHORT_BYTES] = {
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+};
+
+/* Takes the first bytes of a token's form; how many of them are digits. */
+static inline uint32_t take_form(const char *text, uint32_t length, uint64_t form[SHORT_WORDS])
+{
+    const uint8_t *ones = ones_first + SHORT_BYTES - (length < SHORT_BYTES ? length : SHORT_BYTES);
+    const __m128i *from = (const __m128i *)(const void *)text;
+    const __m128i *mask = (const __m128i *)(const void *)ones;
+    const __m128i zero = _mm_set1_epi8('0');
+    __m128i first = _mm_and_si128(_mm_loadu_si128(from), _mm_loadu_si128(mask));
+    __m128i second = _mm_and_si128(_mm_loadu_si128(from + 1), _mm_loadu_si128(mask + 1));
+    __m128i digits = _mm_add_epi8(_mm_cmpeq_epi8(first, zero), _mm_cmpeq_epi8(second, zero));
+    __m128i sums = _mm_sad_epu8(_mm_sub_epi8(_mm_setzero_si128(), digits), _mm_setzero_si128());
+
+    _mm_storeu_si128((__m128i *)(void *)form, first);
+    _mm_storeu_si128((__m128i *)(void *)(form + 2), second);
+    return (uint32_t)(_mm_cvtsi128_si32(sums) + _mm_extract_epi16(sums, 4));
+}
+#else
+static inline uint32_t take_form(const char *text, uint32_t length, uint64_t form[SHORT_WORDS])
+{
+    uint32_t digits = 0;
+
+    memset(form, 0, SHORT_BYTES);
+    memcpy(form, text, length < SHORT_BYTES ? length : SHORT_BYTES);
+    for (uint32_t i = 0; i < length && i < SHORT_BYTES; i++)
+        digits += text[i] == '0';
+    return digits;
+}
+#endif
+
+/* False where the token is none of the checks' business. */
+static inline bool take_token(const hx_planner *p, token_work *w)
+{
+    const char *text = p->blanked->bytes + w->token.start;
+    uint32_t digits = take_form(text, w->token.length, w->form);
+
+    for (uint32_t i = SHORT_BYTES; i < w->token.length; i++)
+        digits += text[i] == '0';
+    return w->group->others >> (w->token.length - digits) % 64 & 1;
+}
+
+static inline bool is_plan_of(const hx_planner *p, const token_plan *plan, const token_work *w)
+{
+    uint64_t differ = (plan->group ^ w->number) | (plan->length ^ w->token.length);
+
+    for (uint32_t i = 0; i < SHORT_WORDS; i++)
+        differ |= plan->words[i] ^ w->form[i];
     if (differ)
         return false;
-    for (uint32_t i = 0; i < form->eights; i++)
-        differ |= plan->words[i] ^ form->eight[i];
+    for (uint32_t i = SHORT_WORDS; i < form_words(w->token); i++)
+        differ |= plan->words[i] ^ form_word(p, w->token, i);
     return !differ;
 }
 
-static bool fits(const token_form *form, uint32_t count)
+static bool fits(hx_token token, uint32_t count)
 {
-    return form->eights + (count == HX_PLAN_SLOW ? 0 : count * ITEM_WORDS) <= TOKEN_WORDS;
+    return form_words(token) + (count == HX_PLAN_SLOW ? 0 : count * ITEM_WORDS) <= TOKEN_WORDS;
 }
 
-static void keep_plan(token_plan *plan, uint32_t number, const token_form *form,
-                      const hx_token_items *items)
-{
-    plan->group = number;
-    plan->length = (uint8_t)form->length;
-    plan->count = (uint8_t)items->count;
-    memcpy(plan->words, form->eight, form->eights * sizeof form->eight[0]);
-    if (items->count != HX_PLAN_SLOW)
-        memcpy(plan->words + form->eights, items->item, items->count * sizeof items->item[0]);
-}
-
-static __attribute__((noinline)) void make_plan(hx_planner *p, token_work *w, hx_token_items *out)
+static void keep_plan(hx_planner *p, const token_work *w, const hx_token_items *items)
 {
     token_plan *plan = !w->pair[0].group   ? &w->pair[0]
                        : !w->pair[1].group ? &w->pair[1]
                                            : &w->pair[p->turn++ & 1];
+    const uint32_t words = form_words(w->token);
 
-    hx_token_items_make(p->values, w->group, &w->token, out);
-    if (fits(&w->form, out->count))
-        keep_plan(plan, (uint32_t)(w->group - p->values->groups) + 1, &w->form, out);
+    plan->group = w->number;
+    plan->length = (uint8_t)w->token.length;
+    plan->count = (uint8_t)items->count;
+    memcpy(plan->words, w->form, sizeof w->form);
+    for (uint32_t i = SHORT_WORDS; i < words; i++)
+        plan->words[i] = form_word(p, w->token, i);
+    if (items->count != HX_PLAN_SLOW)
+        memcpy(plan->words + words, items->item, items->count * sizeof items->item[0]);
 }
 
-/* What is left to do of a token by its form: as it is kept, or made now. */
-static inline void find_items(hx_planner *p, token_work *w, hx_token_items *out)
+static __attribute__((noinline)) void make_plan(hx_planner *p, const token_work *w,
+                                                hx_token_items *out)
 {
-    const uint32_t number = (uint32_t)(w->group - p->values->groups) + 1;
+    hx_check_token token = {
+        .text = hx_slice_make(p->message.text + w->token.start, w->token.length),
+        .is_value = w->token.is_value,
+    };
 
-    for (const token_plan *plan = w->pair; plan < w->pair + WAYS; plan++) {
-        if (!is_plan_of(plan, number, &w->form))
-            continue;
-        out->count = plan->count;
-        for (uint32_t i = 0; plan->count != HX_PLAN_SLOW && i < plan->count; i++)
-            memcpy(&out->item[i], plan->words + w->form.eights + ITEM_WORDS * i,
-                   sizeof out->item[i]);
-        return;
-    }
-    make_plan(p, w, out);
+    hx_token_items_make(p->values, w->group, &token, out);
+    if (fits(w->token, out->count))
+        keep_plan(p, w, out);
+}
+
+/* What is left to do of a token by its form, as it is kept, or made now in room; how much. */
+static inline const hx_plan_item *find_items(hx_planner *p, const token_work *w,
+                                             hx_token_items *room, uint32_t *count)
+{
+    for (const token_plan *plan = w->pair; plan < w->pair + WAYS; plan++)
+        if (is_plan_of(p, plan, w)) {
+            *count = plan->count;
+            return (const hx_plan_item *)(const void *)(plan->words + form_words(w->token));
+        }
+    make_plan(p, w, room);
+    *count = room->count;
+    return room->item;
 }
 
 static inline void fetch_pair(const hx_planner *p, token_work *w)
 {
-    uint64_t hash = HX_HASH_SEED ^ ((uint64_t)(w->group - p->values->groups) + 1);
+    const uint64_t *form = w->form;
+    /* Any numbers will do, where they are others. */
+    uint64_t hash = hx_hash_mix(form[0] ^ HX_HASH_SEED ^ w->number, form[1] ^ KEY_1) +
+                    hx_hash_mix(form[2] ^ KEY_2, form[3] ^ KEY_3);
 
-    for (uint32_t i = 0; i < w->form.eights; i++)
-        hash = hx_hash_u64(hash, w->form.eight[i]);
+    for (uint32_t i = SHORT_WORDS; i < form_words(w->token); i++)
+        hash = hx_hash_u64(hash, form_word(p, w->token, i));
     w->pair = &p->plans[WAYS * (hash >> 32 & (TOKEN_PAIRS - 1))];
-    __builtin_prefetch(w->pair);
-    __builtin_prefetch((const char *)w->pair + 64);
+    __builtin_prefetch(&w->pair[0]);
+    __builtin_prefetch(&w->pair[1]);
 }
 
 /* --- a message ---------------------------------------------------------------------------------
@@ -209,39 +248,37 @@ static void gather(hx_planner *p)
         token_work *w = &p->work[p->count];
 
         w->group = group;
-        hx_check_token_find(group->place, &p->message, &w->token);
-        if (!w->token.text.ptr)
+        if (!hx_cut_token(&p->message, group->place, &w->token) || !take_token(p, w))
             continue;
-        take_form(&p->message, w->token.text, &w->form);
-        if (!(group->others >> w->form.others % 64 & 1))
-            continue;
+        w->number = (uint32_t)(group - p->values->groups) + 1;
         fetch_pair(p, w);
         p->count++;
     }
 }
 
-void hx_planner_begin(hx_planner *planner, const hx_cut_message *message, uint32_t log_key,
-                      uint32_t open)
+void hx_planner_begin(hx_planner *planner, const hx_cut_message *message, const hx_blanked *blanked,
+                      uint32_t log_key, uint32_t open)
 {
     planner->message = *message;
+    planner->blanked = blanked;
     planner->log_key = log_key;
     planner->open = open;
     planner->at = 0;
-    if (message->length <= UINT8_MAX)
+    if (message->length <= HX_BLANKED_MOST)
         gather(planner);
 }
 
 /* False: they are too many. */
-static bool take_items(hx_planner *p, token_work *w, uint32_t *count, hx_plan *out)
+static bool take_items(hx_planner *p, const token_work *w, uint32_t *count, hx_plan *out)
 {
-    const uint32_t start = (uint32_t)(w->token.text.ptr - p->message.text);
-    hx_token_items items;
+    hx_token_items room;
+    uint32_t more;
+    const hx_plan_item *items = find_items(p, w, &room, &more);
 
-    find_items(p, w, &items);
-    if (items.count > HX_PLAN_ITEMS - *count) /* also what is slow */
+    if (more > HX_PLAN_ITEMS - *count) /* also what is slow */
         return false;
-    for (uint32_t i = 0; i < items.count; i++)
-        out->items[(*count)++] = place_item(items.item[i], start, p->message.length);
+    for (uint32_t i = 0; i < more; i++)
+        out->items[(*count)++] = place_item(items[i], w->token.start, p->message.length);
     return true;
 }
 
@@ -249,14 +286,17 @@ uint8_t hx_planner_finish(hx_planner *planner, hx_plan *out)
 {
     uint32_t count = 0;
 
-    if (planner->message.length > UINT8_MAX)
+    if (planner->message.length > HX_BLANKED_MOST)
         return HX_PLAN_SLOW;
-    for (; planner->count; gather(planner))
+    for (; planner->count; gather(planner)) {
         for (uint32_t i = 0; i < planner->count; i++) {
             if (!take_items(planner, &planner->work[i], &count, out))
                 return HX_PLAN_SLOW;
             if (count && out->items[count - 1].kind == HX_PLAN_ALWAYS)
                 return (uint8_t)count;
         }
+        if (planner->count < WORK) /* there are no more */
+            break;
+    }
     return (uint8_t)count;
 }

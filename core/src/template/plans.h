@@ -4,6 +4,7 @@
 #define HAECHI_TEMPLATE_PLANS_H
 
 #include "checks.h"
+#include "forms.h"
 
 #define HX_PLAN_ITEMS 8
 
@@ -40,10 +41,11 @@ int hx_planner_create(const hx_values *values, hx_planner **out);
 void hx_planner_destroy(hx_planner *planner);
 
 /* The plan for all messages of this one's form, which has this log key; only groups that are open
- * count. In two steps, because what is kept of tokens is mostly far away: the first one fetches it.
- * The second one gives the plan's number of items, or HX_PLAN_SLOW. */
-void hx_planner_begin(hx_planner *planner, const hx_cut_message *message, uint32_t log_key,
-                      uint32_t open);
+ * count. blanked: the message, where it is not too long for that; it stays there. In two steps,
+ * because what is kept of tokens is mostly far away: the first one fetches it. The second one gives
+ * the plan's number of items, or HX_PLAN_SLOW. */
+void hx_planner_begin(hx_planner *planner, const hx_cut_message *message, const hx_blanked *blanked,
+                      uint32_t log_key, uint32_t open);
 uint8_t hx_planner_finish(hx_planner *planner, hx_plan *out);
 
 /* The verdict by a plan's items: 0, or 1 and the index of the check that does not pass. */
