@@ -2,11 +2,14 @@
 #ifndef HAECHI_TESTS_CHECK_H
 #define HAECHI_TESTS_CHECK_H
 
+#include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CHECK_SKIP 77
@@ -63,6 +66,32 @@ static inline void check_guard_free(char *copy, size_t len)
     size_t room = (len + page - 1) / page * page + page;
 
     munmap(copy + len - room, room + page);
+}
+
+/* A UDP port that is free, and that the system gives nobody who asks for any: a test that runs
+ * beside this one would otherwise get it as soon as it is closed here. */
+static inline uint16_t check_free_port(void)
+{
+    static uint64_t state;
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    state += (uint64_t)now.tv_nsec + ((uint64_t)getpid() << 32);
+    for (;;) {
+        uint16_t port;
+        struct sockaddr_in address = {.sin_family = AF_INET,
+                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), rc;
+
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        port = (uint16_t)(10000 + (state >> 33) % 20000); /* those given begin at 32768 */
+        address.sin_port = htons(port);
+        CHECK(fd >= 0);
+        rc = bind(fd, (struct sockaddr *)&address, sizeof address);
+        close(fd);
+        if (rc == 0)
+            return port;
+    }
 }
 
 #endif

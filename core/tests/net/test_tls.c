@@ -248,7 +248,7 @@ static int dial(hx_listener *l)
 /* Neither plain text nor silence nor a client that is gone again holds up one that is in order. */
 static void test_strangers(void)
 {
-    hx_listener *l = open_listener(NULL, 300);
+    hx_listener *l = open_listener(NULL, 2000); /* the one in order is held to it, too */
     int plain = dial(l), silent = dial(l), gone = dial(l);
     sending s = {.ca = ca_path, .says_end = true};
     char byte;

@@ -158,10 +158,7 @@ static int port_open(uint16_t *port)
 
 uint16_t port_of_nobody(void)
 {
-    uint16_t port;
-
-    close(port_open(&port));
-    return port;
+    return check_free_port();
 }
 
 static bool drain_take(drain *d, int fd)

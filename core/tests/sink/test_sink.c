@@ -92,6 +92,36 @@ static void await(hx_sink *sink, const char *name, double value)
     CHECK(now >= value);
 }
 
+/* Bytes that wait in the kernel for whoever has the port. */
+static unsigned queued(uint16_t port)
+{
+    FILE *f = fopen("/proc/net/udp", "r");
+    unsigned bytes = 0;
+    char line[256];
+
+    CHECK(f != NULL);
+    while (fgets(line, sizeof line, f)) {
+        unsigned of, waiting;
+
+        if (sscanf(line, " %*u: %*x:%x %*x:%*x %*x %*x:%x", &of, &waiting) == 2 && of == port)
+            bytes += waiting;
+    }
+    fclose(f);
+    return bytes;
+}
+
+/* Until a full buffer has been taken, so that the next message is not dropped. */
+static void await_empty(uint16_t port)
+{
+    const int64_t until = hx_sink_now_ns() + PATIENCE_S * INT64_C(1000000000);
+    const struct timespec nap = {0, 5000000};
+
+    while (queued(port)) {
+        CHECK(hx_sink_now_ns() < until);
+        nanosleep(&nap, NULL);
+    }
+}
+
 static cJSON *finish(running *r)
 {
     cJSON *summary;
@@ -114,19 +144,16 @@ static struct sockaddr_in loopback(uint16_t port)
 
 static void choose_ports(void)
 {
-    int fds[PORTS_MAX];
-    struct sockaddr_in address;
-    socklen_t len = sizeof address;
-
     for (int i = 0; i < PORTS_MAX; i++) {
-        fds[i] = socket(AF_INET, SOCK_DGRAM, 0);
-        address = loopback(0);
-        CHECK_INT(bind(fds[i], (struct sockaddr *)&address, sizeof address), 0);
-        CHECK_INT(getsockname(fds[i], (struct sockaddr *)&address, &len), 0);
-        ports[i] = ntohs(address.sin_port);
+        bool is_new = false;
+
+        while (!is_new) {
+            ports[i] = check_free_port();
+            is_new = true;
+            for (int before = 0; before < i; before++)
+                is_new = is_new && ports[before] != ports[i];
+        }
     }
-    for (int i = 0; i < PORTS_MAX; i++)
-        close(fds[i]);
 }
 
 typedef struct stream {
@@ -261,6 +288,7 @@ static void test_forced_drops(void)
     send_events(&s, EVENTS);
     hx_sink_pause(r.sink, false);
     await(r.sink, "received", 1);
+    await_empty(ports[0]);
     send_mark(&s, HX_MARK_END, INT64_MAX); /* from a clock that is ahead: no negative latency */
     await(r.sink, "streams_ended", 1);
     summary = finish(&r);
@@ -378,12 +406,12 @@ static void test_ends_by_itself(void)
     hx_sink_destroy(r.sink);
 
     config.duration_ns = 0;
-    config.idle_exit_ns = 1;
+    config.idle_exit_ns = 200000000;
     start(&r, &config);
     send_mark(&s, HX_MARK_TOTALS, 0);
     await(r.sink, "streams", 1);
     for (int i = 0; i < 3; i++) /* idle for long, but the stream has not ended */
-        CHECK_INT(usleep(100000), 0);
+        CHECK_INT(usleep(150000), 0);
     CHECK(!atomic_load(&r.sink->stopping));
     send_mark(&s, HX_MARK_END, 0);
     pthread_join(r.thread, NULL);

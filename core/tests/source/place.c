@@ -4,6 +4,8 @@
 #include <ftw.h>
 #include <sys/stat.h>
 
+uint32_t place_rotate_wait_ms = 500;
+
 static char folder[64];
 
 static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
@@ -49,21 +51,36 @@ void file_append(const char *name, const char *bytes, size_t len)
     put(name, O_APPEND, bytes, len);
 }
 
-void take(hx_source *source, int quiet_ms, size_t want, taken *out)
+static bool take_chunk(hx_source *source, int quiet_ms, taken *out)
 {
     static char buffer[65536];
 
+    out->rc = hx_source_read(source, buffer, sizeof buffer, quiet_ms, &out->last);
+    if (out->rc)
+        return false;
+    CHECK(out->last.length > 0 && out->last.length <= sizeof buffer);
+    CHECK(out->len + out->last.length <= sizeof out->bytes);
+    memcpy(out->bytes + out->len, buffer, out->last.length);
+    out->len += out->last.length;
+    out->chunks++;
+    return true;
+}
+
+void take(hx_source *source, int quiet_ms, size_t want, taken *out)
+{
     memset(out, 0, sizeof *out);
-    while (!want || out->len < want) {
-        out->rc = hx_source_read(source, buffer, sizeof buffer, quiet_ms, &out->last);
-        if (out->rc)
+    while (!want || out->len < want)
+        if (!take_chunk(source, quiet_ms, out))
             return;
-        CHECK(out->last.length > 0 && out->last.length <= sizeof buffer);
-        CHECK(out->len + out->last.length <= sizeof out->bytes);
-        memcpy(out->bytes + out->len, buffer, out->last.length);
-        out->len += out->last.length;
-        out->chunks++;
-    }
+}
+
+void take_until_open(hx_source *source, uint32_t open, taken *out)
+{
+    int waits = 0;
+
+    memset(out, 0, sizeof *out);
+    while (take_chunk(source, 20, out) || hx_source_counters_get(source)->inputs_open > open)
+        CHECK(out->rc == 0 || ++waits < 1000);
 }
 
 hx_source *source_open(const char *const *paths, uint32_t count, bool follow, bool polling)
@@ -73,7 +90,7 @@ hx_source *source_open(const char *const *paths, uint32_t count, bool follow, bo
                                .follow = follow,
                                .polling = polling,
                                .poll_ms = 10,
-                               .rotate_wait_ms = 100};
+                               .rotate_wait_ms = place_rotate_wait_ms};
     hx_source *source;
     hx_error err = {""};
 

@@ -26,6 +26,13 @@ typedef struct taken {
 /* Reads until the source has nothing for quiet_ms, ends, or has given want bytes (0: no matter). */
 void take(hx_source *source, int quiet_ms, size_t want, taken *out);
 
+/* Reads until only so many files are open and there is nothing more of them. */
+void take_until_open(hx_source *source, uint32_t open, taken *out);
+
+/* For how long a rotated file is still looked at: longer than a busy machine keeps a test waiting
+ * that goes on with it. */
+extern uint32_t place_rotate_wait_ms;
+
 hx_source *source_open(const char *const *paths, uint32_t count, bool follow, bool polling);
 
 /* What a source hands out of these files, read to their ends, from a saved position or the start.

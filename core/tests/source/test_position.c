@@ -248,6 +248,7 @@ static void test_refused(void)
 int main(void)
 {
     place_make();
+    place_rotate_wait_ms = 60000;
     test_changes();
     test_two_generations();
     test_from_end();

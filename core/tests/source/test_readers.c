@@ -9,7 +9,7 @@
 enum { SENDERS = 6, PORTS = 3, EACH = 3000, LINE = 40 };
 
 static hx_source *source;
-static _Atomic uint32_t handed_out; /* lines; senders stay near it, so that no buffer overflows */
+static _Atomic uint32_t handed_out[SENDERS]; /* each stays near its own: no buffer overflows */
 
 static void *send_lines(void *arg)
 {
@@ -20,7 +20,7 @@ static void *send_lines(void *arg)
     for (uint32_t i = 0; i < EACH; i++) {
         char text[LINE + 1];
 
-        while (i > atomic_load(&handed_out) / SENDERS + 1000)
+        while (i > atomic_load(&handed_out[id]) + 1000)
             nanosleep(&pause, NULL);
         snprintf(text, sizeof text, "sender %02u message %08u..............", id, i);
         send_text(fd, text);
@@ -57,7 +57,8 @@ static void test_every_line_once(uint32_t readers, uint32_t capacity)
     hx_chunk chunk;
     int rc;
 
-    atomic_store(&handed_out, 0);
+    for (int i = 0; i < SENDERS; i++)
+        atomic_store(&handed_out[i], 0);
     source = listen_open(PORTS, NULL, readers);
     for (uintptr_t i = 0; i < SENDERS; i++)
         CHECK(pthread_create(&threads[i], NULL, send_lines, (void *)i) == 0);
@@ -72,9 +73,10 @@ static void test_every_line_once(uint32_t readers, uint32_t capacity)
         offset[chunk.input] += chunk.length;
         check_lines(buffer, &chunk, next);
         lines = 0;
-        for (int i = 0; i < SENDERS; i++)
+        for (int i = 0; i < SENDERS; i++) {
             lines += next[i];
-        atomic_store(&handed_out, lines);
+            atomic_store(&handed_out[i], next[i]);
+        }
     }
     for (int i = 0; i < SENDERS; i++)
         pthread_join(threads[i], NULL);
