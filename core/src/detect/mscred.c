@@ -191,6 +191,7 @@ static void mscred_lines(const void *model, void *state, const hx_seen_lines *li
         return;
     s->reporter = reporter;
     late = hx_series_late(s->series);
+    hx_series_lose(s->series, reporter->lost_us);
     for (uint32_t i = 0; i < lines->event_count; i++) {
         const hx_event *e = &lines->events[i];
         const uint32_t of = hx_series_of(&m->form, row_of(m, e, lines->buffer), e->key);
@@ -215,6 +216,7 @@ static void mscred_advance(const void *model, void *state, int64_t watermark_us,
     if (!s->series)
         return;
     s->reporter = reporter;
+    hx_series_lose(s->series, reporter->lost_us);
     hx_series_advance(s->series, watermark_us, moment, s);
 }
 

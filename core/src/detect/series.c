@@ -21,9 +21,11 @@ struct hx_series {
     uint32_t pieces; /* whole ones since it woke, at most HX_SERIES_PIECES */
     uint32_t matrices;
     uint64_t late;
+    int64_t lossy;    /* up to here intervals may lack events; NONE */
     bool aligned;     /* the piece that is being filled was so from its first interval on */
     uint32_t *open;   /* [OPEN][count], by interval number */
     uint32_t *closed; /* [HX_SERIES_SEEN + HX_SERIES_STEP][count], by interval number */
+    uint32_t *whole;  /* [count] of the last interval that lacks none */
     uint32_t *piece;  /* [count] events of the piece being filled */
     double *products; /* [HX_SERIES_PIECES + 1][cells], the first one is being filled */
     float *history;   /* [HX_SERIES_HISTORY][HX_SERIES_SCALES][cells] */
@@ -103,7 +105,8 @@ int hx_series_create(const hx_series_form *form, hx_series **out)
         return HX_ENOMEM;
     s->form = form;
     s->cells = (size_t)n * n;
-    s->latest = NONE;
+    s->latest = s->lossy = NONE;
+    s->whole = calloc(n, sizeof *s->whole);
     s->open = calloc((size_t)OPEN * n, sizeof *s->open);
     s->closed = calloc((size_t)KEPT * n, sizeof *s->closed);
     s->piece = calloc(n, sizeof *s->piece);
@@ -111,8 +114,8 @@ int hx_series_create(const hx_series_form *form, hx_series **out)
     s->history = calloc(HX_SERIES_HISTORY * HX_SERIES_SCALES * s->cells, sizeof *s->history);
     s->value = calloc(n, sizeof *s->value);
     s->value_of = calloc(TABLED, sizeof *s->value_of);
-    if (!s->open || !s->closed || !s->piece || !s->products || !s->history || !s->value ||
-        !s->value_of) {
+    if (!s->whole || !s->open || !s->closed || !s->piece || !s->products || !s->history ||
+        !s->value || !s->value_of) {
         hx_series_destroy(s);
         return HX_ENOMEM;
     }
@@ -126,6 +129,7 @@ void hx_series_destroy(hx_series *series)
 {
     if (!series)
         return;
+    free(series->whole);
     free(series->open);
     free(series->closed);
     free(series->piece);
@@ -220,6 +224,7 @@ static void wake(hx_series *s, int64_t interval)
 {
     s->latest = s->next = interval;
     s->quiet = 0;
+    memset(s->whole, 0, s->form->count * sizeof *s->whole);
     memset(s->open, 0, (size_t)OPEN * s->form->count * sizeof *s->open);
     begin_piece(s);
     s->aligned = place_of(interval, HX_SERIES_STEP) == 0;
@@ -234,11 +239,21 @@ static bool any_event(const hx_series *s, const uint32_t *count)
     return false;
 }
 
-static void close_next(hx_series *s, const uint32_t *count, hx_series_moment moment, void *context)
+static void make_up(const hx_series *s, uint32_t *count)
+{
+    for (uint32_t i = 0; i < s->form->count; i++)
+        count[i] = count[i] > s->whole[i] ? count[i] : s->whole[i];
+}
+
+static void close_next(hx_series *s, uint32_t *count, hx_series_moment moment, void *context)
 {
     const size_t bytes = s->form->count * sizeof *count;
     const int64_t interval = s->next++;
 
+    if (interval <= s->lossy)
+        make_up(s, count);
+    else
+        memcpy(s->whole, count, bytes);
     memcpy(s->closed + (size_t)place_of(interval, KEPT) * s->form->count, count, bytes);
     s->quiet = any_event(s, count) ? 0 : s->quiet + 1;
     add_products(s, count);
@@ -286,6 +301,13 @@ bool hx_series_add(hx_series *series, uint32_t of, int64_t time_us, hx_series_mo
     return *count == 1;
 }
 
+void hx_series_lose(hx_series *series, int64_t time_us)
+{
+    int64_t interval = time_us == HX_TIME_NONE ? NONE : interval_of(series, time_us);
+
+    series->lossy = interval > series->lossy ? interval : series->lossy;
+}
+
 void hx_series_advance(hx_series *series, int64_t time_us, hx_series_moment moment, void *context)
 {
     if (series->latest != NONE && time_us != HX_TIME_NONE)
@@ -303,6 +325,7 @@ uint64_t hx_series_late(const hx_series *series)
 typedef struct saved_head {
     uint64_t form;               /* a hash of it: counts of other series mean nothing here */
     int64_t latest, next, first; /* first: of the closed intervals that follow */
+    int64_t lossy;
     uint64_t late, quiet;
 } saved_head;
 
@@ -332,7 +355,7 @@ void hx_series_save(const hx_series *series, hx_text *out)
 {
     const hx_series *s = series;
     const size_t row = s->form->count * sizeof(uint32_t);
-    saved_head head = {form_hash(s->form), s->latest, s->next, 0, s->late, s->quiet};
+    saved_head head = {form_hash(s->form), s->latest, s->next, 0, s->lossy, s->late, s->quiet};
 
     if (s->latest == NONE) {
         hx_text_bytes(out, &head, sizeof head);
@@ -372,6 +395,7 @@ int hx_series_restore(hx_series *series, const char *bytes, size_t len)
     }
     memcpy(s->open, open, OPEN * row);
     s->latest = head.latest;
+    s->lossy = head.lossy; /* not before: closed intervals have been made up */
     s->quiet = head.quiet > HX_SERIES_SEEN ? HX_SERIES_SEEN : (uint32_t)head.quiet;
     return 0;
 }

@@ -88,6 +88,12 @@ static inline uint32_t hx_series_of(const hx_series_form *form, uint32_t row, ui
 bool hx_series_add(hx_series *series, uint32_t of, int64_t time_us, hx_series_moment moment,
                    void *context);
 
+/* Events on their way may have been lost, the newest of them at this time: HX_TIME_NONE, or what
+ * was said before, changes nothing. A count of an interval that is not closed yet, up to that time,
+ * is then at least what it was in the last interval that lost none: what is missing can only have
+ * been more, and how the series hang together says nothing of the path. */
+void hx_series_lose(hx_series *series, int64_t time_us);
+
 /* Event time has come this far without an event. */
 void hx_series_advance(hx_series *series, int64_t time_us, hx_series_moment moment, void *context);
 

@@ -172,6 +172,43 @@ static void test_late_and_untimed(void)
 }
 
 /* Silence is judged for as long as anything before it is seen, and then the series sleep. */
+/* Every second is like the others, but for what was lost and for a burst. */
+static void test_loss(void)
+{
+    static seen all, lacking, told;
+    seen *into[] = {&all, &lacking, &told};
+    hx_series_form f = form();
+    hx_series *series[3];
+
+    for (int w = 0; w < 3; w++) {
+        hx_series *s;
+
+        into[w]->count = 0;
+        CHECK_INT(hx_series_create(&f, &s), 0);
+        series[w] = s;
+        for (uint32_t t = START; t < START + 162; t++) {
+            const bool lossy = w && t >= START + 113 && t < START + 120;
+
+            if (w == 2 && lossy)
+                hx_series_lose(s, t * SECOND + 500000);
+            for (uint32_t key = 0; key < (lossy ? 1 : KEYS); key++)
+                for (uint32_t n = 0; n < 5 + key; n++)
+                    add(s, key, t * SECOND + n, into[w]);
+            for (uint32_t n = 0; t == START + 115 && n < 20; n++)
+                add(s, 1, t * SECOND + n, into[w]); /* what comes is counted, lossy or not */
+            hx_series_lose(s, w == 2 ? 7 * SECOND : HX_TIME_NONE);
+        }
+        CHECK_INT(into[w]->count, 7);
+    }
+    CHECK(memcmp(lacking.piece[2], all.piece[2], sizeof all.piece[2]) != 0);
+    /* In the burst's second its series lacks 6 of 26, and has more than in the last whole one. */
+    all.piece[2][1] -= 6;
+    CHECK(memcmp(told.piece, all.piece, 7 * sizeof all.piece[0]) == 0);
+    CHECK(memcmp(told.matrices, all.matrices, 2 * sizeof all.matrices[0]) == 0);
+    for (int w = 0; w < 3; w++)
+        hx_series_destroy(series[w]);
+}
+
 static void test_silence(void)
 {
     static seen into;
@@ -295,6 +332,7 @@ int main(void)
     test_matrices();
     test_order_within_an_interval();
     test_late_and_untimed();
+    test_loss();
     test_silence();
     test_saved();
     return 0;
