@@ -134,24 +134,30 @@ static uint32_t match_tokens(const hx_matcher *matcher, hx_match_scratch *scratc
     return hx_tree_find(matcher->tree, &scratch->tokenizer, scratch->branches);
 }
 
-static uint32_t match_outline(const hx_matcher *matcher, hx_match_scratch *scratch,
-                              hx_slice message)
+/* A message of a form that is not known. It is blanked, where it is not too long for that, while
+ * the answer to its outline comes. */
+static uint32_t match_new(const hx_matcher *matcher, hx_match_scratch *scratch, hx_slice message)
 {
+    const bool has_outline =
+        scratch->write_outline &&
+        scratch->write_outline(&scratch->tokenizer, message, &scratch->outline);
     const hx_answer *answer;
     uint32_t key;
 
-    scratch->outlined = false;
-    scratch->open = HX_CHECKS_ALL;
-    if (!scratch->write_outline ||
-        !scratch->write_outline(&scratch->tokenizer, message, &scratch->outline))
-        return match_tokens(matcher, scratch, message);
-    answer = hx_answers_find(&scratch->answers, &scratch->outline);
+    if (has_outline)
+        hx_answers_fetch(&scratch->answers, &scratch->outline);
+    if (message.len <= HX_BLANKED_MOST)
+        hx_blanked_make(&scratch->blanked, message);
+    answer = has_outline ? hx_answers_find(&scratch->answers, &scratch->outline) : NULL;
+    scratch->outlined = answer != NULL;
     if (answer) {
-        scratch->outlined = true;
         scratch->open = answer->open;
         return answer->key;
     }
+    scratch->open = HX_CHECKS_ALL;
     key = match_tokens(matcher, scratch, message);
+    if (!has_outline)
+        return key;
     if (scratch->values) {
         hx_cut_message cut = hx_cut_by_tokenizer(&scratch->tokenizer);
 
@@ -180,8 +186,8 @@ uint32_t hx_matcher_match_at(const hx_matcher *matcher, hx_match_scratch *scratc
     scratch->form = place.form;
     if (scratch->way.holds(place, message))
         return hx_form_use(place);
-    key = match_outline(matcher, scratch, message);
-    if (place.form && !hx_form_keep(place, message, key))
+    key = match_new(matcher, scratch, message);
+    if (place.form && !hx_form_keep_blanked(place, &scratch->blanked, message.len, key))
         scratch->form = NULL;
     return key;
 }
@@ -298,9 +304,7 @@ uint32_t hx_matcher_judge_at(const hx_matcher *matcher, hx_match_scratch *scratc
             *odd = (uint16_t)judge_form(scratch, place.form, message);
         return hx_form_use(place);
     }
-    key = match_outline(matcher, scratch, message);
-    if (message.len <= HX_BLANKED_MOST)
-        hx_blanked_make(&scratch->blanked, message);
+    key = match_new(matcher, scratch, message);
     watched = scratch->open && hx_values_watch(scratch->values, key);
     if (watched) {
         cut = scratch->outlined ? hx_cut_by_outline(message, &scratch->outline)
