@@ -7,6 +7,28 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static const char templates[] =
+    "{\"format\": 1, \"max_tokens\": 8, \"templates\": ["
+    "{\"text\": \"user <*> in\", \"count\": 2, \"example\": \"user a in\", "
+    "\"tokens\": [\"user\", \"<*>\", \"in\"]}, "
+    "{\"text\": \"gone\", \"count\": 1, \"example\": \"gone\", \"tokens\": [\"gone\"]}]}";
+
+/* What it asks a bundle for: the templates, and lines of each kind that were counted. */
+static void fill_bundle(hx_bundle *bundle)
+{
+    static const char line[] = "user \xed\x95\xb4 in\t\x1b";
+    const hx_line_place place = {.at_us = 1};
+    hx_error err = {{0}};
+
+    if (hx_matcher_create(templates, sizeof templates - 1, &bundle->matcher, &err) ||
+        hx_tally_create(2, 2, &bundle->tally))
+        abort();
+    bundle->log_keys = 2;
+    hx_tally_count(hx_tally_counts(bundle->tally, 0), 0);
+    hx_tally_count(hx_tally_counts(bundle->tally, 1), HX_KEY_UNSEEN);
+    hx_tally_show(bundle->tally, 0, &place, hx_slice_make(line, sizeof line - 1));
+}
+
 /* An engine that has ended: it answers everything and waits for nothing. */
 static hx_engine *ended_engine(void)
 {
@@ -22,6 +44,7 @@ static hx_engine *ended_engine(void)
         abort();
     pthread_mutex_init(&e->bundle_lock, NULL);
     pthread_mutex_init(&e->keeper.lock, NULL);
+    fill_bundle(bundle);
     atomic_store(&e->bundle, bundle);
     atomic_store(&e->ended, true);
     return e;
