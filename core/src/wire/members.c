@@ -106,11 +106,12 @@ static int64_t epoch_time(hx_slice text)
 
 static int64_t time_of(hx_slice text, hx_format_scratch *scratch)
 {
-    const char *end = text.ptr + text.len, *p = text.ptr;
+    const char *p = text.ptr, *end;
     int64_t time_us;
 
     if (text.len == 0)
         return HX_TIME_NONE;
+    end = text.ptr + text.len;
     for (; p < end && (wire_is_digit(*p) || *p == '.'); p++)
         ;
     if (p == end)
