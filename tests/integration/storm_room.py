@@ -19,7 +19,7 @@ from haechi.storm import profile as profiles
 from tests.integration.sink_room import PATIENCE_S, RunningSink, sink
 
 START = "2025-08-30T10:15:30Z"
-TRIES = 3  # of what a machine with other work to do may spoil
+TRIES = 8  # of what a machine with other work to do may spoil
 
 _HEAD = re.compile(rb"<\d+>(\S+) (\S+) ([^\s:\[]+)(?:\[(\d+)\])?: ")
 

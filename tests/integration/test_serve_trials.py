@@ -110,7 +110,7 @@ def test_what_a_storm_may_be_chosen_from(plane: Serving) -> None:
 
 
 def test_a_trial_from_start_to_end(plane: Serving) -> None:
-    name = begun(plane, scenario="quick", scale_rate=0.5)
+    name = begun(plane, scenario="quick", scale_rate=0.5, scale_time=3)
     assert "one trial runs at a time" in plane.post("/trials", {"scenario": "quick"}, status=409)["detail"]
     assert plane.client.delete(f"/trials/{name}").status_code == 409
     assert plane.client.get(f"/trials/{name}/report.json").status_code == 404
@@ -142,7 +142,7 @@ def test_a_trial_from_start_to_end(plane: Serving) -> None:
     jsonschema.Draft202012Validator(SCHEMA).validate(report)
     assert report["state"] == "missed"
     # In all, less what was sent before the first sample.
-    assert report["account"]["sent"] == pytest.approx(9000, rel=0.15)
+    assert report["account"]["sent"] == pytest.approx(27_000, rel=0.15)
     told = {
         (e["kind"], e["action"]): e["text"] for e in plane.get("/events")["events"] if e["subject"] == name
     }

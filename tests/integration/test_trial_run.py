@@ -185,21 +185,25 @@ def test_a_signal_leaves_a_report_of_what_was_seen(tmp_path: Path, terminal: boo
         "criteria: [loss_ratio < 1]\n",
     )
     program = "import sys; from haechi.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    told, tell = os.pipe()
     command = [sys.executable, "-c", program, "trial", str(scenario), "-o", str(tmp_path / "out")]
+    command += ["--progress-fd", str(tell)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        command, stderr=pipe, stdout=pipe, env=environment, start_new_session=True
+        command, stderr=pipe, stdout=pipe, env=environment, start_new_session=True, pass_fds=[tell]
     ) as trial:
         try:
-            deadline = time.monotonic() + WAIT_S
-            storm = None
-            while storm is None and time.monotonic() < deadline:
-                children = psutil.Process(trial.pid).children()
-                storm = next((child for child in children if child.name() == "haechi-storm"), None)
-                time.sleep(0.02)
-            assert storm is not None
-            time.sleep(0.5)  # so that something was seen, not more than the begin of it
+            os.close(tell)
+            with open(told, encoding="utf-8") as lines:
+                seen = 0
+                while seen < 3:  # so that something was seen, not more than the begin of it
+                    line = lines.readline()
+                    assert line, "it has ended"
+                    sample = json.loads(line)
+                    seen += sample["kind"] == "sample" and sample["eps"] > 0
+            children = psutil.Process(trial.pid).children()
+            storm = next(child for child in children if child.name() == "haechi-storm")
             if terminal:
                 os.killpg(trial.pid, signal.SIGINT)
             else:

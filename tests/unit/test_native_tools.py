@@ -109,8 +109,8 @@ def test_a_tool_ended_by_a_signal_is_named(tool: Any) -> None:
 def test_a_tool_that_never_gets_ready_is_ended(tool: Any, tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     name = tool("open(config['pid'], 'w').write(str(os.getpid())); time.sleep(60)")
-    with pytest.raises(ToolError, match=r"not ready after 1.0 s"):
-        Process.start(name, {"pid": str(pid_file), "stats_page": str(tmp_path / "none")}, ready_s=1.0)
+    with pytest.raises(ToolError, match=r"not ready after 3.0 s"):
+        Process.start(name, {"pid": str(pid_file), "stats_page": str(tmp_path / "none")}, ready_s=3.0)
     assert not exists(int(pid_file.read_text()))
 
 
@@ -185,6 +185,20 @@ def test_in_the_foreground_a_term_is_passed_on(tool: Any) -> None:
     before = signal.getsignal(signal.SIGTERM)
     assert run_in_foreground(name, {})[0] == 5
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_in_the_foreground_a_signal_before_the_tool_is_there_ends_it(
+    tool: Any, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    name = tool("time.sleep(60)")
+
+    def path(_: str) -> Path:
+        os.kill(os.getpid(), number)
+        return Path(tool_path(name))
+
+    monkeypatch.setattr("haechi.native.tools.tool_path", path)
+    assert run_in_foreground(name, {})[0] == 128 + signal.SIGTERM
 
 
 @pytest.fixture

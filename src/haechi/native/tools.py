@@ -82,17 +82,27 @@ def run_in_foreground(
     are descriptors that the configuration names as /dev/fd/N."""
     totals = os.memfd_create("haechi-summary")
     fd = config_in_memory({**config, "summary": f"/dev/fd/{totals}"})
-    process = subprocess.Popen(
-        [tool_path(tool), "--config", f"/dev/fd/{fd}"], pass_fds=[fd, totals, *pass_fds]
-    )
-    os.close(fd)
-    before = {
-        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: process.terminate()),
-        signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
-    }
+    process: subprocess.Popen[bytes] | None = None
+    came_early = False
+
+    def take(number: int, _: object) -> None:
+        nonlocal came_early
+        if process is None:
+            came_early = True  # there is no tool yet that could have had it
+        elif number == signal.SIGTERM:
+            process.terminate()
+
+    # Handlers of Python's own are not inherited, as an ignored signal would be.
+    before = {number: signal.signal(number, take) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
+        process = subprocess.Popen(
+            [tool_path(tool), "--config", f"/dev/fd/{fd}"], pass_fds=[fd, totals, *pass_fds]
+        )
+        if came_early:
+            process.terminate()
         status = process.wait()
     finally:
+        os.close(fd)
         for number, handler in before.items():
             signal.signal(number, handler)
         with os.fdopen(totals, "rb") as file:
