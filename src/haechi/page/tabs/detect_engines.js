@@ -18,7 +18,7 @@ const PLOTS = [
   { name: "losses", unit: "eps", series: LOSSES, top: 10 },
 ];
 const COLOURS = ["--accent", "--good", "--warn", "--bad"];
-const LOSS_COLOURS = ["--warn", "--accent", "--bad", "--critical", "--muted"];
+const LOSS_COLOURS = ["--warn", "--accent", "--text", "--bad", "--critical", "--muted"];
 
 export class Engines {
   /** chosen(id): another detector was chosen. */
