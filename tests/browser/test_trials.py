@@ -144,13 +144,13 @@ def test_a_scenario_refused_kept_and_deleted(open_board: Open, plane: Serving) -
 def test_a_trial_from_a_click_to_its_report(board: Board, plane: Serving) -> None:
     page = board.page
     page.click('[data-scenario="small"]')
-    page.fill("[name=scale_time]", "1")
+    page.fill("[name=scale_time]", "3")
     page.fill("[name=scale_rate]", "1")
     page.click('.scenario [data-act="start"]')
     run = page.locator(".run")
     expect(run).to_be_visible()
     trial = plane.get("/trials")[0]
-    assert (trial["scenario"], trial["scale_time"], trial["scale_rate"]) == ("small", 1.0, 1.0)
+    assert (trial["scenario"], trial["scale_time"], trial["scale_rate"]) == ("small", 3.0, 1.0)
     expect(run).to_contain_text(trial["id"])
     expect(page.locator('.scenario [data-act="start"]')).to_be_disabled()
     expect(run.locator('[data-step="0"] li')).to_have_attribute("data-state", "met", timeout=RUN_MS)
