@@ -282,7 +282,7 @@ static inline bool take_time(const rates_model *m, rates_state *s, rate_line *l)
     late_us = l->before_us - time_us;
     if (__builtin_expect(late_us > s->late_us && late_us <= LATE_MOST_US, 0))
         s->late_us = late_us;
-    l->before_us -= s->late_us;
+    l->before_us -= hx_rates_lateness(s);
     return true;
 }
 
@@ -362,7 +362,7 @@ static void rates_advance(const void *model, void *state, int64_t watermark_us,
     rates_state *s = state;
 
     s->lost_us = reporter->lost_us;
-    watermark_us -= s->late_us;
+    watermark_us -= hx_rates_lateness(s);
     if (watermark_us < FIRST_US || watermark_us <= s->quiet_after_us)
         return;
     s->quiet_after_us = INT64_MAX;

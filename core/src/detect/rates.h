@@ -255,6 +255,13 @@ void hx_rates_look_back(const rates_model *m, rates_state *s, hx_rate_group grou
 double hx_rates_silence_score(const rates_model *m, const rates_state *s, const rate_watch *w,
                               int64_t at_us);
 
+/* How far lines may lie behind the others before who speaks in them is called silent: twice as far
+ * as any did. Where the way takes as long as that for some, it can take them longer. */
+static inline int64_t hx_rates_lateness(const rates_state *s)
+{
+    return 2 * s->late_us;
+}
+
 /* From when on nothing was heard of who spoke last at last_us, and nothing was lost. */
 static inline int64_t hx_rates_silent_since(const rates_state *s, int64_t last_us)
 {
