@@ -54,10 +54,17 @@ static bool left_behind(const hx_worker *w, const hx_session *s)
     return w->jump_us != HX_TIME_NONE && s->watermark_us <= w->jump_us;
 }
 
-static bool is_near(const hx_worker *w, int64_t hole_us, int64_t at_us)
+/* By its line's own time where that is behind the others': what was lost of its port is as much
+ * older. Not by that alone, since whoever writes a line chooses it. */
+static bool is_near(const hx_worker *w, int64_t hole_us, const hx_session *s)
 {
-    return hole_us == HX_TIME_NONE || at_us == HX_TIME_NONE ||
-           at_us - hole_us <= w->bundle->idle_us;
+    const int64_t idle_us = w->bundle->idle_us;
+    int64_t since_us;
+
+    if (hole_us == HX_TIME_NONE || s->watermark_us == HX_TIME_NONE)
+        return true;
+    since_us = s->watermark_us - hole_us;
+    return since_us <= idle_us || (since_us <= 2 * idle_us && s->last_us <= hole_us + idle_us);
 }
 
 /* A session is taken to speak by one port: the one of its last line says what has been lost since.
@@ -84,9 +91,8 @@ bool hx_holes_near(const hx_worker *worker, const hx_session *session)
     if (session->last_input >= worker->port_count)
         return false;
     h = &worker->holes[session->last_input];
-    return (worker->jump_us != HX_TIME_NONE &&
-            is_near(worker, worker->jump_us, session->watermark_us)) ||
-           (h->count && is_near(worker, h->watermark_us, session->watermark_us));
+    return (worker->jump_us != HX_TIME_NONE && is_near(worker, worker->jump_us, session)) ||
+           (h->count && is_near(worker, h->watermark_us, session));
 }
 
 bool hx_holes_behind(const hx_worker *worker, const hx_session *session)

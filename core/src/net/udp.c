@@ -21,8 +21,9 @@ enum {
     SLOTS_GRO = 16,
     SLOTS_PLAIN = 64,
     /* Buffers that one port may bring before the next one has its turn: long enough that asking
-     * the idle ones in between costs little. */
-    TURN_MAX = 64,
+     * the idle ones in between costs little, and short enough that where all are behind, the ports
+     * stay together in event time: a full buffer holds a millisecond of a storm. */
+    TURN_MAX = 16,
     /* A question that finds nothing costs 90 ns, as much as taking five messages. */
     REST_ROUNDS = 2, /* more, and a port that wakes up falls behind the others in event time */
     ROUNDS_MAX = 4,  /* of a call that found nothing but control messages */
