@@ -83,6 +83,10 @@ void hx_source_destroy(hx_source *source);
 int hx_source_read(hx_source *source, char *buffer, uint32_t capacity, int timeout_ms,
                    hx_chunk *chunk);
 
+/* Whether lines wait, once read, for who judges them: chunks of the network are then larger, since
+ * it is not for the rest of its chunk that a line waits. From the reading thread. */
+void hx_source_behind(hx_source *source, bool behind);
+
 /* For the end: like hx_source_read, but of the network alone, and only what waits there already,
  * for at most 2 s from the first such call. 0, or HX_EEND. Nothing else may be read after it. */
 int hx_source_drain(hx_source *source, char *buffer, uint32_t capacity, hx_chunk *chunk);

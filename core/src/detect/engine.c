@@ -6,8 +6,11 @@
 #include <unistd.h>
 
 /* Batches on the way at once: enough that neither the reader nor a worker waits for the other's
- * hiccups; more only makes the engine larger. */
-#define BATCHES_PER_WORKER 4
+ * hiccups; more only makes the engine larger. A worker's part of the batches; and how many of full
+ * length there may be, one that is being filled and one that is just too much among them. */
+#define BATCHES_PER_WORKER 32
+#define FULL_PER_WORKER    3
+#define BATCHES_MOST       256
 
 const hx_stat_def hx_engine_stat_defs[HX_ENGINE_STATS] = {
     [HX_ENGINE_SOURCE_BYTES] = {"source_bytes", HX_STAT_COUNTER},
@@ -79,14 +82,20 @@ static int check_config(const hx_engine_config *c, hx_error *err)
 
 static int make_batches(hx_engine *e, hx_error *err)
 {
-    e->batch_count = e->config.workers == 1 ? 1 : BATCHES_PER_WORKER * e->config.workers;
+    const uint32_t workers = e->config.workers;
+
+    e->batch_count = workers == 1 ? 1 : BATCHES_PER_WORKER * workers;
+    e->batch_count = e->batch_count < BATCHES_MOST ? e->batch_count : BATCHES_MOST;
     e->batches = calloc(e->batch_count, sizeof *e->batches);
     if (!e->batches)
         return hx_error_set(err, HX_ENOMEM, "engine: out of memory");
     for (uint32_t i = 0; i < e->batch_count; i++)
-        if (hx_batch_init(&e->batches[i], e->config.batch_bytes, e->config.workers))
+        if (hx_batch_init(&e->batches[i], e->config.batch_bytes, workers))
             return hx_error_set(err, HX_ENOMEM, "engine: no memory for %u batches of %u bytes",
                                 e->batch_count, e->config.batch_bytes);
+    if (hx_flight_init(&e->flight, e->batches, e->batch_count,
+                       ((uint64_t)FULL_PER_WORKER * workers - 2) * e->config.batch_bytes))
+        return hx_error_set(err, HX_ENOMEM, "engine: out of memory");
     return 0;
 }
 
@@ -208,6 +217,7 @@ void hx_engine_destroy(hx_engine *engine)
     for (uint32_t i = 0; engine->batches && i < engine->batch_count; i++)
         hx_batch_free(&engine->batches[i], engine->config.workers);
     free(engine->batches);
+    hx_flight_free(&engine->flight);
     hx_source_destroy(engine->source);
     free(engine->ports);
     if (engine->sink_open)

@@ -3,6 +3,7 @@
 #define HAECHI_DETECT_ENGINE_PARTS_H
 
 #include "detect/checkpoint.h"
+#include "detect/flight.h"
 #include "detect/worker.h"
 
 #include <haechi/control.h>
@@ -81,7 +82,7 @@ struct hx_engine {
     hx_crew_member *crew; /* [workers]; NULL with one worker */
     hx_batch *batches;
     uint32_t batch_count;
-    uint64_t batch_number; /* of the next batch */
+    hx_flight flight;
 
     pthread_mutex_t bundle_lock; /* one load at a time */
     pthread_mutex_t in_use_lock; /* of who reads the bundle or the rules in force without being a

@@ -41,11 +41,8 @@ static void publish_source(hx_engine *e)
 /* The batch whose turn it is, once every worker is done with what was in it before. */
 static hx_batch *next_batch(hx_engine *e)
 {
-    hx_batch *batch = &e->batches[e->batch_number % e->batch_count];
-    const struct timespec pause = {0, 20000};
+    hx_batch *batch = hx_flight_take(&e->flight);
 
-    while (atomic_load_explicit(&batch->users, memory_order_acquire))
-        nanosleep(&pause, NULL);
     batch->chunk = (hx_chunk){0};
     batch->event_count = batch->ruling_count = 0;
     batch->tick_us = HX_TIME_NONE;
@@ -92,8 +89,9 @@ static void judge_inline(hx_engine *e, hx_batch *batch)
 
 static void hand_out(hx_engine *e, hx_batch *batch)
 {
-    uint64_t number = e->batch_number++;
+    const uint64_t number = e->flight.sent;
 
+    hx_flight_send(&e->flight);
     if (e->crew)
         hx_crew_hand_out(e, batch, number);
     else
@@ -157,6 +155,7 @@ static int read_source(hx_engine *e, hx_batch *batch, bool stopping)
         hx_engine_nap();
         return HX_EAGAIN;
     }
+    hx_source_behind(e->source, e->flight.behind);
     return hx_source_read(e->source, batch->buffer, batch->capacity, e->live ? READ_WAIT_MS : 0,
                           &batch->chunk);
 }

@@ -219,6 +219,11 @@ int network_read(network *n, char *buffer, uint32_t capacity, hx_source_counters
     return hand_out(n, rc, counters, chunk);
 }
 
+void network_behind(network *n, bool behind)
+{
+    n->receivers->behind = behind && !n->readers;
+}
+
 /* The end of what waits, or of the time: what was taken from the kernel by then is still handed
  * out, since it is counted as received. */
 static int read_taken(network *n, char *buffer, uint32_t capacity, hx_source_counters *counters,

@@ -22,6 +22,8 @@ void network_destroy(network *n);
 /* The next chunk, whole but for what hx_source counts; never waits. 0 or HX_EAGAIN. */
 int network_read(network *n, char *buffer, uint32_t capacity, hx_source_counters *counters,
                  hx_chunk *chunk);
+/* hx_source_behind. Readers fill blocks of their own ahead of time, of one size. */
+void network_behind(network *n, bool behind);
 /* What waits, to its end. 0 or HX_EEND. */
 int network_drain(network *n, char *buffer, uint32_t capacity, hx_source_counters *counters,
                   hx_chunk *chunk);

@@ -13,6 +13,8 @@
 /* Of a chunk, but for a longer message: a line has been judged when all of its chunk has, so this
  * is what it waits for. What came meanwhile goes with the next one. */
 #define CHUNK_BYTES (64u << 10)
+/* Where a line waits anyway: what a chunk costs is shared by more. */
+#define CHUNK_BEHIND (160u << 10)
 /* Of all listeners, before there is nothing: taking a connection is a round. */
 #define TAKE_ROUNDS 2
 
@@ -140,7 +142,9 @@ static uint32_t chunk_room(const receiver *r, uint32_t capacity)
     const uint32_t left = t->bytes - r->run_used;
     const uint32_t first = t->stride && t->stride < left ? t->stride : left;
 
-    return capacity > CHUNK_BYTES && first < CHUNK_BYTES ? CHUNK_BYTES : capacity;
+    const uint32_t most = r->behind ? CHUNK_BEHIND : CHUNK_BYTES;
+
+    return capacity > most && first < most ? most : capacity;
 }
 
 /* The lines of the port whose turn it is, in as large a piece as there is. */

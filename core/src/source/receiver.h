@@ -39,6 +39,7 @@ typedef struct receiver {
     uint32_t *port_count;
     uint32_t listener_count;
     uint32_t turn; /* whose messages come next */
+    bool behind;   /* hx_source_behind */
     bool closed;   /* nothing more is taken; what was is still handed out */
     lines_copier *copy;
     struct pollfd *fds; /* room for every descriptor, and one more */

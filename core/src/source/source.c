@@ -283,6 +283,12 @@ int hx_source_read(hx_source *s, char *buffer, uint32_t capacity, int timeout_ms
     }
 }
 
+void hx_source_behind(hx_source *s, bool behind)
+{
+    if (s->network)
+        network_behind(s->network, behind);
+}
+
 int hx_source_drain(hx_source *s, char *buffer, uint32_t capacity, hx_chunk *chunk)
 {
     int rc;
