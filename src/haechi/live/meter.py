@@ -76,9 +76,16 @@ class Cost:
         self._before = (at, self._cpu_seconds())
         self.cores = 0.0
         self.rss_bytes = 0
+        self._ended = False
+
+    def end(self) -> None:
+        """The process takes nothing any more; its number may be somebody else's by now."""
+        self.cores, self.rss_bytes, self._ended = 0.0, 0, True
 
     def read(self, at: float) -> None:
         """Keeps the last values where the process is gone."""
+        if self._ended:
+            return
         try:
             self.rss_bytes = int((self._folder / "statm").read_text().split()[1]) * _PAGE_BYTES
         except (OSError, IndexError):

@@ -80,7 +80,8 @@ class ToolWatch:
 
     def miss(self, at: float) -> None:
         """There is no process at the moment."""
-        self._cost.cores, self._cost.rss_bytes, self._latency = 0.0, 0, None
+        self._cost.end()
+        self._latency = None
         if self.counters:
             self._figure(at)
 
@@ -177,7 +178,7 @@ class StormWatch:
 
     def miss(self, at: float) -> None:
         """There is no process at the moment: nothing is sent, though it should."""
-        self._cost.cores, self._cost.rss_bytes = 0.0, 0
+        self._cost.end()
         if self._rows:
             self._take(self._rows, self._tool, at, gone=True)
 
