@@ -14,8 +14,7 @@ int hx_flight_init(hx_flight *flight, hx_batch *batches, uint32_t count, uint64_
     *flight = (hx_flight){.count = count, .bytes_most = bytes_most};
     flight->free = calloc(count, sizeof(hx_batch *));
     flight->on_way = calloc(count, sizeof(hx_batch *));
-    flight->length = calloc(count, sizeof *flight->length);
-    if (!flight->free || !flight->on_way || !flight->length) {
+    if (!flight->free || !flight->on_way) {
         hx_flight_free(flight);
         return HX_ENOMEM;
     }
@@ -30,20 +29,24 @@ void hx_flight_free(hx_flight *flight)
 {
     free(flight->free);
     free(flight->on_way);
-    free(flight->length);
     *flight = (hx_flight){0};
 }
 
 static void land(hx_flight *f)
 {
     for (; f->done != f->sent; f->done++) {
-        const uint32_t at = (uint32_t)(f->done % f->count);
+        hx_batch *batch = f->on_way[f->done % f->count];
 
-        if (atomic_load_explicit(&f->on_way[at]->users, memory_order_acquire))
+        if (atomic_load_explicit(&batch->users, memory_order_acquire))
             return;
-        f->bytes -= f->length[at];
-        f->free[f->free_count++] = f->on_way[at];
+        f->bytes -= batch->chunk.length;
+        f->free[f->free_count++] = batch;
     }
+}
+
+static bool is_full(const hx_flight *f)
+{
+    return !f->free_count || f->bytes >= f->bytes_most;
 }
 
 hx_batch *hx_flight_take(hx_flight *flight)
@@ -51,8 +54,8 @@ hx_batch *hx_flight_take(hx_flight *flight)
     hx_flight *f = flight;
 
     land(f);
-    f->behind = !f->free_count || f->bytes >= f->bytes_most;
-    while (!f->free_count || f->bytes >= f->bytes_most) {
+    f->behind = is_full(f);
+    while (is_full(f)) {
         uint64_t ns = f->bytes / BYTES_A_NS;
         struct timespec pause = {0, PAUSE_LEAST_NS};
 
@@ -67,9 +70,8 @@ hx_batch *hx_flight_take(hx_flight *flight)
 void hx_flight_send(hx_flight *flight)
 {
     hx_flight *f = flight;
-    const uint32_t at = (uint32_t)(f->sent++ % f->count);
+    hx_batch *batch = f->free[--f->free_count];
 
-    f->on_way[at] = f->free[--f->free_count];
-    f->length[at] = f->on_way[at]->chunk.length;
-    f->bytes += f->length[at];
+    f->on_way[f->sent++ % f->count] = batch;
+    f->bytes += batch->chunk.length;
 }

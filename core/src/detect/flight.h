@@ -15,7 +15,6 @@
 typedef struct hx_flight {
     hx_batch **free;   /* [count] the next one is the last of them */
     hx_batch **on_way; /* [count] by number, modulo count */
-    uint32_t *length;  /* [count] of each of these, in bytes of lines */
     uint32_t count;    /* of batches */
     uint32_t free_count;
     uint64_t sent, done; /* numbers: of the next one to be sent, of the first one not done with */

@@ -271,8 +271,8 @@ static void let_go(hx_listener *l, net_port *p)
     p->drops_shed = p->drops_seen;
 }
 
-/* Ports that are nearly as full go with those whose queue has overflowed: else these would be ahead
- * of them in event time by as much as they lose. */
+/* Ports that are more than half full go with those whose queue has overflowed: else these would be
+ * ahead of them in event time by as much as they lose. */
 static void shed(hx_listener *l)
 {
     for (uint32_t i = 0; i < l->port_count; i++) {
